@@ -1,0 +1,1 @@
+"""The pixel model: tensors in, tensors out."""

@@ -1,0 +1,1 @@
+"""Text to patches, without torch."""

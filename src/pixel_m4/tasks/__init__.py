@@ -1,0 +1,1 @@
+"""One file a task: its formats, labels, decoding and metrics."""

@@ -1,0 +1,1 @@
+"""Composition around the Hugging Face Trainer."""
