@@ -1,0 +1,378 @@
+"""Read and write CoNLL-U, the format of Universal Dependencies treebanks.
+
+The format is defined at https://universaldependencies.org/format.html. A sentence keeps its raw lines: what was
+read is written back byte for byte, and predictions change the columns they are about and no others.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import os
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+__all__ = [
+    "UD_RELATIONS",
+    "ConlluError",
+    "Sentence",
+    "find_cycle",
+    "parse_conllu",
+    "read_conllu",
+    "strip_subtype",
+    "with_tree",
+    "write_conllu",
+]
+
+COLUMNS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
+_ID, _FORM, _UPOS, _HEAD, _DEPREL, _DEPS, _MISC = (
+    COLUMNS.index(column) for column in ("ID", "FORM", "UPOS", "HEAD", "DEPREL", "DEPS", "MISC")
+)
+
+# https://universaldependencies.org/u/dep/ (version 2), without subtypes, in alphabetical order.
+UD_RELATIONS: tuple[str, ...] = (
+    "acl", "advcl", "advmod", "amod", "appos", "aux", "case", "cc", "ccomp", "clf", "compound", "conj",
+    "cop", "csubj", "dep", "det", "discourse", "dislocated", "expl", "fixed", "flat", "goeswith",
+    "iobj", "list", "mark", "nmod", "nsubj", "nummod", "obj", "obl", "orphan", "parataxis", "punct",
+    "reparandum", "root", "vocative", "xcomp",
+)  # fmt: skip
+
+
+class ConlluError(ValueError):
+    """A CoNLL-U file breaks the format; the message says where, how, and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence: its syntactic words, and every line it was read from.
+
+    Args:
+        words: the forms of the syntactic words (integer IDs). A form may hold spaces.
+        upos: their universal parts of speech.
+        heads: the ID of each word's head, 0 for the root, −1 where the file has none ("_").
+        deprels: the relation to the head, with its subtype.
+        lines: all lines without their ends: comments, words, multiword tokens (1-2) and empty nodes (1.1).
+        source: "file:line" of the first line.
+    """
+
+    words: tuple[str, ...]
+    upos: tuple[str, ...]
+    heads: tuple[int, ...]
+    deprels: tuple[str, ...]
+    lines: tuple[str, ...]
+    source: str
+
+    @property
+    def text(self) -> str:
+        """The comment ``# text = …``, or else the surface tokens joined as their ``SpaceAfter=No`` says."""
+        comment = self._comment("text")
+        return self._surface() if comment is None else comment
+
+    @property
+    def sent_id(self) -> str | None:
+        """The comment ``# sent_id = …``, or None."""
+        return self._comment("sent_id")
+
+    def _comment(self, key: str) -> str | None:
+        for line in self.lines:
+            if line.startswith("#"):
+                name, equals, value = line[1:].partition("=")
+                if equals and name.strip() == key:
+                    return value.strip()
+        return None
+
+    def _surface(self) -> str:
+        pieces: list[str] = []
+        covered = 0  # the last word that a multiword token has already spelled
+        for line in self.lines:
+            if line.startswith("#"):
+                continue
+            columns = line.split("\t")
+            if "." in columns[_ID]:
+                continue
+            first, _, last = columns[_ID].partition("-")
+            if int(first) > covered:
+                covered = int(last or first)
+                pieces.append(columns[_FORM])
+                pieces.append("" if "SpaceAfter=No" in columns[_MISC].split("|") else " ")
+        return "".join(pieces).strip()
+
+
+def strip_subtype(deprel: str) -> str:
+    """The universal part of a relation: ``nsubj:pass`` → ``nsubj``."""
+    return deprel.partition(":")[0]
+
+
+def find_cycle(heads: Sequence[int]) -> list[int]:
+    """The words (numbered from 1) of one cycle, each followed by its head; empty if there is none.
+
+    A head of 0 or less ends a path. Heads must not exceed the number of words.
+    """
+    seen = [0] * (len(heads) + 1)  # the walk that reached a word first
+    for start in range(1, len(heads) + 1):
+        word = start
+        while word > 0 and not seen[word]:
+            seen[word] = start
+            word = heads[word - 1]
+        if word > 0 and seen[word] == start:
+            cycle = [word]
+            while (following := heads[cycle[-1] - 1]) != word:
+                cycle.append(following)
+            return cycle
+    return []
+
+
+def read_conllu(path: Path | str, *, trees: bool = True) -> list[Sentence]:
+    """Read a file: plain, ``.gz`` or ``.xz``, in UTF-8.
+
+    A byte order mark, CRLF line ends, several blank lines and a missing last blank line are accepted, and
+    not written back.
+
+    Args:
+        path: the file.
+        trees: demand a tree with one root for every sentence (where there is none, there is a cycle).
+            Otherwise HEAD may be "_", read as −1, and neither cycles nor roots are looked at.
+
+    Raises:
+        ConlluError: the file is no CoNLL-U, holds no sentence, is not UTF-8 or does not decompress.
+        OSError: the file cannot be read.
+    """
+    path = Path(path)
+    data = path.read_bytes()
+    try:
+        if path.suffix == ".gz":
+            data = gzip.decompress(data)
+        elif path.suffix == ".xz":
+            data = lzma.decompress(data)
+    except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
+        raise ConlluError(
+            f"{path}: does not decompress as {path.suffix} ({error}); fetch it again"
+        ) from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # Both are without the byte order mark, which holds no line end.
+        body = error.object
+        line = body.count(b"\n", 0, error.start) + 1
+        raise ConlluError(
+            f"{path}:{line}: byte {body[error.start]:#04x} is not UTF-8; convert the file to UTF-8"
+        ) from error
+    return parse_conllu(text, str(path), trees=trees)
+
+
+def parse_conllu(lines: Iterable[str] | str, name: str = "<text>", *, trees: bool = True) -> list[Sentence]:
+    """Read sentences from a string, a stream or any lines; ``name`` stands for the file in messages.
+
+    Raises:
+        ConlluError: as `read_conllu`.
+    """
+    if isinstance(lines, str):
+        # Not splitlines: a form may hold U+0085 or U+2028, which are no line ends here.
+        lines = lines.removeprefix("\ufeff").split("\n")
+    sentences: list[Sentence] = []
+    block: list[str] = []
+    number = 0
+    for number, raw in enumerate(lines, 1):
+        line = raw.rstrip("\r\n")
+        if number == 1:
+            line = line.removeprefix("\ufeff")
+        if line.strip(" "):
+            block.append(line)
+        elif block:
+            sentences.append(_sentence(block, name, number - len(block), trees))
+            block = []
+    if block:
+        sentences.append(_sentence(block, name, number + 1 - len(block), trees))
+    if not sentences:
+        raise ConlluError(f"{name}: holds no sentence; is it the right file, and was it fetched in full?")
+    return sentences
+
+
+def _sentence(lines: list[str], name: str, first_line: int, trees: bool) -> Sentence:
+    words: list[str] = []
+    upos: list[str] = []
+    heads: list[int] = []
+    deprels: list[str] = []
+    at: list[int] = []  # the line number of each word
+    empty_nodes = 0  # since the last word
+    range_line = range_end = 0  # the last multiword token
+    for number, line in enumerate(lines, first_line):
+        if line[0] == "#":
+            continue
+        columns = line.split("\t")
+        if len(columns) != 10:
+            hint = (
+                "separate the columns by tabs, not spaces"
+                if len(line.split()) >= 10
+                else "see whether tabs are lost"
+            )
+            if len(columns) > 10:
+                hint = "remove the tabs that are too many"
+            raise ConlluError(
+                f"{name}:{number}: {len(columns)} tab-separated columns instead of 10; {hint}: {line!r}"
+            )
+        identity = columns[_ID]
+        if not columns[_FORM]:
+            raise _problem(name, number, "FORM", "", "is empty", 'write the word, or "_" if it is unknown')
+        if identity != str(len(words) + 1):
+            if "-" in identity:
+                begin, _, end = identity.partition("-")
+                if (
+                    begin != str(len(words) + 1)
+                    or not _is_number(end)
+                    or int(end) < int(begin)
+                    or range_end > len(words)
+                ):
+                    raise _problem(
+                        name, number, "ID", identity, "is no range of words that begins here",
+                        f"write {len(words) + 1}-N before the first of its words, with N the last; "
+                        "ranges do not overlap",
+                    )  # fmt: skip
+                range_line, range_end = number, int(end)
+            elif "." in identity:
+                if identity != f"{len(words)}.{empty_nodes + 1}":
+                    raise _problem(
+                        name, number, "ID", identity, "is not the next empty node",
+                        f"number it {len(words)}.{empty_nodes + 1}",
+                    )  # fmt: skip
+                empty_nodes += 1
+            else:
+                raise _problem(
+                    name, number, "ID", identity, "is not the next word",
+                    f"number the words of a sentence from 1 without gaps (here {len(words) + 1}), "
+                    "with a blank line between sentences",
+                )  # fmt: skip
+            continue
+        head = columns[_HEAD]
+        if _is_number(head):
+            heads.append(int(head))
+        elif head == "_" and not trees:
+            heads.append(-1)
+        else:
+            advice = "write 0 for the root or the ID of the head"
+            if head == "_":
+                advice = "annotate the tree, or read without trees (trees=False) if none is needed"
+            raise _problem(name, number, "HEAD", head, "is no word number", advice)
+        words.append(columns[_FORM])
+        upos.append(columns[_UPOS])
+        deprels.append(columns[_DEPREL])
+        at.append(number)
+        empty_nodes = 0
+    if not words:
+        raise ConlluError(
+            f"{name}:{first_line}: a sentence without words; remove its comments or the blank line after"
+        )
+    if range_end > len(words):
+        raise _problem(
+            name, range_line, "ID", lines[range_line - first_line].split("\t")[_ID],
+            f"reaches beyond the last word, {len(words)}", "correct the range",
+        )  # fmt: skip
+    for number, head_number in zip(at, heads, strict=True):
+        if head_number > len(words):
+            raise _problem(
+                name, number, "HEAD", str(head_number), f"is beyond the last word, {len(words)}",
+                "write 0 for the root or the ID of the head",
+            )  # fmt: skip
+    if trees:
+        _check_tree(words, heads, at, name)
+    return Sentence(
+        tuple(words), tuple(upos), tuple(heads), tuple(deprels), tuple(lines), f"{name}:{first_line}"
+    )
+
+
+def _check_tree(words: list[str], heads: list[int], at: list[int], name: str) -> None:
+    if cycle := find_cycle(heads):
+        path = " → ".join(f"{word} {words[word - 1]!r}" for word in [*cycle, cycle[0]])
+        raise _problem(
+            name, at[cycle[0] - 1], "HEAD", str(heads[cycle[0] - 1]), f"closes a cycle: {path}",
+            "attach one of these words outside of it",
+        )  # fmt: skip
+    roots = [number for number, head in zip(at, heads, strict=True) if head == 0]
+    if len(roots) > 1:  # without a cycle there is at least one
+        raise _problem(
+            name, roots[1], "HEAD", "0", f"makes a second root; the first is on line {roots[0]}",
+            "attach one of them to the other",
+        )  # fmt: skip
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _problem(name: str, number: int, column: str, value: str, problem: str, advice: str) -> ConlluError:
+    return ConlluError(f"{name}:{number}: column {column}, value {value!r}: {problem}; {advice}")
+
+
+def with_tree(
+    sentence: Sentence, heads: Sequence[int], deprels: Sequence[str], upos: Sequence[str] | None = None
+) -> Sentence:
+    """The sentence with another tree.
+
+    HEAD, DEPREL and, if given, UPOS are replaced. DEPS of the words becomes "_": it described the old tree.
+    Comments, multiword tokens, empty nodes and the other columns stay.
+
+    Raises:
+        ValueError: not one value a word, a head that is not among 0 … words, or a label that is empty or
+            holds spaces.
+    """
+    given: list[tuple[str, Sequence[object]]] = [("heads", heads), ("deprels", deprels)]
+    given += [] if upos is None else [("upos", upos)]
+    for what, values in given:
+        if len(values) != len(sentence.words):
+            raise ValueError(f"{sentence.source}: {len(values)} {what} for {len(sentence.words)} words")
+    for head in heads:
+        if not 0 <= head <= len(sentence.words):
+            raise ValueError(f"{sentence.source}: head {head} is not among 0 … {len(sentence.words)}")
+    for label in [*deprels, *(upos or ())]:
+        if label.split() != [label]:
+            raise ValueError(f"{sentence.source}: label {label!r} is empty or holds white space")
+    lines: list[str] = []
+    word = 0
+    for line in sentence.lines:
+        columns = line.split("\t")
+        if _is_number(columns[_ID]):
+            columns[_HEAD], columns[_DEPREL], columns[_DEPS] = str(int(heads[word])), deprels[word], "_"
+            if upos is not None:
+                columns[_UPOS] = upos[word]
+            word += 1
+            line = "\t".join(columns)
+        lines.append(line)
+    return replace(
+        sentence,
+        upos=sentence.upos if upos is None else tuple(upos),
+        heads=tuple(int(head) for head in heads),
+        deprels=tuple(deprels),
+        lines=tuple(lines),
+    )
+
+
+def write_conllu(sentences: Iterable[Sentence], target: Path | str | TextIO) -> None:
+    """Write sentences to a text stream or a file, compressed if its name ends in ``.gz`` or ``.xz``.
+
+    A file appears under its name only when it is complete, and equal sentences make equal bytes.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if not isinstance(target, (str, Path)):
+        for sentence in sentences:
+            target.write("\n".join(sentence.lines) + "\n\n")
+        return
+    path = Path(target)
+    text = io.StringIO()
+    write_conllu(sentences, text)
+    data = text.getvalue().encode("utf-8")
+    if path.suffix == ".gz":
+        data = gzip.compress(data, mtime=0)
+    elif path.suffix == ".xz":
+        data = lzma.compress(data)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_bytes(data)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
