@@ -1,7 +1,7 @@
 """Read and write CoNLL-U, the format of Universal Dependencies treebanks.
 
-The format is defined at https://universaldependencies.org/format.html. A sentence keeps its raw lines: what was
-read is written back byte for byte, and predictions change the columns they are about and no others.
+The format is defined at https://universaldependencies.org/format.html. A sentence keeps its raw lines: what
+was read is written back byte for byte, and predictions change the columns they are about and no others.
 """
 
 from __future__ import annotations
