@@ -1,0 +1,245 @@
+"""Every piece drawn once: a store of patches and of the words made of them.
+
+A piece starts at a patch border and its characters are shaped alone, so its pixels depend on the piece only,
+but for ink that crosses a border.  That ink is kept apart (*spill*) and multiplied into the neighbours.
+
+Dimensions: N patches in the store, H pixel rows and columns of a patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+
+from .glyphs import Ink, Typesetter
+from .strategies import Piece, Strategy
+
+WHITE, BLACK = 0, 1
+
+_ID_BYTES = 4
+# What Python keeps for one entry beside the bytes that we count: key, tuple, dictionary slot.
+_PATCH_OVERHEAD, _ENTRY_OVERHEAD = 420, 320
+_LONG_WORD = 64  # longer words seldom come back: Chinese or Thai sentences
+
+
+class Drawn(NamedTuple):
+    """A word or a piece as patches.
+
+    Attributes:
+        ids: int32 patch numbers, as bytes, so that joining words is joining bytes.
+        width: how many patches it takes, also those that lie past the canvas.
+        spill: (patch offset, patch number) of ink outside of ``range(width)``.
+        missing: characters that no font has.
+    """
+
+    ids: bytes
+    width: int
+    spill: tuple[tuple[int, int], ...]
+    missing: str
+
+
+class AtlasStats(NamedTuple):
+    """What an atlas holds and what it was asked."""
+
+    patches: int
+    pieces: int
+    words: int
+    bytes: int
+    limit: int
+    evictions: int
+
+
+class Atlas:
+    """Patches of all pieces seen so far, bounded in bytes.
+
+    Not safe for threads by itself: :class:`TextRenderer` holds a lock from looking words up until their
+    patches are copied, since :meth:`trim` renumbers them.
+
+    Args:
+        typesetter: draws runs.
+        strategy: cuts words into pieces.
+        size: H, pixels of a patch in each direction.
+        max_patches: patches of a canvas: a word is drawn up to there, and only measured beyond.
+        max_bytes: what the store may grow to before :meth:`trim` empties it.
+    """
+
+    def __init__(
+        self,
+        typesetter: Typesetter,
+        strategy: Strategy,
+        size: int,
+        max_patches: int,
+        max_bytes: int = 256 << 20,
+    ) -> None:
+        self._typesetter = typesetter
+        self._strategy = strategy
+        self._size = size
+        self._max_patches = max_patches
+        self._max_bytes = max_bytes
+        self._runs: dict[str, list[Ink]] = {}
+        self._evictions = -1
+        self._forget()
+
+    def _forget(self) -> None:
+        size = self._size
+        self._patches = np.empty((1024, size, size), np.uint8)
+        self._patches[WHITE], self._patches[BLACK] = 255, 0
+        self._numbers = {self._patches[i].tobytes(): i for i in (WHITE, BLACK)}
+        self._pieces: dict[Piece, Drawn] = {}
+        self._words: tuple[dict[str, Drawn], dict[str, Drawn]] = ({}, {})
+        self._composed: dict[tuple[int, int], int] = {}
+        self._bytes = 0
+        self._evictions += 1
+
+    def trim(self) -> None:
+        """Empty the store if it has outgrown its bound; patch numbers from before are void then."""
+        if self._bytes > self._max_bytes:
+            self._forget()
+        if len(self._runs) > 1 << 16:
+            self._runs.clear()
+
+    def stats(self) -> AtlasStats:
+        """What is held now."""
+        words = len(self._words[0]) + len(self._words[1])
+        return AtlasStats(
+            len(self._numbers), len(self._pieces), words, self._bytes, self._max_bytes, self._evictions
+        )
+
+    def words(self, words: Sequence[str], rtl: bool) -> list[Drawn]:
+        """Look words up, and draw the new ones."""
+        known = self._words[rtl]
+        drawn: list[Drawn] = list(map(known.get, words))  # type: ignore[arg-type]
+        if None in drawn:
+            for i, word in enumerate(words):
+                if drawn[i] is None:
+                    drawn[i] = known.get(word) or self._draw_word(word, rtl)
+        return drawn
+
+    def pixels(self, ids: np.ndarray, out: np.ndarray) -> None:
+        """Copy patches into canvases.
+
+        Args:
+            ids: patch numbers [B, P].
+            out: uint8 [B, H, H * P], written in place.
+        """
+        size = self._size
+        # Rows of a patch move as one item: void scalars of H bytes are copied by memcpy.
+        row = np.dtype(np.complex128) if size == 16 else np.dtype((np.void, size))
+        patches = self._patches.view(row)[..., 0]
+        canvas = out.view(row)
+        step = max(1, 4096 // ids.shape[1])  # what is gathered stays in the processor's cache
+        for i in range(0, len(ids), step):
+            part = ids[i : i + step]
+            canvas[i : i + step] = patches.take(part, axis=0, mode="clip").transpose(0, 2, 1)
+
+    def compose(self, below: int, above: int) -> int:
+        """Number of the patch that two others, drawn over each other, give."""
+        key = (below, above) if below < above else (above, below)  # black ink: the order does not matter
+        number = self._composed.get(key)
+        if number is None:
+            number = self._number(_multiply(self._patches[below], self._patches[above]))
+            self._composed[key] = number
+            self._bytes += _ENTRY_OVERHEAD
+        return number
+
+    def _draw_word(self, word: str, rtl: bool) -> Drawn:
+        pieces = self._strategy.pieces(word, rtl)
+        if len(word) <= _LONG_WORD:
+            drawn = self._join([self._piece(piece) for piece in pieces])
+            self._words[rtl][word] = drawn
+            self._bytes += len(drawn.ids) + 4 * len(word) + _ENTRY_OVERHEAD
+            return drawn
+        visible, width = [], 0
+        for piece in pieces:
+            visible.append(self._piece(piece))
+            width += visible[-1].width
+            if width >= self._max_patches:
+                break
+        drawn = self._join(visible)
+        rest = sum(self._measure(piece) for piece in pieces)
+        return drawn._replace(width=drawn.width + rest)
+
+    def _join(self, pieces: list[Drawn]) -> Drawn:
+        width = sum(piece.width for piece in pieces)
+        missing = "".join(piece.missing for piece in pieces)
+        if not any(piece.spill for piece in pieces):
+            return Drawn(b"".join(piece.ids for piece in pieces), width, (), missing)
+        cells: dict[int, int] = {}
+        start = 0
+        for piece in pieces:
+            own = enumerate(memoryview(piece.ids).cast("i"))
+            for offset, number in chain(own, piece.spill):
+                cell = start + offset
+                cells[cell] = self.compose(cells[cell], number) if cell in cells else number
+            start += piece.width
+        return self._from_cells(cells, width, missing)
+
+    def _from_cells(self, cells: dict[int, int], width: int, missing: str) -> Drawn:
+        ids = np.array([cells.pop(cell, WHITE) for cell in range(width)], np.int32)
+        return Drawn(ids.tobytes(), width, tuple(sorted(cells.items())), missing)
+
+    def _piece(self, piece: Piece) -> Drawn:
+        drawn = self._pieces.get(piece)
+        if drawn is None:
+            drawn = self._pieces[piece] = self._draw_piece(piece)
+            self._bytes += len(drawn.ids) + _ENTRY_OVERHEAD
+        return drawn
+
+    def _draw_piece(self, piece: Piece) -> Drawn:
+        size = self._size
+        pen, placed = 0, []
+        for ink in self._inks(piece):
+            placed.append((pen + ink.left, ink.coverage))
+            pen += ink.advance
+        width = -(-pen // size)
+        missing = "".join(char for run in piece for char in run if not self._typesetter.covers(char))
+        placed = [(left, coverage) for left, coverage in placed if coverage.any()]
+        first = min([0, *(left // size for left, _ in placed)])
+        last = max([width, *(-(-(left + coverage.shape[1]) // size) for left, coverage in placed)])
+        strip = np.full((size, (last - first) * size), 255, np.uint8)
+        for left, coverage in placed:
+            part = strip[:, left - first * size :][:, : coverage.shape[1]]
+            part[:] = _multiply(part, 255 - coverage)
+        cells = {}
+        for cell in range(first, last):
+            number = self._number(strip[:, (cell - first) * size :][:, :size])
+            if number != WHITE:
+                cells[cell] = number
+        return self._from_cells(cells, width, missing)
+
+    def _measure(self, piece: Piece) -> int:
+        return -(-sum(ink.advance for ink in self._inks(piece)) // self._size)
+
+    def _inks(self, piece: Piece) -> Iterator[Ink]:
+        for run in piece:
+            inks = self._runs.get(run)
+            if inks is None:
+                inks = self._runs[run] = self._typesetter.draw(run)
+            yield from inks
+
+    def _number(self, patch: np.ndarray) -> int:
+        """Number of a patch [H, H], which is stored if it is new."""
+        key = patch.tobytes()
+        number = self._numbers.get(key)
+        if number is None:
+            number = len(self._numbers)
+            if number == len(self._patches):
+                self._patches = np.concatenate([self._patches, np.empty_like(self._patches)])
+            self._patches[number] = patch
+            self._numbers[key] = number
+            self._bytes += len(key) + _PATCH_OVERHEAD
+        return number
+
+
+def join_ids(words: Iterable[Drawn]) -> np.ndarray:
+    """The patch numbers of words side by side, int32 [patches], writable."""
+    return np.frombuffer(bytearray().join([word.ids for word in words]), np.int32)
+
+
+def _multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Black ink over black ink on white, in pixel values: a · b / 255, rounded as in Cairo."""
+    product = a.astype(np.uint16) * b + np.uint16(128)
+    return ((product + (product >> 8)) >> 8).astype(np.uint8)

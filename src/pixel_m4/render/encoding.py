@@ -1,0 +1,59 @@
+"""What rendering returns.
+
+Dimensions: B batch, P patches, H pixels of a patch in each direction.
+"""
+
+from __future__ import annotations
+
+from collections import UserDict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(slots=True)
+class Encoding:
+    """One rendered text, or pair.
+
+    Attributes:
+        pixel_values: uint8 [H, H * P] grey, or [H, H * P, 3]; white 255, ink 0.
+        num_text_patches: patches before the last black patch.
+        word_starts: first patch of each drawn word, then the first patch after the last one.
+        sep_patches: places of the black patches: one after each text.
+        first_word: number of the text's word (a pair's second text) that ``word_starts`` begins with.
+        overflowing_patches: further windows over the second text of a pair that does not fit.
+    """
+
+    pixel_values: np.ndarray
+    num_text_patches: int
+    word_starts: list[int]
+    sep_patches: list[int]
+    first_word: int = 0
+    overflowing_patches: list[Encoding] = field(default_factory=list)
+
+
+class BatchEncoding(UserDict[str, Any]):
+    """Arrays (or tensors) of a batch by name, ready for ``model(**batch)``.
+
+    ``word_starts`` and ``num_text_patches`` are attributes, since no model takes them as they are.
+    """
+
+    def __init__(
+        self, data: dict[str, Any], word_starts: list[list[int]], num_text_patches: list[int]
+    ) -> None:
+        super().__init__(data)
+        self.word_starts = word_starts
+        self.num_text_patches = num_text_patches
+
+    def to_torch(self) -> BatchEncoding:
+        """The same batch as torch tensors that share the memory of the arrays."""
+        import torch
+
+        data = {name: torch.from_numpy(array) for name, array in self.data.items()}
+        return BatchEncoding(data, self.word_starts, self.num_text_patches)
+
+    def to(self, device: Any) -> BatchEncoding:
+        """The same batch on another device (tensors only)."""
+        data = {name: tensor.to(device) for name, tensor in self.data.items()}
+        return BatchEncoding(data, self.word_starts, self.num_text_patches)

@@ -1,0 +1,149 @@
+"""Fonts: find them, verify them, fetch the default one once.
+
+Published checkpoints were trained on pixels of one exact font file, so the default font is known by its
+SHA-256 and never silently replaced by another version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+FONT_NAME = "GoNotoCurrent.ttf"
+FONT_SIZE_BYTES = 15_645_492
+FONT_SHA256 = "83ab5c39e2b1c34a955136275ce0db068cb20d9643ead033d6b8124a73ab4f64"
+FONT_ENV = "PIXEL_M4_FONT"
+CACHE_ENV = "PIXEL_M4_CACHE"
+
+# The font is a plain file inside this wheel; the package itself is never imported.
+_WHEEL = "pixar-render==0.5.1"
+_WHEEL_MEMBER = f"pixar_render/resources/fonts/{FONT_NAME}"
+_HUB_REPO = "Team-PIXEL/pixel-base"
+_FONT_SUFFIXES = {".ttf", ".otf", ".ttc", ".otc"}
+
+
+class FontError(ValueError):
+    """A font file is missing, damaged, or not a font."""
+
+
+def cache_dir() -> Path:
+    """The folder that keeps fetched fonts: ``$PIXEL_M4_CACHE`` or the user's cache folder."""
+    override = os.environ.get(CACHE_ENV)
+    return Path(override) if override else user_cache_path("pixel-m4")
+
+
+def cached_font() -> Path:
+    """Where the default font lies, or will lie, in the cache."""
+    return cache_dir() / FONT_NAME
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def find_font(font_file: str | os.PathLike[str] | None = None) -> Path:
+    """Return the font to draw with: the argument, ``$PIXEL_M4_FONT``, the cache, or else fetch it.
+
+    Raises:
+        FontError: the named file does not exist, or the default font can neither be found nor fetched.
+    """
+    if font_file is not None:
+        return _existing(Path(font_file), "font_file")
+    if from_env := os.environ.get(FONT_ENV):
+        return _existing(Path(from_env), f"${FONT_ENV}")
+    font = cached_font()
+    # The size is enough here: the digest was checked before the file got this name.
+    if font.is_file() and font.stat().st_size == FONT_SIZE_BYTES:
+        return font
+    return fetch_font()
+
+
+def find_fallback_fonts(folder: str | os.PathLike[str] | None) -> list[Path]:
+    """Return the fonts of a folder in the order of their names, the order in which they are tried.
+
+    Raises:
+        FontError: the folder does not exist, or holds no font.
+    """
+    if folder is None:
+        return []
+    path = Path(folder)
+    if not path.is_dir():
+        raise FontError(f"fallback_fonts_dir is no folder: {path}")
+    fonts = sorted(file for file in path.iterdir() if file.suffix.lower() in _FONT_SUFFIXES)
+    if not fonts:
+        raise FontError(f"fallback_fonts_dir holds no font ({', '.join(sorted(_FONT_SUFFIXES))}): {path}")
+    return fonts
+
+
+def fetch_font() -> Path:
+    """Fetch the default font into the cache and verify it; harmless when several processes do so at once.
+
+    The sources are tried in turn: the wheel on the package index (through pip), then the Hugging Face hub.
+    The file gets its name only after its digest was checked.
+
+    Raises:
+        FontError: no source could be reached; the message says where to put the file by hand.
+    """
+    font = cached_font()
+    font.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(font.with_suffix(".lock")):
+        if font.is_file() and sha256(font) == FONT_SHA256:
+            return font
+        failures = []
+        for fetch in (_fetch_from_wheel, _fetch_from_hub):
+            with tempfile.TemporaryDirectory(dir=font.parent, prefix=".fetch-") as scratch:
+                try:
+                    found = fetch(Path(scratch))
+                    digest = sha256(found)
+                    if digest != FONT_SHA256:
+                        raise FontError(f"SHA-256 is {digest}, expected {FONT_SHA256}")
+                    os.replace(found, font)
+                    return font
+                except Exception as error:  # every source may fail in its own way; all are reported below
+                    failures.append(f"  {fetch.__name__.removeprefix('_fetch_from_')}: {error}")
+    raise FontError(
+        f"Could not fetch {FONT_NAME} (SHA-256 {FONT_SHA256}):\n" + "\n".join(failures) + "\n"
+        f"Without a network, take {_WHEEL_MEMBER} out of the wheel {_WHEEL} (a zip file) elsewhere and "
+        f"put it at {font}, or name its place with font_file=... or ${FONT_ENV}."
+    )
+
+
+def _existing(path: Path, origin: str) -> Path:
+    if not path.is_file():
+        raise FontError(f"{origin} names a font that does not exist: {path}")
+    return path
+
+
+def _fetch_from_wheel(scratch: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    done = subprocess.run(
+        [*command, "--dest", str(scratch), _WHEEL], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise FontError((done.stderr or done.stdout).strip().splitlines()[-1])
+    (wheel,) = scratch.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive, archive.open(_WHEEL_MEMBER) as source:
+        target = scratch / FONT_NAME
+        with target.open("wb") as file:
+            shutil.copyfileobj(source, file)
+    return target
+
+
+def _fetch_from_hub(scratch: Path) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(_HUB_REPO, FONT_NAME, local_dir=scratch))

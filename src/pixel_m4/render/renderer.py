@@ -1,0 +1,388 @@
+"""TextRenderer: text in, patches out.
+
+Dimensions: B batch, P patches, H pixels of a patch in each direction (16 in published models).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import warnings
+import weakref
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .atlas import BLACK, WHITE, Atlas, AtlasStats, Drawn, join_ids
+from .encoding import BatchEncoding, Encoding
+from .fonts import FONT_NAME, find_fallback_fonts, find_font
+from .glyphs import Typesetter
+from .strategies import STRATEGIES, is_rtl
+from .windows import windows
+
+Text = str | Sequence[str]
+CONFIG_NAME = "text_renderer_config.json"
+
+
+class MissingGlyphWarning(UserWarning):
+    """A text holds characters that no font has."""
+
+
+class _Line(NamedTuple):
+    """A text laid out: patch numbers, black patches included, and where things are."""
+
+    ids: np.ndarray
+    word_starts: list[int]
+    sep_patches: list[int]
+    first_word: int = 0
+
+
+class TextRenderer:
+    """Draw text as a strip of patches, to the pixel as published checkpoints saw it.
+
+    A text is a string (split on white space), a list of words, or a pair of strings (a tuple).  Native font
+    objects are made when first needed, once per process; a renderer may be pickled, forked and shared by
+    threads.
+
+    Args:
+        font_file: the main font; default GoNotoCurrent.ttf, which is fetched once.
+        fallback_fonts_dir: folder with fonts for characters that the main one lacks, tried by name.
+        font_size: in points.
+        dpi: dots per inch.
+        pixels_per_patch: H, height of the strip and width of a patch.
+        max_seq_length: patches of a canvas.
+        rgb: give three channels.
+        strategy: how text is cut into pieces: ``bigrams``.
+
+    Raises:
+        FontError: a font is missing or damaged.
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        font_file: str | os.PathLike[str] | None = None,
+        fallback_fonts_dir: str | os.PathLike[str] | None = None,
+        font_size: float = 8,
+        dpi: float = 120,
+        pixels_per_patch: int = 16,
+        max_seq_length: int = 529,
+        rgb: bool = False,
+        strategy: str = "bigrams",
+    ) -> None:
+        if strategy not in STRATEGIES:
+            raise ValueError(f"unknown strategy {strategy!r}; there are: {', '.join(STRATEGIES)}")
+        for name, value, least in (
+            ("font_size", font_size, 0),
+            ("dpi", dpi, 0),
+            ("pixels_per_patch", pixels_per_patch, 0),
+            ("max_seq_length", max_seq_length, 1),
+        ):
+            if not value > least:
+                raise ValueError(f"{name} must be greater than {least}, not {value}")
+        self.font_file = find_font(font_file)
+        self.fallback_fonts_dir = None if fallback_fonts_dir is None else Path(fallback_fonts_dir)
+        self.font_size = font_size
+        self.dpi = dpi
+        self.pixels_per_patch = pixels_per_patch
+        self.max_seq_length = max_seq_length
+        self.rgb = rgb
+        self.strategy = strategy
+        self._start()
+
+    def _start(self) -> None:
+        fonts = [self.font_file, *find_fallback_fonts(self.fallback_fonts_dir)]
+        typesetter = Typesetter(fonts, self.font_size * self.dpi / 72, self.pixels_per_patch)
+        self._atlas = Atlas(
+            typesetter, STRATEGIES[self.strategy](), self.pixels_per_patch, max_patches=self.max_seq_length
+        )
+        self._lock = threading.Lock()
+        _RENDERERS.add(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._start()
+
+    def __call__(
+        self,
+        text: Text | tuple[str, str],
+        max_length: int | None = None,
+        rtl: bool = False,
+        *,
+        text_a_max_length: int | None = None,
+        return_overflowing_patches: bool = False,
+        stride: int = 0,
+    ) -> Encoding:
+        """Render one text, or a pair, onto a canvas of ``max_seq_length`` patches.
+
+        Args:
+            text: a string, a list of words, or a pair of strings as a tuple.
+            max_length: patches after which no word begins; default the canvas.
+            rtl: draw right-to-left even if the text does not look so.
+            text_a_max_length: the same as ``max_length`` for the first text of a pair.
+            return_overflowing_patches: also return windows over what does not fit of a pair's second text.
+            stride: patches that neighbouring windows share, where word borders allow.
+
+        Raises:
+            ValueError: overflow is asked for something that is not a pair, or the stride leaves no room.
+        """
+        with self._lock:
+            self._atlas.trim()
+            lines = [self._line(text, max_length, rtl, text_a_max_length)]
+            if return_overflowing_patches:
+                lines += self._overflow(lines[0], text, max_length, rtl, stride)
+            canvases = self._canvas(lines, self.max_seq_length, None)
+        encodings = [
+            Encoding(canvas, len(line.ids) - 1, line.word_starts, line.sep_patches, line.first_word)
+            for canvas, line in zip(canvases, lines, strict=True)
+        ]
+        encodings[0].overflowing_patches = encodings[1:]
+        return encodings[0]
+
+    def batch(
+        self,
+        texts: Sequence[Text | tuple[str, str]],
+        *,
+        padding: str = "longest",
+        max_length: int | None = None,
+        rtl: bool = False,
+        text_a_max_length: int | None = None,
+        return_tensors: str = "np",
+        out: np.ndarray | None = None,
+    ) -> BatchEncoding:
+        """Render many texts at once.
+
+        Args:
+            texts: what ``__call__`` takes, B times.
+            padding: ``longest`` makes the canvases as wide as the longest text and its black patch,
+                ``max_length`` as wide as ``max_seq_length``.
+            max_length: patches after which no word of a text begins.
+            rtl: draw all right-to-left.
+            text_a_max_length: the same as ``max_length`` for the first text of pairs.
+            return_tensors: ``np`` or ``pt``.
+            out: uint8 array to draw into; its shape must be that of ``pixel_values``.
+
+        Returns:
+            ``pixel_values`` uint8 [B, H, H * P] (or [B, H, H * P, 3]) and ``attention_mask`` int64 [B, P].
+
+        Raises:
+            ValueError: an option has an unknown value, or ``out`` does not fit.
+        """
+        if padding not in ("longest", "max_length"):
+            raise ValueError(f"padding must be 'longest' or 'max_length', not {padding!r}")
+        if return_tensors not in ("np", "pt"):
+            raise ValueError(f"return_tensors must be 'np' or 'pt', not {return_tensors!r}")
+        with self._lock:
+            self._atlas.trim()
+            lines = [self._line(text, max_length, rtl, text_a_max_length) for text in texts]
+            lengths = [len(line.ids) for line in lines]
+            patches = max(lengths, default=1) if padding == "longest" else self.max_seq_length
+            pixel_values = self._canvas(lines, patches, out)
+        attention_mask = (np.arange(patches) < np.array(lengths, np.int64)[:, None]).astype(np.int64)
+        batch = BatchEncoding(
+            {"pixel_values": pixel_values, "attention_mask": attention_mask},
+            [line.word_starts for line in lines],
+            [length - 1 for length in lengths],
+        )
+        return batch.to_torch() if return_tensors == "pt" else batch
+
+    def cache_stats(self) -> AtlasStats:
+        """What the cache of patches holds."""
+        return self._atlas.stats()
+
+    def _line(
+        self, text: Text | tuple[str, str], max_length: int | None, rtl: bool, text_a_max_length: int | None
+    ) -> _Line:
+        """Lay out one text or pair; the patch after each text is black."""
+        if isinstance(text, tuple):
+            first, second = _pair(text)
+            rtl = rtl or (is_rtl(first) and is_rtl(second))
+            texts = [(_words(first, rtl), text_a_max_length), (_words(second, rtl), max_length)]
+        elif isinstance(text, str):
+            rtl = rtl or is_rtl(text)
+            texts = [(_words(text, rtl), max_length)]
+        else:
+            # Kept: given words are not reversed even in right-to-left text; published weights saw them so.
+            rtl = rtl or is_rtl(" ".join(text))
+            texts = [(list(text), max_length)]
+        parts: list[np.ndarray] = []
+        word_starts: list[int] = []
+        seps: list[int] = []
+        missing = ""
+        start = 0
+        for words, limit in texts:
+            drawn, word_starts = self._fit(words, rtl, start, limit or self.max_seq_length)
+            parts.append(self._draw(drawn, word_starts))
+            seps.append(start + len(parts[-1]) - 1)
+            start = seps[-1] + 1
+            missing += "".join(word.missing for word in drawn)
+        if missing:
+            _warn_missing(missing)
+        return _Line(parts[0] if len(parts) == 1 else np.concatenate(parts), word_starts, seps)
+
+    def _overflow(
+        self, line: _Line, text: Text | tuple[str, str], max_length: int | None, rtl: bool, stride: int
+    ) -> list[_Line]:
+        """Windows over the words of a pair's second text that ``line`` does not show in full."""
+        if not isinstance(text, tuple):
+            raise ValueError("only a pair of texts (a tuple) has overflowing patches")
+        first, second = _pair(text)
+        rtl = rtl or (is_rtl(first) and is_rtl(second))
+        words = self._atlas.words(_words(second, rtl), rtl)
+        start = line.sep_patches[0] + 1
+        end = min(max_length or self.max_seq_length, self.max_seq_length - 1)
+        counts = [word.width for word in words]
+        whole = bisect_right(line.word_starts, end) - 1
+        lines = []
+        for window in windows(counts, end - start, stride, first=range(max(whole, 1)))[1:] if words else ():
+            starts = list(accumulate(counts[window.start : window.stop], initial=start))
+            ids = np.concatenate([line.ids[:start], self._draw(words[window.start : window.stop], starts)])
+            lines.append(_Line(ids, starts, [start - 1, len(ids) - 1], window.start))
+        return lines
+
+    def _fit(self, words: Sequence[str], rtl: bool, start: int, limit: int) -> tuple[list[Drawn], list[int]]:
+        """Choose the words that are drawn from patch ``start``, and the patches they start at."""
+        drawn: list[Drawn] = []
+        starts = [start]
+        step = limit + 1  # no need to draw a book in order to see that it is too long
+        for first in range(0, len(words), step):
+            drawn += self._atlas.words(words[first : first + step], rtl)
+            starts = list(accumulate([word.width for word in drawn], initial=start))
+            if starts[-1] > limit:
+                # Kept: the published renderer goes back one word more than it must.
+                last = max(bisect_right(starts, limit, hi=len(drawn)) - 2, 0)
+                del drawn[last + 1 :], starts[last + 2 :]
+                break
+        if drawn and starts[-2] == self.max_seq_length - 1:  # kept: there is no room but for the black patch
+            drawn[-1] = Drawn(b"", 0, (), "")
+            starts[-1] = starts[-2]
+        return drawn, starts
+
+    def _draw(self, drawn: list[Drawn], starts: list[int]) -> np.ndarray:
+        """Patch numbers of words side by side and the black patch after them, int32 [patches]."""
+        start = starts[0]
+        end = min(starts[-1], self.max_seq_length - 1) - start
+        ids = join_ids(drawn)
+        if len(ids) <= end:
+            ids = np.append(ids, np.int32(BLACK))
+        else:
+            ids = ids[: end + 1]
+            ids[end] = BLACK
+        if any(word.spill for word in drawn):
+            for word, word_start in zip(drawn, starts, strict=False):
+                for offset, number in word.spill:
+                    cell = word_start - start + offset
+                    if 0 <= cell < end:
+                        ids[cell] = self._atlas.compose(int(ids[cell]), number)
+        return ids
+
+    def _canvas(self, lines: list[_Line], patches: int, out: np.ndarray | None) -> np.ndarray:
+        size = self.pixels_per_patch
+        shape = (len(lines), size, size * patches, *((3,) if self.rgb else ()))
+        if out is not None and (out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous):
+            raise ValueError(
+                f"out must be a contiguous uint8 array of shape {shape}, not {out.dtype} {out.shape}"
+            )
+        ids = np.full((len(lines), patches), WHITE, np.intp)
+        for row, line in zip(ids, lines, strict=True):
+            row[: len(line.ids)] = line.ids
+        grey = np.empty(shape[:3], np.uint8) if out is None or self.rgb else out
+        self._atlas.pixels(ids, grey)
+        if not self.rgb:
+            return grey
+        if out is None:
+            out = np.empty(shape, np.uint8)
+        out[...] = grey[..., None]
+        return out
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write ``text_renderer_config.json`` into a folder, in the published format."""
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        config = {
+            "background_color": "white",
+            "dpi": self.dpi,
+            "font_color": "black",
+            "font_file": self.font_file.name,
+            "font_size": self.font_size,
+            "max_seq_length": self.max_seq_length,
+            "pad_size": 3,
+            "pixels_per_patch": self.pixels_per_patch,
+            "rgb": self.rgb,
+            "strategy": self.strategy,
+            "text_renderer_type": "PangoCairoTextRenderer",
+        }
+        scratch = path / f".{CONFIG_NAME}.{os.getpid()}"
+        scratch.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        os.replace(scratch, path / CONFIG_NAME)
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | os.PathLike[str], **overrides: Any) -> TextRenderer:
+        """Make the renderer of a checkpoint.
+
+        Args:
+            name_or_path: a folder with ``text_renderer_config.json``, or a repository on the hub.
+            overrides: arguments of the constructor that replace those of the file.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file is not what it should be.
+        """
+        path = Path(name_or_path) / CONFIG_NAME
+        if not path.is_file():
+            if Path(name_or_path).exists():
+                raise FileNotFoundError(f"no {CONFIG_NAME} in {name_or_path}")
+            from huggingface_hub import hf_hub_download
+
+            path = Path(hf_hub_download(str(name_or_path), CONFIG_NAME))
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is not valid JSON: {error}") from error
+        known = ("dpi", "font_size", "max_seq_length", "pixels_per_patch", "rgb", "strategy")
+        options = {name: config[name] for name in known if name in config}
+        font = path.parent / str(config.get("font_file", FONT_NAME))
+        # Published names are GoNotoCurrent.ttf or a hash of 129 characters; both are the default font.
+        if font.is_file():
+            options["font_file"] = font
+        elif font.name != FONT_NAME and len(font.name) < 100 and "font_file" not in overrides:
+            raise ValueError(f"{path} names the font {font.name}, which is not beside it; give font_file=...")
+        return cls(**{**options, **overrides})
+
+
+# Locks that another thread held while the process forked would stay locked in the child for ever.
+_RENDERERS: weakref.WeakSet[TextRenderer] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    for renderer in _RENDERERS:
+        renderer._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
+
+
+def _pair(text: tuple[str, ...]) -> tuple[str, str]:
+    if len(text) != 2:
+        raise ValueError(f"a tuple is a pair of two texts, not {len(text)}; give a list for words")
+    return text[0], text[1]
+
+
+def _words(text: str, rtl: bool) -> list[str]:
+    words = text.split()
+    return words[::-1] if rtl else words
+
+
+def _warn_missing(missing: str) -> None:
+    codes = ", ".join(f"U+{ord(char):04X}" for char in sorted(set(missing)))
+    message = f"no font has {len(missing)} character(s) of a text, drawn as missing glyphs: {codes}"
+    warnings.warn(message, MissingGlyphWarning, stacklevel=4)
