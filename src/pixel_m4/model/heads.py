@@ -1,0 +1,422 @@
+"""Heads for fine-tuning: token labels, dependency parses, labels of a text, answer spans.
+
+Sources: Dozat & Manning 2017 (biaffine attention), Glavaš & Vulić 2021 (its shallow form over words of a
+pretrained encoder), Rust et al. 2023 (PIXEL), Kesen et al. 2025 (PIXEL-M4).
+
+Dimensions: B batch, P patches, W words (padded), D width, R relations, N labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import initialization
+from transformers.activations import ACT2FN
+from transformers.modeling_outputs import (
+    QuestionAnsweringModelOutput,
+    SequenceClassifierOutput,
+    TokenClassifierOutput,
+)
+from transformers.utils import ModelOutput
+from transformers.utils.generic import can_return_tuple
+
+from pixel_m4.model.config import PixelConfig
+from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel, take
+
+IGNORED = -100  # the label that no loss counts, and the padding of word_starts
+
+
+def check_labels(name: str, labels: Tensor | None, shape: tuple[int, ...], count: int, what: str) -> None:
+    """Refuse labels of another shape, or outside 0 … count - 1 and -100.
+
+    Raises:
+        ValueError: Names the shape or the value.
+    """
+    if labels is None:
+        return
+    if tuple(labels.shape) != shape:
+        raise ValueError(f"{name} must be {list(shape)}, got {list(labels.shape)}")
+    if torch.compiler.is_compiling():
+        return
+    wrong = labels[((labels < 0) & (labels != IGNORED)) | (labels >= count)]
+    if wrong.numel():
+        raise ValueError(f"{name} must be below {count} ({what}) or {IGNORED}, got {wrong[0].item()}")
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy over the labels that are not -100; 0 if there is none.
+
+    Args:
+        logits: [..., N]
+        labels: [...]
+
+    Returns:
+        []
+    """
+    total = F.cross_entropy(
+        logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+    return total / (labels != IGNORED).sum().clamp(min=1)
+
+
+class PixelForTokenClassification(PixelPreTrainedModel):
+    """A label a patch; a word's label sits on its first patch, -100 on the others."""
+
+    def __init__(self, config: PixelConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.vit = PixelModel(config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+    ) -> TokenClassifierOutput:
+        """Score the labels of every patch.
+
+        Args:
+            pixel_values: uint8 [B, 16, W] grey or [B, 16, W, 3]; or float [B, 3, 16, W] in [0, 1]
+            attention_mask: [B, P], 0 for padding
+            labels: [B, P], -100 where no label is
+            output_hidden_states: Whether to return the encoder's hidden states
+            output_attentions: Whether to return the encoder's attention weights
+
+        Returns:
+            loss [] if there are labels, logits [B, P, N]
+        """
+        encoded = self.vit(pixel_values, attention_mask, output_hidden_states, output_attentions)
+        logits = self.classifier(self.dropout(encoded.last_hidden_state[:, 1:]))
+        check_labels("labels", labels, tuple(logits.shape[:2]), self.num_labels, "num_labels")
+        return TokenClassifierOutput(
+            loss=cross_entropy(logits, labels) if labels is not None else None,
+            logits=logits,
+            hidden_states=encoded.hidden_states,
+            attentions=encoded.attentions,
+        )
+
+
+def check_word_starts(word_starts: Tensor, batch: int, patches: int) -> None:
+    """Refuse word boundaries of another batch or beyond the patches.
+
+    Raises:
+        ValueError: Names the shape or the value.
+    """
+    if word_starts.ndim != 2 or word_starts.shape[0] != batch or word_starts.shape[1] < 2:
+        raise ValueError(
+            f"word_starts must be [B, W + 1] with B = {batch} and at least one word, "
+            f"got {list(word_starts.shape)}"
+        )
+    if torch.compiler.is_compiling():
+        return
+    wrong = word_starts[((word_starts < 0) & (word_starts != IGNORED)) | (word_starts > patches)]
+    if wrong.numel():
+        raise ValueError(
+            f"word_starts must lie between 0 and the {patches} patches, or be {IGNORED}; "
+            f"got {wrong[0].item()}"
+        )
+
+
+def pool_words(states: Tensor, word_starts: Tensor) -> Tensor:
+    """The mean of each word's patches, `word_starts[i]` up to `word_starts[i + 1]`, at least one.
+
+    Args:
+        states: [B, P, D]
+        word_starts: [B, W + 1], padded with -100
+
+    Returns:
+        [B, W, D], zero for padding
+    """
+    start, stop = word_starts[:, :-1, None], word_starts[:, 1:, None]
+    real = (start >= 0) & (stop >= 0)  # [B, W, 1]
+    stop = torch.maximum(stop, start + 1)
+    patch = torch.arange(states.shape[1], device=states.device)
+    inside = ((patch >= start) & (patch < stop) & real).to(states.dtype)  # [B, W, P]
+    return inside @ states / inside.sum(-1, keepdim=True).clamp(min=1)
+
+
+class Biaffine(nn.Module):
+    """Scores [x; 1]ᵀ U [y; 1] of dependents x and heads y, one matrix U a relation (Dozat & Manning 2017)."""
+
+    def __init__(self, width: int, relations: int, bias_x: bool, bias_y: bool) -> None:
+        super().__init__()
+        self.bias_x, self.bias_y = bias_x, bias_y
+        self.weight = nn.Parameter(torch.zeros(relations, width + bias_x, width + bias_y))
+
+    def with_ones(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Append the constant 1 to the sides that have a bias."""
+        return F.pad(x, (0, int(self.bias_x)), value=1.0), F.pad(y, (0, int(self.bias_y)), value=1.0)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """All pairs: [B, W, D] and [B, W + 1, D] → [B, W, W + 1, R]."""
+        x, y = self.with_ones(x, y)
+        # A relation at a time: the product of all would hold B * W * R * D values.
+        return torch.stack([x @ matrix @ y.mT for matrix in self.weight], dim=-1)
+
+    def paired(self, x: Tensor, y: Tensor) -> Tensor:
+        """One head a dependent: [..., D] and [..., D] → [..., R]."""
+        x, y = self.with_ones(x, y)
+        # Not F.bilinear: its backward pass is 60 times slower.
+        return torch.stack([(x @ matrix * y).sum(-1) for matrix in self.weight], dim=-1)
+
+
+@dataclass
+class PixelForBiaffineParsingOutput(ModelOutput):
+    """What the parser returns.
+
+    Args:
+        loss: [], of arcs plus relations
+        arc_logits: [B, W, W + 1], each head's score for each word; head 0 is the root, j + 1 is word j
+        rel_logits: [B, W, W + 1, R], the score of each relation; None in training with labels
+        hidden_states: The encoder's, [B, 1 + P, D] each
+        attentions: The encoder's, [B, H, 1 + P, 1 + P] each
+    """
+
+    loss: Tensor | None = None
+    arc_logits: Tensor | None = None
+    rel_logits: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+class PixelForBiaffineParsing(PixelPreTrainedModel):
+    """Dependency parser: every word chooses a head among the root and all words, and a relation to it."""
+
+    def __init__(self, config: PixelConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.vit = PixelModel(config, add_pooling_layer=True)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.biaffine_arcs = Biaffine(config.hidden_size, 1, bias_x=True, bias_y=False)
+        self.biaffine_rels = Biaffine(config.hidden_size, config.num_labels, bias_x=True, bias_y=True)
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """As the base; biaffine weights start at 0."""
+        super()._init_weights(module)
+        if isinstance(module, Biaffine):
+            initialization.zeros_(module.weight)
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values: Tensor,
+        attention_mask: Tensor | None = None,
+        word_starts: Tensor | None = None,
+        arc_labels: Tensor | None = None,
+        rel_labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+    ) -> PixelForBiaffineParsingOutput:
+        """Score heads and relations of every word.
+
+        Args:
+            pixel_values: uint8 [B, 16, W] grey or [B, 16, W, 3]; or float [B, 3, 16, W] in [0, 1]
+            attention_mask: [B, P], 0 for padding
+            word_starts: [B, W + 1], each word's first patch and the end of the last word, padded with -100
+            arc_labels: [B, W], the gold heads (0 is the root, j is the j-th word), padded with -100
+            rel_labels: [B, W], the gold relations, padded with -100
+            output_hidden_states: Whether to return the encoder's hidden states
+            output_attentions: Whether to return the encoder's attention weights
+
+        Returns:
+            loss [] if there are labels, arc_logits [B, W, W + 1], rel_logits [B, W, W + 1, R] (None in
+            training with labels, where only relations to gold heads are scored: the whole table is large)
+        """
+        if word_starts is None:
+            raise ValueError("parsing needs word_starts [B, W + 1]")
+        if (arc_labels is None) != (rel_labels is None):
+            raise ValueError("arc_labels and rel_labels go together: pass both, or neither")
+        encoded = self.vit(pixel_values, attention_mask, output_hidden_states, output_attentions)
+        states = self.dropout(encoded.last_hidden_state[:, 1:])
+        check_word_starts(word_starts, states.shape[0], states.shape[1])
+
+        words = pool_words(states, word_starts)  # [B, W, D]
+        heads = torch.cat([encoded.pooler_output[:, None].to(words.dtype), words], dim=1)  # [B, W + 1, D]
+        arc_logits = self.biaffine_arcs(words, heads).squeeze(-1)
+
+        loss = None
+        if arc_labels is not None and rel_labels is not None:
+            batch, count, candidates = arc_logits.shape
+            check_labels("arc_labels", arc_labels, (batch, count), candidates, "words and the root")
+            check_labels("rel_labels", rel_labels, (batch, count), self.num_labels, "num_labels")
+            gold_heads = take(heads, arc_labels.clamp(min=0))
+            counted = rel_labels != IGNORED  # most of a padded batch is not
+            rel_logits = self.biaffine_rels.paired(words[counted], gold_heads[counted])
+            # kept: padding (a zero vector, so a score of 0) competes for heads; published losses count it.
+            loss = cross_entropy(arc_logits, arc_labels) + cross_entropy(rel_logits, rel_labels[counted])
+
+        whole_table = not (self.training and loss is not None)
+        return PixelForBiaffineParsingOutput(
+            loss=loss,
+            arc_logits=arc_logits,
+            rel_logits=self.biaffine_rels(words, heads) if whole_table else None,
+            hidden_states=encoded.hidden_states,
+            attentions=encoded.attentions,
+        )
+
+
+class PatchPooler(nn.Module):
+    """Linear, GELU, layer norm and dropout on every patch, then mean or maximum of the attended ones."""
+
+    def __init__(self, config: PixelConfig) -> None:
+        super().__init__()
+        self.mode = config.pooling_mode
+        self.linear = nn.Linear(config.hidden_size, config.hidden_size)
+        self.activation = ACT2FN["gelu"]
+        self.ln = (
+            nn.LayerNorm(config.hidden_size, eps=1e-12) if config.pooler_add_layer_norm else nn.Identity()
+        )
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, states: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Patches [B, P, D] and their mask [B, P] → [B, D]."""
+        states = self.dropout(self.ln(self.activation(self.linear(states))))
+        if attention_mask is None:
+            return states.mean(1) if self.mode == "mean" else states.amax(1)
+        attended = (attention_mask != 0).unsqueeze(-1)
+        if self.mode == "mean":
+            return (states * attended).sum(1) / attended.sum(1).clamp(min=1)
+        return states.masked_fill(~attended, torch.finfo(states.dtype).min).amax(1)
+
+
+class PixelForSequenceClassification(PixelPreTrainedModel):
+    """Labels, or scores, of a whole text. `config.pooling_mode` says how patches become one vector."""
+
+    def __init__(self, config: PixelConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        cls = config.pooling_mode == "cls"
+        self.vit = PixelModel(config, add_pooling_layer=cls)
+        self.pooler = None if cls else PatchPooler(config)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+    ) -> SequenceClassifierOutput:
+        """Score the labels of every text.
+
+        Args:
+            pixel_values: uint8 [B, 16, W] grey or [B, 16, W, 3]; or float [B, 3, 16, W] in [0, 1]
+            attention_mask: [B, P], 0 for padding
+            labels: integers [B]; or floats, [B] for regression and [B, N] for several labels a text
+            output_hidden_states: Whether to return the encoder's hidden states
+            output_attentions: Whether to return the encoder's attention weights
+
+        Returns:
+            loss [] if there are labels, logits [B, N]
+        """
+        encoded = self.vit(pixel_values, attention_mask, output_hidden_states, output_attentions)
+        if self.pooler is None:
+            pooled = encoded.pooler_output
+        else:
+            pooled = self.pooler(encoded.last_hidden_state[:, 1:], attention_mask)
+        logits = self.classifier(pooled)
+        return SequenceClassifierOutput(
+            loss=self.loss(logits, labels) if labels is not None else None,
+            logits=logits,
+            hidden_states=encoded.hidden_states,
+            attentions=encoded.attentions,
+        )
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy, squared error or binary cross-entropy, as `config.problem_type` says.
+
+        Without a problem type: one label is regression; integers name one label a text, floats several.
+
+        Args:
+            logits: [B, N]
+            labels: [B] or [B, N]
+
+        Returns:
+            []
+        """
+        problem = self.config.problem_type
+        if problem is None and self.num_labels == 1:
+            problem = "regression"
+        elif problem is None:
+            problem = (
+                "multi_label_classification" if labels.is_floating_point() else "single_label_classification"
+            )
+        if problem == "single_label_classification":
+            check_labels("labels", labels, (logits.shape[0],), self.num_labels, "num_labels")
+            return cross_entropy(logits, labels)
+        if labels.numel() != logits.numel():
+            raise ValueError(f"labels for {problem} must be {list(logits.shape)}, got {list(labels.shape)}")
+        labels = labels.view_as(logits).float()
+        if problem == "regression":
+            return F.mse_loss(logits.float(), labels)
+        return F.binary_cross_entropy_with_logits(logits.float(), labels)
+
+
+class PixelForQuestionAnswering(PixelPreTrainedModel):
+    """Extractive question answering: the first and the last patch of the answer, or CLS for none."""
+
+    def __init__(self, config: PixelConfig) -> None:
+        super().__init__(config)
+        self.vit = PixelModel(config)
+        self.qa_outputs = nn.Linear(config.hidden_size, 2)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values: Tensor,
+        attention_mask: Tensor | None = None,
+        start_positions: Tensor | None = None,
+        end_positions: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+    ) -> QuestionAnsweringModelOutput:
+        """Score every patch as the first and as the last one of the answer.
+
+        Args:
+            pixel_values: uint8 [B, 16, W] grey or [B, 16, W, 3]; or float [B, 3, 16, W] in [0, 1]
+            attention_mask: [B, P], 0 for padding
+            start_positions: [B], the answer's first patch; P, the place of CLS, for no answer
+            end_positions: [B], the answer's last patch; P for no answer
+            output_hidden_states: Whether to return the encoder's hidden states
+            output_attentions: Whether to return the encoder's attention weights
+
+        Returns:
+            loss [] if there are positions, start_logits and end_logits [B, P + 1], CLS last
+        """
+        if (start_positions is None) != (end_positions is None):
+            raise ValueError("start_positions and end_positions go together: pass both, or neither")
+        encoded = self.vit(pixel_values, attention_mask, output_hidden_states, output_attentions)
+        states = encoded.last_hidden_state.roll(
+            -1, dims=1
+        )  # CLS moves to the end, so that patch p is place p
+        start_logits, end_logits = self.qa_outputs(states).unbind(-1)
+
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            batch, places = start_logits.shape
+            check_labels("start_positions", start_positions, (batch,), places, "patches and CLS")
+            check_labels("end_positions", end_positions, (batch,), places, "patches and CLS")
+            loss = cross_entropy(start_logits, start_positions) + cross_entropy(end_logits, end_positions)
+            loss = loss / 2
+        return QuestionAnsweringModelOutput(
+            loss=loss,
+            start_logits=start_logits,
+            end_logits=end_logits,
+            hidden_states=encoded.hidden_states,
+            attentions=encoded.attentions,
+        )

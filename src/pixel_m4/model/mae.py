@@ -1,0 +1,256 @@
+"""Pretraining: hide a quarter of the patches, and reconstruct their pixels.
+
+Sources: He et al. 2022 (masked autoencoders), Rust et al. 2023 (PIXEL: text, span masks, padding).
+
+Dimensions: B batch, P patches, K kept patches, M = P - K masked patches, D width of the encoder, E width of
+the decoder, W pixels of width, C channels; a patch has 768 = 16 * 16 * C values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import initialization
+from transformers.utils import ModelOutput
+from transformers.utils.generic import can_return_tuple
+
+from pixel_m4.model.config import PixelConfig
+from pixel_m4.model.vit import (
+    PixelLayer,
+    PixelModel,
+    PixelPreTrainedModel,
+    check_inputs,
+    init_positions,
+    key_padding,
+    resized_parameter,
+    run_layers,
+    split_patches,
+    take,
+)
+
+
+def patchify(pixel_values: Tensor, patch_size: int = 16, num_channels: int = 3) -> Tensor:
+    """Pixels as the decoder predicts them: each patch flattened row, column, channel, in [0, 1].
+
+    Args:
+        pixel_values: uint8 [B, 16, W] or [B, 16, W, C]; or float [B, C, 16, W]
+        patch_size: Height and width of a patch.
+        num_channels: How often a grey value stands in a patch.
+
+    Returns:
+        float [B, P, 768]
+    """
+    return as_targets(split_patches(pixel_values, patch_size), patch_size, num_channels)
+
+
+def unpatchify(patches: Tensor, patch_size: int = 16, num_channels: int = 3) -> Tensor:
+    """The inverse of `patchify`: [B, P, 768] → [B, C, 16, W]."""
+    pixels = patches.unflatten(2, (patch_size, patch_size, num_channels))  # [B, P, 16, 16, C]
+    return pixels.permute(0, 4, 2, 1, 3).flatten(3)
+
+
+def as_targets(patches: Tensor, patch_size: int, num_channels: int) -> Tensor:
+    """Patches [B, P, 256 or 768], uint8 or float, as float [B, P, 768] in [0, 1]."""
+    pixels = patches / 255 if patches.dtype == torch.uint8 else patches.float()
+    if patches.shape[-1] == patch_size**2:
+        pixels = pixels.repeat_interleave(num_channels, dim=-1)
+    return pixels
+
+
+def standardise(patches: Tensor) -> Tensor:
+    """Each patch [..., 768] less its mean, divided by its standard deviation (unbiased variance + 1e-6)."""
+    variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
+    return (patches - mean) / (variance + 1e-6).sqrt()
+
+
+def reconstruction_loss(predictions: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
+    """Squared error, mean over the pixels of a patch, then over the patches that count.
+
+    Args:
+        predictions: [B, M, 768]
+        targets: [B, M, 768]
+        counted: [B, M], 1 where a patch is masked and attended
+
+    Returns:
+        []
+    """
+    error = (predictions.float() - targets).square().mean(-1)
+    return (error * counted).sum() / counted.sum().clamp(min=1)
+
+
+def choose_patches(
+    patch_mask: Tensor | None, attention_mask: Tensor, mask_ratio: float
+) -> tuple[Tensor, Tensor]:
+    """Choose which patches the encoder sees.
+
+    keep = int(P * (1 - mask_ratio)) patches with the smallest `patch_mask + U[0, 0.01)`. Without a given mask
+    the choice is uniform, but at least one text patch is masked.
+
+    Args:
+        patch_mask: [B, P], 1 for patches to mask; None for random ones
+        attention_mask: [B, P], 0 for padding
+        mask_ratio: Share of the patches to mask
+
+    Returns:
+        The kept places [B, K] and the masked places [B, M], each in ascending order
+    """
+    batch, patches = attention_mask.shape
+    score = torch.rand(batch, patches, device=attention_mask.device)
+    if patch_mask is not None:
+        score = patch_mask + 0.01 * score
+    else:
+        # Lift the text patch that is nearest to being masked to the top. If any text patch was to be masked, this
+        # one was among them and nothing changes; otherwise it takes the place of one patch of padding.
+        best = score.masked_fill(attention_mask == 0, -1.0).argmax(1, keepdim=True)
+        score = score.scatter(1, best, 2.0)
+    order = score.argsort(dim=1)
+    kept = int(patches * (1 - mask_ratio))
+    return order[:, :kept].sort(dim=1).values, order[:, kept:].sort(dim=1).values
+
+
+@dataclass
+class PixelForPreTrainingOutput(ModelOutput):
+    """What pretraining returns.
+
+    Args:
+        loss: [], of the patches that are masked and attended
+        logits: [B, P, 768], predicted pixels of every patch
+        mask: [B, P], 1 where a patch was masked, 0 where the encoder saw it
+        hidden_states: The encoder's, [B, 1 + K, D] each
+        attentions: The encoder's, [B, H, 1 + K, 1 + K] each
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    mask: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+class PixelDecoder(nn.Module):
+    """A small transformer that fills in the masked patches; only pretraining needs it."""
+
+    def __init__(self, config: PixelConfig) -> None:
+        super().__init__()
+        width = config.decoder_hidden_size
+        self.decoder_embed = nn.Linear(config.hidden_size, width)
+        self.mask_token = nn.Parameter(torch.empty(1, 1, width))
+        self.decoder_pos_embed = nn.Parameter(torch.empty(1, 1 + config.max_patches, width))
+        self.decoder_layers = nn.ModuleList(
+            PixelLayer(config, width, config.decoder_num_attention_heads, config.decoder_intermediate_size)
+            for _ in range(config.decoder_num_hidden_layers)
+        )
+        self.decoder_norm = nn.LayerNorm(
+            width, eps=1e-5
+        )  # kept: published weights were trained with this one
+        self.decoder_pred = nn.Linear(width, config.patch_size**2 * config.num_channels)
+
+    def forward(self, states: Tensor, keep: Tensor, attention_mask: Tensor) -> Tensor:
+        """Predict the pixels of every patch.
+
+        Args:
+            states: [B, 1 + K, D], the encoder's output
+            keep: [B, K], the places of its patches
+            attention_mask: [B, P], 0 for padding
+
+        Returns:
+            [B, P, 768]
+        """
+        states = self.decoder_embed(states)
+        cls, kept = states[:, :1], states[:, 1:]
+        tokens = self.mask_token.to(states.dtype).expand(*attention_mask.shape, -1)
+        patches = tokens.scatter(
+            1, keep.unsqueeze(-1).expand_as(kept), kept
+        )  # [B, P, E], in the original order
+        states = torch.cat([cls, patches], dim=1)
+        states = states + self.decoder_pos_embed[:, : states.shape[1]]
+        hidden_states, _ = run_layers(self.decoder_layers, states, key_padding(attention_mask), False)
+        return self.decoder_pred(self.decoder_norm(hidden_states[-1][:, 1:]))
+
+
+class PixelForPreTraining(PixelPreTrainedModel):
+    """Masked autoencoder of rendered text: encode what is kept, decode everything, score what was masked."""
+
+    def __init__(self, config: PixelConfig) -> None:
+        super().__init__(config)
+        self.vit = PixelModel(config, embedding_dropout=False)
+        self.decoder = PixelDecoder(config)
+        self.freeze_positions()
+        self.post_init()
+
+    def freeze_positions(self) -> None:
+        """Positions stay the fixed table: encoder and decoder must agree on them."""
+        self.vit.embeddings.position_embeddings.requires_grad_(False)
+        self.decoder.decoder_pos_embed.requires_grad_(False)
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """As the base, and the decoder's own parameters."""
+        super()._init_weights(module)
+        if isinstance(module, PixelDecoder):
+            initialization.normal_(module.mask_token, std=self.config.initializer_range)
+            init_positions(module.decoder_pos_embed)
+
+    def resize_positions(self, max_seq_length: int) -> None:
+        """As the base, for encoder and decoder."""
+        super().resize_positions(max_seq_length)
+        self.decoder.decoder_pos_embed = resized_parameter(self.decoder.decoder_pos_embed, max_seq_length)
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values: Tensor,
+        attention_mask: Tensor | None = None,
+        patch_mask: Tensor | None = None,
+        mask_ratio: float | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+    ) -> PixelForPreTrainingOutput:
+        """Reconstruct masked patches.
+
+        Args:
+            pixel_values: uint8 [B, 16, W] grey or [B, 16, W, 3]; or float [B, 3, 16, W] in [0, 1]
+            attention_mask: [B, P], 0 for padding
+            patch_mask: [B, P], 1 for the patches to mask; None for random ones
+            mask_ratio: Share of the patches to mask instead of the configuration's. For exactly m of P
+                patches pass (m - 0.5) / P, which rounding cannot miss.
+            output_hidden_states: Whether to return the encoder's hidden states
+            output_attentions: Whether to return the encoder's attention weights
+
+        Returns:
+            loss [], logits [B, P, 768], mask [B, P]
+        """
+        check_inputs(self.config, pixel_values, attention_mask)
+        patches = split_patches(pixel_values, self.config.patch_size)
+        if patch_mask is not None and patch_mask.shape != patches.shape[:2]:
+            raise ValueError(
+                f"patch_mask must be [B, P] = {list(patches.shape[:2])} to match pixel_values "
+                f"{list(pixel_values.shape)}, got {list(patch_mask.shape)}"
+            )
+        if attention_mask is None:
+            attention_mask = torch.ones(patches.shape[:2], dtype=torch.long, device=patches.device)
+        ratio = self.config.mask_ratio if mask_ratio is None else mask_ratio
+        keep, masked = choose_patches(patch_mask, attention_mask, ratio)
+
+        encoded = self.vit(
+            pixel_values,
+            attention_mask,
+            output_hidden_states=output_hidden_states,
+            output_attentions=output_attentions,
+            keep=keep,
+        )
+        logits = self.decoder(encoded.last_hidden_state, keep, attention_mask)
+
+        targets = as_targets(take(patches, masked), self.config.patch_size, self.config.num_channels)
+        if self.config.norm_pix_loss:
+            targets = standardise(targets)
+        counted = (take(attention_mask, masked) != 0).float()
+        return PixelForPreTrainingOutput(
+            loss=reconstruction_loss(take(logits, masked), targets, counted),
+            logits=logits,
+            mask=torch.zeros_like(attention_mask, dtype=torch.float).scatter(1, masked, 1.0),
+            hidden_states=encoded.hidden_states,
+            attentions=encoded.attentions,
+        )
