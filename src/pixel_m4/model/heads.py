@@ -21,7 +21,6 @@ from transformers.modeling_outputs import (
     TokenClassifierOutput,
 )
 from transformers.utils import ModelOutput
-from transformers.utils.generic import can_return_tuple
 
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel, take
@@ -73,7 +72,6 @@ class PixelForTokenClassification(PixelPreTrainedModel):
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
-    @can_return_tuple
     def forward(
         self,
         pixel_values: Tensor,
@@ -207,7 +205,6 @@ class PixelForBiaffineParsing(PixelPreTrainedModel):
         if isinstance(module, Biaffine):
             initialization.zeros_(module.weight)
 
-    @can_return_tuple
     def forward(
         self,
         pixel_values: Tensor,
@@ -302,7 +299,6 @@ class PixelForSequenceClassification(PixelPreTrainedModel):
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
-    @can_return_tuple
     def forward(
         self,
         pixel_values: Tensor,
@@ -375,7 +371,6 @@ class PixelForQuestionAnswering(PixelPreTrainedModel):
         self.qa_outputs = nn.Linear(config.hidden_size, 2)
         self.post_init()
 
-    @can_return_tuple
     def forward(
         self,
         pixel_values: Tensor,

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from transformers import initialization
 from transformers.utils import ModelOutput
-from transformers.utils.generic import can_return_tuple
 
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.vit import (
@@ -101,8 +100,8 @@ def choose_patches(
     if patch_mask is not None:
         score = patch_mask + 0.01 * score
     else:
-        # Lift the text patch that is nearest to being masked to the top. If any text patch was to be masked, this
-        # one was among them and nothing changes; otherwise it takes the place of one patch of padding.
+        # Lift the text patch nearest to being masked to the top. If any text patch was to be masked, so was
+        # this one, and nothing changes; otherwise it takes the place of one patch of padding.
         best = score.masked_fill(attention_mask == 0, -1.0).argmax(1, keepdim=True)
         score = score.scatter(1, best, 2.0)
     order = score.argsort(dim=1)
@@ -198,7 +197,6 @@ class PixelForPreTraining(PixelPreTrainedModel):
         super().resize_positions(max_seq_length)
         self.decoder.decoder_pos_embed = resized_parameter(self.decoder.decoder_pos_embed, max_seq_length)
 
-    @can_return_tuple
     def forward(
         self,
         pixel_values: Tensor,
@@ -232,6 +230,8 @@ class PixelForPreTraining(PixelPreTrainedModel):
         if attention_mask is None:
             attention_mask = torch.ones(patches.shape[:2], dtype=torch.long, device=patches.device)
         ratio = self.config.mask_ratio if mask_ratio is None else mask_ratio
+        if not 0 <= ratio < 1:
+            raise ValueError(f"mask_ratio must be at least 0 and below 1, got {ratio}")
         keep, masked = choose_patches(patch_mask, attention_mask, ratio)
 
         encoded = self.vit(

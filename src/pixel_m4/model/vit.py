@@ -22,7 +22,6 @@ from transformers import PreTrainedModel, initialization
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
-from transformers.utils.generic import can_return_tuple
 
 from pixel_m4.model.config import PixelConfig, check_square
 
@@ -59,8 +58,8 @@ def resized_positions(table: Tensor, max_seq_length: int) -> Tensor:
         return table[:, : 1 + max_seq_length].clone()
     side = check_square(old)
     cls, grid = table[:, :1], table[:, 1:].unflatten(1, (side, side)).permute(0, 3, 1, 2)
-    # kept: published models stretch the square grid to the shape of their image, a strip of 1 x L patches, and
-    # sample it with a scale of (1.1, L + 0.1) / side rather than (1, L) / side.
+    # kept: published models stretch the square grid to the shape of their image, a strip of 1 x L patches,
+    # and sample it with a scale of (1.1, L + 0.1) / side rather than (1, L) / side.
     scale = (1.1 / side, (max_seq_length + 0.1) / side)
     strip = F.interpolate(grid.float(), scale_factor=scale, mode="bicubic", align_corners=False)
     strip = strip.flatten(2).transpose(1, 2).to(table.dtype)
@@ -131,8 +130,9 @@ def check_inputs(config: PixelConfig, pixel_values: Tensor, attention_mask: Tens
     patches = width // size
     if patches > config.max_patches:
         raise ValueError(
-            f"pixel_values hold {patches} patches, but the model has positions for {config.max_patches}: render "
-            f"with max_seq_length={config.max_patches}, or call model.resize_positions(max_seq_length) first"
+            f"pixel_values hold {patches} patches, but the model has positions for {config.max_patches}: "
+            f"render with max_seq_length={config.max_patches}, or first call "
+            "model.resize_positions(max_seq_length)"
         )
     if pixel_values.dtype != torch.uint8 and not pixel_values.is_floating_point():
         raise ValueError(f"pixel_values must be uint8 (0 to 255) or float (0 to 1), got {pixel_values.dtype}")
@@ -405,25 +405,27 @@ class PixelPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
-        """Load a checkpoint, a folder or a name on the hub: safetensors or `pytorch_model.bin` (tensors only).
+        """Load a folder or a name on the hub: safetensors or `pytorch_model.bin` (tensors only).
 
         Raises:
-            FileNotFoundError: The path does not exist.
+            FileNotFoundError: The path or its `config.json` does not exist.
             OSError: The folder holds no weights.
             ValueError: The weights file is damaged, holds more than tensors, or is another architecture's.
         """
         name = pretrained_model_name_or_path
-        if looks_like_missing_path(name):
-            raise FileNotFoundError(f"there is no model folder {str(name)!r}")
+        check_folder(name, needs_config=kwargs.get("config") is None)
         try:
             loaded = super().from_pretrained(name, *model_args, **kwargs)
-        except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        except pickle.UnpicklingError as error:
+            raise ValueError(
+                f"{weights_files(name)} holds more than tensors, or is damaged; it was not loaded, as "
+                "a pickle can run code"
+            ) from error
+        except (SafetensorError, EOFError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "PytorchStreamReader" not in str(error):
                 raise
-            raise ValueError(
-                f"cannot read the weights in {weights_files(name)}: the file is truncated or damaged, or holds "
-                f"more than tensors (code in a pickle is never run): {str(error).splitlines()[0]}"
-            ) from error
+            reason = str(error).split(". ")[0]
+            raise ValueError(f"{weights_files(name)} is truncated or damaged: {reason}") from error
         model = loaded[0] if isinstance(loaded, tuple) else loaded  # with output_loading_info
         model.freeze_positions()  # transformers makes new parameters, which are trainable
         return loaded
@@ -441,18 +443,34 @@ def resized_parameter(table: nn.Parameter, max_seq_length: int) -> nn.Parameter:
         return nn.Parameter(resized_positions(table, max_seq_length), requires_grad=table.requires_grad)
 
 
-def looks_like_missing_path(name: Any) -> bool:
-    """Whether a model's name can only be a path, and nothing is there."""
-    text = str(name)
-    path_like = isinstance(name, Path) or text.startswith((".", "/", "~")) or text.count("/") > 1
-    return name is not None and path_like and not Path(text).exists()
+def check_folder(name: Any, needs_config: bool) -> None:
+    """Refuse a model folder that is missing or incomplete; names on the hub pass.
+
+    Raises:
+        FileNotFoundError: The path or its `config.json` does not exist.
+        ValueError: A weights file is empty.
+    """
+    path = Path(str(name))
+    path_like = isinstance(name, Path) or str(name).startswith((".", "/", "~")) or str(name).count("/") > 1
+    if name is not None and path_like and not path.exists():
+        raise FileNotFoundError(f"there is no model folder {str(name)!r}")
+    if not path.is_dir():
+        return
+    if needs_config and not (path / "config.json").exists():
+        raise FileNotFoundError(f"the model folder {str(name)!r} has no config.json")
+    for file in weights_in(path):
+        if file.stat().st_size == 0:
+            raise ValueError(f"{file} is truncated or damaged: it is empty")
+
+
+def weights_in(folder: Path) -> list[Path]:
+    """The weights files of a folder, those that transformers prefers."""
+    return sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
 
 
 def weights_files(name: Any) -> str:
-    """The files of a model folder that weights could come from, or the name itself."""
-    folder = Path(str(name))
-    files = sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
-    return ", ".join(map(str, files)) or str(name)
+    """The weights files of a model folder, or the name of a model on the hub, for error messages."""
+    return ", ".join(map(str, weights_in(Path(str(name))))) or str(name)
 
 
 class PixelModel(PixelPreTrainedModel):
@@ -478,7 +496,6 @@ class PixelModel(PixelPreTrainedModel):
         """The patch embedding."""
         return self.embeddings.patch_embeddings
 
-    @can_return_tuple
     def forward(
         self,
         pixel_values: Tensor,
