@@ -1,1 +1,52 @@
-"""Language models that read text as pixels."""
+"""Language models that read text as pixels: render, pretrain, fine-tune, analyse, use.
+
+Names are imported when first asked for, so that rendering alone never loads torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pixel_m4.model import (
+        PixelConfig,
+        PixelForBiaffineParsing,
+        PixelForPreTraining,
+        PixelForQuestionAnswering,
+        PixelForSequenceClassification,
+        PixelForTokenClassification,
+        PixelModel,
+    )
+    from pixel_m4.render import TextRenderer
+
+__version__ = "0.1.0"
+
+_MODULES = {"TextRenderer": "pixel_m4.render"} | dict.fromkeys(
+    (
+        "PixelConfig",
+        "PixelForBiaffineParsing",
+        "PixelForPreTraining",
+        "PixelForQuestionAnswering",
+        "PixelForSequenceClassification",
+        "PixelForTokenClassification",
+        "PixelModel",
+    ),
+    "pixel_m4.model",
+)
+
+__all__ = [
+    "PixelConfig",
+    "PixelForBiaffineParsing",
+    "PixelForPreTraining",
+    "PixelForQuestionAnswering",
+    "PixelForSequenceClassification",
+    "PixelForTokenClassification",
+    "PixelModel",
+    "TextRenderer",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)

@@ -194,6 +194,12 @@ class TextRenderer:
         )
         return batch.to_torch() if return_tensors == "pt" else batch
 
+    def measure(self, words: Sequence[str]) -> list[int]:
+        """How many patches each word takes."""
+        with self._lock:
+            self._atlas.trim()
+            return [word.width for word in self._atlas.words(words, rtl=False)]
+
     def cache_stats(self) -> AtlasStats:
         """What the cache of patches holds."""
         return self._atlas.stats()

@@ -1,0 +1,85 @@
+"""The command ``pixel-m4``; every command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; errors that users can mend come as one line and exit code 1."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(prog="pixel-m4", description="Language models that read text as pixels.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    finetune = commands.add_parser("finetune", help="train a model on a task", add_help=False)
+    finetune.add_argument("task", choices=["parsing"], help="the task")
+
+    quickstart = commands.add_parser("quickstart", help="train a small parser and show it at work")
+    quickstart.add_argument(
+        "--data_dir", type=Path, help="folder with a treebank; default: the embedded synthetic one"
+    )
+    quickstart.add_argument("--output_dir", type=Path, default=Path("quickstart"), help="default: quickstart")
+    quickstart.add_argument(
+        "--max_steps", type=int, default=None, help="training steps; default: a few minutes"
+    )
+
+    fonts = commands.add_parser("fonts", help="show the fonts that are used, and fetch the default one")
+    fonts.add_argument("--font_file", type=Path, help="a font to look at instead of the default")
+    fonts.add_argument("--fallback_fonts_dir", type=Path, help="folder with fallback fonts")
+
+    if arguments[:1] == ["finetune"] and not {"-h", "--help"} & set(arguments[:2]):
+        known, _ = parser.parse_known_args(arguments[:2])
+        return _guard(_finetune, known, arguments[2:])
+    if arguments[:1] == ["finetune"]:
+        print("usage: pixel-m4 finetune TASK [ARGUMENTS]\n\ntasks: parsing\n")
+        print("`pixel-m4 finetune TASK --help` lists the arguments of a task and its published recipe.")
+        return 0
+    known = parser.parse_args(arguments)
+    return _guard({"quickstart": _quickstart, "fonts": _fonts}[known.command], known)
+
+
+def _guard(command, *args) -> int:  # type: ignore[no-untyped-def]
+    try:
+        command(*args)
+    except (ValueError, OSError) as error:
+        print(f"pixel-m4: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _finetune(arguments: argparse.Namespace, rest: list[str]) -> None:
+    from pixel_m4.train.finetune import main as run
+
+    run(arguments.task, rest)
+
+
+def _quickstart(arguments: argparse.Namespace) -> None:
+    from pixel_m4.quickstart import run
+
+    run(arguments.data_dir, arguments.output_dir, arguments.max_steps)
+
+
+def _fonts(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from pixel_m4.render.fonts import FONT_SHA256, cached_font, find_fallback_fonts, find_font, sha256
+    from pixel_m4.render.glyphs import FontFace
+
+    console = Console()
+    font = find_font(arguments.font_file)
+    digest = sha256(font)
+    faces = [FontFace(path, 40 / 3) for path in [font, *find_fallback_fonts(arguments.fallback_fonts_dir)]]
+    for face in faces:
+        console.print(f"{face.path}  {len(face.coverage):,} code points", highlight=False, soft_wrap=True)
+    verdict = "the font of published checkpoints" if digest == FONT_SHA256 else "not the published font"
+    console.print(f"SHA-256 {digest} ({verdict})", highlight=False, soft_wrap=True)
+    console.print(f"cache   {cached_font()}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""Collation: rendered texts and label lists to tensors.
+
+Dimensions: B batch, P patches, W words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from pixel_m4.render import TextRenderer
+
+IGNORE = -100  # what losses and pooling skip
+
+
+def render_words(renderer: TextRenderer, texts: Sequence[Sequence[str]]) -> dict[str, torch.Tensor]:
+    """Render lists of words, trimmed to the longest text.
+
+    Returns:
+        ``pixel_values`` uint8 [B, 16, 16 * P], ``attention_mask`` int64 [B, P] and ``word_starts`` int64
+        [B, W + 1], padded with -100.  A word that begins past the canvas starts at the black patch.
+    """
+    batch = renderer.batch([list(words) for words in texts], return_tensors="pt")
+    starts = [
+        [min(start, last) for start in row]
+        for row, last in zip(batch.word_starts, batch.num_text_patches, strict=True)
+    ]
+    return {**batch, "word_starts": pad(starts)}
+
+
+def pad(rows: Sequence[Sequence[int]], value: int = IGNORE) -> torch.Tensor:
+    """Rows of different lengths as one int64 tensor [B, longest]."""
+    padded = torch.full((len(rows), max(map(len, rows), default=0)), value, dtype=torch.int64)
+    for target, row in zip(padded, rows, strict=True):
+        target[: len(row)] = torch.as_tensor(row, dtype=torch.int64)
+    return padded

@@ -1,0 +1,284 @@
+"""The quickstart: train a small parser in a few minutes, show what it does, write a report."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import logging
+import os
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from transformers import TrainerCallback, TrainingArguments
+from transformers.utils import logging as transformers_logging
+
+from pixel_m4.model import PixelForBiaffineParsing
+from pixel_m4.render import TextRenderer
+from pixel_m4.render.images import picture
+from pixel_m4.tasks.conllu import Sentence
+from pixel_m4.tasks.parsing import Parsed, Parsing
+from pixel_m4.tasks.trees import draw_tree, tree_svg
+from pixel_m4.train.arguments import FinetuneArguments
+from pixel_m4.train.finetune import finetune
+
+LANGUAGES = {"en": "English", "hi": "Hindi", "uk": "Ukrainian", "zh": "Simplified Chinese"}
+SAME_SENTENCE = {
+    "en": "My cat loves oatmeal.",
+    "hi": "मेरी बिल्ली को दलिया पसंद है।",
+    "uk": "Моя кішка любить вівсянку.",
+    "zh": "我的猫喜欢燕麦片。",
+}
+_SYNTHETIC = "a synthetic treebank in four languages, made from a small grammar and embedded in the package"
+# Small enough to learn in minutes on two cores, from random weights.
+_MODEL = "hidden_size=128,num_hidden_layers=4,num_attention_heads=4,intermediate_size=512"
+_STEPS = 900
+
+
+def run(data_dir: Path | None, output_dir: Path, max_steps: int | None = None) -> dict[str, float]:
+    """Train on a treebank (default: the embedded synthetic one), print scores and a parse, write a report.
+
+    Returns:
+        What ``all_results.json`` in the output folder holds.
+
+    Raises:
+        ValueError: the treebank is wrong.
+    """
+    console = Console()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("accelerate").setLevel(logging.ERROR)
+    what = _SYNTHETIC if data_dir is None else str(data_dir)
+    console.print(
+        f"[bold]pixel-m4 quickstart[/]: a dependency parser that reads pixels, from random weights, on {what}."
+    )
+    with as_file(files("pixel_m4") / "assets" / "treebank") as embedded:
+        folder = data_dir or embedded
+        started = time.monotonic()
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        ) as progress:
+            results = finetune(
+                Parsing, *_arguments(folder, output_dir, max_steps or _STEPS), [_Bars(progress)]
+            )
+        minutes = (time.monotonic() - started) / 60
+        renderer = TextRenderer.from_pretrained(output_dir)
+        model = PixelForBiaffineParsing.from_pretrained(output_dir)
+        task = Parsing(renderer)
+        gold = task.read(folder, "test")
+    parsed = task.annotate(model, gold)
+    scores = _score_by_language(task, gold, parsed)
+    _print_scores(console, scores, results, what, minutes)
+    shown = _choose(gold)
+    first = shown[0]
+    console.print(f"\nA held-out sentence as the model parses it: {gold[first].text}\n", highlight=False)
+    console.print(_draw(parsed[first].tree), highlight=False, markup=False, soft_wrap=True)
+    report = output_dir / "report.html"
+    _write(report, _report(renderer, what, scores, results, [(gold[i], parsed[i]) for i in shown]))
+    console.print(f"\nReport with pictures: {report}", highlight=False, soft_wrap=True)
+    return results
+
+
+def _arguments(
+    data_dir: Path, output_dir: Path, max_steps: int
+) -> tuple[FinetuneArguments, TrainingArguments]:
+    task = FinetuneArguments(
+        data_dir=str(data_dir),
+        config_name="nano",
+        config_overrides=_MODEL,
+        max_seq_length=256,
+        early_stopping_patience=0,
+    )
+    interval = max(1, max_steps // 3)
+    training = TrainingArguments(
+        output_dir=str(output_dir),
+        do_train=True,
+        do_eval=True,
+        do_predict=True,
+        max_steps=max_steps,
+        learning_rate=1e-3,
+        warmup_steps=min(100, max_steps // 10),
+        per_device_train_batch_size=32,
+        per_device_eval_batch_size=64,
+        eval_strategy="steps",
+        eval_steps=interval,
+        save_strategy="steps",
+        save_steps=interval,
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model=Parsing.metric,
+        logging_steps=50,
+        remove_unused_columns=False,
+        train_sampling_strategy="group_by_length",
+        dataloader_pin_memory=torch.cuda.is_available(),
+        report_to="none",
+        disable_tqdm=True,
+        seed=0,
+    )
+    return task, training
+
+
+class _Bars(TrainerCallback):
+    """Training as a progress bar with the latest loss and scores."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bar = progress.add_task("training", total=None)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._progress.update(self._bar, total=state.max_steps)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._progress.update(self._bar, completed=state.global_step)
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        if logs and "loss" in logs:
+            self._progress.update(self._bar, description=f"training, loss {float(logs['loss']):.2f}")
+        if logs and "eval_las" in logs:
+            dev = f"step {state.global_step}: dev UAS {logs['eval_uas']:.1f}, LAS {logs['eval_las']:.1f}"
+            self._progress.console.print(dev, highlight=False)
+
+
+def _score_by_language(
+    task: Parsing, gold: Sequence[Sentence], parsed: Sequence[Parsed]
+) -> dict[str, dict[str, float]]:
+    """Scores for each value of the comment ``# lang``, if there is one, and for all sentences."""
+    groups: defaultdict[str, list[int]] = defaultdict(list)
+    for number, sentence in enumerate(gold):
+        if language := _language(sentence):
+            groups[LANGUAGES.get(language, language)].append(number)
+    groups["all"] = list(range(len(gold)))
+    return {
+        name: {
+            "sentences": len(numbers),
+            **task.score([gold[i] for i in numbers], [parsed[i] for i in numbers]),
+        }
+        for name, numbers in groups.items()
+    }
+
+
+def _language(sentence: Sentence) -> str | None:
+    return next((line[8:].strip() for line in sentence.lines if line.startswith("# lang =")), None)
+
+
+def _choose(gold: Sequence[Sentence]) -> list[int]:
+    """One sentence a language, of a length that is good to look at."""
+    best: dict[str | None, int] = {}
+    for number, sentence in enumerate(gold):
+        language = _language(sentence)
+        if language not in best or abs(len(sentence.words) - 9) < abs(len(gold[best[language]].words) - 9):
+            best[language] = number
+    return list(best.values())
+
+
+def _print_scores(
+    console: Console,
+    scores: dict[str, dict[str, float]],
+    results: dict[str, float],
+    what: str,
+    minutes: float,
+) -> None:
+    table = Table(title=f"Held-out sentences of {what}")
+    for column in ("", "sentences", "UAS", "LAS"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, score in scores.items():
+        table.add_row(name, f"{score['sentences']:.0f}", f"{score['uas']:.1f}", f"{score['las']:.1f}")
+    table.add_row(
+        "baseline: left neighbour",
+        "",
+        f"{results['test_baseline_uas']:.1f}",
+        f"{results['test_baseline_las']:.1f}",
+    )
+    console.print(table)
+    console.print(
+        f"{results['train_parameters']:,} parameters, trained in {minutes:.1f} minutes.", highlight=False
+    )
+
+
+def _draw(sentence: Sentence) -> str:
+    return draw_tree(sentence.words, sentence.heads, sentence.deprels)
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>pixel-m4 quickstart</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+img {{ image-rendering: pixelated; max-width: 100%; display: block; margin: .3rem 0 1rem; }}
+table {{ border-collapse: collapse; }} td, th {{ padding: .2rem .8rem; text-align: right; }}
+td:first-child, th:first-child {{ text-align: left; }} figure {{ margin: 1.5rem 0; overflow-x: auto; }}
+</style></head><body>
+<h1>A parser that reads pixels</h1>
+<p>Trained from random weights on {what}: {parameters:,} parameters, {steps:,} steps.</p>
+<h2>What the model sees</h2>
+<p>The same sentence in four languages, as strips of 16 × 16 pixel patches: two characters a piece, a word
+(blue mark) always begins a new patch, a black patch ends the text.</p>
+{strips}
+<h2>Held-out sentences</h2>
+<table><tr><th></th><th>sentences</th><th>UAS</th><th>LAS</th></tr>{rows}</table>
+<h2>Parses</h2>
+{trees}
+</body></html>
+"""
+
+
+def _report(
+    renderer: TextRenderer,
+    what: str,
+    scores: dict[str, dict[str, float]],
+    results: dict[str, float],
+    shown: Sequence[tuple[Sentence, Parsed]],
+) -> str:
+    strips = "\n".join(
+        f"<p>{LANGUAGES[language]}: {html.escape(text)}</p>{_image(renderer, text)}"
+        for language, text in SAME_SENTENCE.items()
+    )
+    rows = [(name, f"{score['sentences']:.0f}", score["uas"], score["las"]) for name, score in scores.items()]
+    rows.append(("baseline: left neighbour", "", results["test_baseline_uas"], results["test_baseline_las"]))
+    trees = "\n".join(
+        f"<figure>{tree_svg(parsed.tree.words, parsed.tree.heads, parsed.tree.deprels)}"
+        f"<figcaption>{_correct(gold, parsed.tree)}</figcaption></figure>"
+        for gold, parsed in shown
+    )
+    return _PAGE.format(
+        what=html.escape(what),
+        parameters=int(results["train_parameters"]),
+        steps=int(results["train_steps"]),
+        strips=strips,
+        rows="".join(
+            f"<tr><td>{html.escape(name)}</td><td>{count}</td><td>{uas:.1f}</td><td>{las:.1f}</td></tr>"
+            for name, count, uas, las in rows
+        ),
+        trees=trees,
+    )
+
+
+def _image(renderer: TextRenderer, text: str) -> str:
+    buffer = io.BytesIO()
+    picture(renderer(text), scale=2).save(buffer, format="PNG")
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
+
+
+def _correct(gold: Sentence, tree: Sentence) -> str:
+    right = sum(a == b for a, b in zip(gold.heads, tree.heads, strict=True))
+    return f"{right} of {len(gold.words)} heads as in the gold tree"
+
+
+def _write(path: Path, text: str) -> None:
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, path)

@@ -1,0 +1,70 @@
+"""Pictures of encodings for people: patches in rows, with borders and word starts.
+
+Dimensions: H pixels of a patch in each direction, P patches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from .encoding import Encoding
+
+_BORDER, _WORD = (214, 219, 226), (0, 110, 200)
+
+
+def picture(
+    encoding: Encoding,
+    *,
+    columns: int | None = None,
+    scale: int = 2,
+    borders: bool = True,
+    word_starts: bool = True,
+    masked: Sequence[int] = (),
+) -> Image.Image:
+    """Draw the patches of an encoding, its last black patch included.
+
+    Args:
+        encoding: what the renderer gave.
+        columns: patches of a row; default all in one row.
+        scale: picture pixels for each pixel.
+        borders: draw thin lines between patches.
+        word_starts: mark the first patch of every word.
+        masked: numbers of patches that are covered in grey.
+
+    Raises:
+        ValueError: columns or scale is smaller than 1.
+    """
+    if scale < 1 or (columns is not None and columns < 1):
+        raise ValueError(f"columns and scale must be at least 1, not {columns} and {scale}")
+    size = encoding.pixel_values.shape[0]
+    count = encoding.num_text_patches + 1
+    columns = min(columns or count, count)
+    rows = -(-count // columns)
+    pixels = encoding.pixel_values[:, : count * size]
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    canvas = np.full((rows * size, columns * size, 3), 255, np.uint8)
+    for patch in range(count):
+        y, x = _place(patch, columns, size)
+        cell = pixels[:, patch * size : (patch + 1) * size]
+        canvas[y : y + size, x : x + size] = 160 if patch in set(masked) else cell
+    image = Image.fromarray(canvas).resize(
+        (columns * size * scale, rows * size * scale), Image.Resampling.NEAREST
+    )
+    draw = ImageDraw.Draw(image)
+    for patch in range(count) if borders else ():
+        y, x = _place(patch, columns, size * scale)
+        draw.rectangle((x, y, x + size * scale - 1, y + size * scale - 1), outline=_BORDER)
+    for patch in encoding.word_starts[:-1] if word_starts else ():
+        if patch < encoding.num_text_patches:
+            y, x = _place(patch, columns, size * scale)
+            draw.rectangle((x, y, x + scale - 1, y + size * scale - 1), fill=_WORD)
+    return image
+
+
+def _place(patch: int, columns: int, size: int) -> tuple[int, int]:
+    row, column = divmod(patch, columns)
+    return row * size, column * size

@@ -1,0 +1,157 @@
+"""The Task contract: read → encode → decode → score.
+
+A task owns formats, labels, decoding and metrics; training knows only this contract.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+from transformers import PreTrainedModel
+
+from pixel_m4.data.batch import render_words
+from pixel_m4.render import TextRenderer
+from pixel_m4.render.windows import windows
+
+Example = TypeVar("Example")
+Result = TypeVar("Result")
+Prediction = TypeVar("Prediction")
+
+
+class DataError(ValueError):
+    """Task data is missing or wrong; the message names the place and says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """A part of an example that fits on one canvas.
+
+    Attributes:
+        example: number of the example that it is cut from.
+        span: numbers of its words there.
+        words: the words.
+        length: patches that they take.
+        labels: by the name of the model's argument, a label each word; empty for prediction.
+    """
+
+    example: int
+    span: range
+    words: tuple[str, ...]
+    length: int
+    labels: Mapping[str, Sequence[int]]
+
+
+class Task(ABC, Generic[Example, Result, Prediction]):
+    """One kind of task.
+
+    Args:
+        renderer: draws the words; its ``max_seq_length`` is the window.
+        labels: label names in the order of the model's outputs; default the task's own.
+    """
+
+    name: ClassVar[str]
+    model_class: ClassVar[type[PreTrainedModel]]
+    metric: ClassVar[str]
+    """The score that chooses the best checkpoint."""
+    recipe: ClassVar[Mapping[str, Any]]
+    """Published hyperparameters, by the name of the training argument."""
+
+    def __init__(self, renderer: TextRenderer, labels: Sequence[str] | None = None) -> None:
+        self.renderer = renderer
+        self.labels = list(labels) if labels is not None else self.default_labels()
+
+    @staticmethod
+    @abstractmethod
+    def default_labels() -> list[str]:
+        """Labels of a model that is trained from nothing."""
+
+    @abstractmethod
+    def read(self, data_dir: Path, split: str) -> list[Example]:
+        """Read one split (``train``, ``dev`` or ``test``) and check it; raises :class:`DataError`."""
+
+    @abstractmethod
+    def encode(self, examples: Sequence[Example], *, labels: bool = True) -> list[Window]:
+        """Cut examples into windows; with ``labels``, training targets are added."""
+
+    @abstractmethod
+    def collate(self, batch: Sequence[Window]) -> dict[str, torch.Tensor]:
+        """Render windows and pad their labels: the arguments of the model."""
+
+    @abstractmethod
+    def decode(self, outputs: Any, batch: Sequence[Window]) -> list[Result]:
+        """What the model says about each window of a batch, on the CPU and small."""
+
+    @abstractmethod
+    def predict(
+        self, examples: Sequence[Example], encoded: Sequence[Window], results: Sequence[Result]
+    ) -> list[Prediction]:
+        """Put the windows of every example together."""
+
+    @abstractmethod
+    def score(self, gold: Sequence[Example], predicted: Sequence[Prediction]) -> dict[str, float]:
+        """Scores in percent."""
+
+    @abstractmethod
+    def write(self, predicted: Sequence[Prediction], path: Path) -> Path:
+        """Write predictions in the task's own format; ``path`` is given without suffix."""
+
+    @torch.inference_mode()
+    def annotate(
+        self, model: PreTrainedModel, examples: Sequence[Example], *, batch_size: int = 32
+    ) -> list[Prediction]:
+        """Run a model on examples, with or without gold annotation; long and short ones are batched apart."""
+        encoded = sorted(self.encode(examples, labels=False), key=lambda window: -window.length)
+        model.eval()
+        results: list[Result] = []
+        for first in range(0, len(encoded), batch_size):
+            batch = encoded[first : first + batch_size]
+            inputs = {name: tensor.to(model.device) for name, tensor in self.collate(batch).items()}
+            results += self.decode(model(**inputs), batch)
+        return self.predict(examples, encoded, results)
+
+    def baseline(self, train: Sequence[Example], test: Sequence[Example]) -> dict[str, float]:
+        """Scores of a method that does not look at the text, by name; none by default."""
+        return {}
+
+    def _windows(self, words: Sequence[str]) -> list[tuple[range, int]]:
+        """Spans of words that fit on a canvas with its black patch, and the patches of each.
+
+        Neighbouring windows share half their patches, so that most pairs of near words meet in one.
+        """
+        widths = self.renderer.measure(words)
+        capacity = self.renderer.max_seq_length - 1
+        spans = windows(widths, capacity, capacity // 2)
+        return [(span, sum(widths[span.start : span.stop])) for span in spans]
+
+    def _render(self, batch: Sequence[Window]) -> dict[str, torch.Tensor]:
+        return render_words(self.renderer, [window.words for window in batch])
+
+
+def find_split(data_dir: Path, split: str, patterns: Sequence[str]) -> Path:
+    """The one file of a split.
+
+    Args:
+        data_dir: folder of the data set.
+        split: name of the split, which ``{split}`` in the patterns stands for.
+        patterns: glob patterns, the preferred one first.
+
+    Raises:
+        DataError: no folder, no file, or several.
+    """
+    if not data_dir.is_dir():
+        raise DataError(f"data_dir is no folder: {data_dir}")
+    wanted = [pattern.format(split=split) for pattern in patterns]
+    for pattern in wanted:
+        found = sorted(data_dir.glob(pattern))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(file.name for file in found)
+            raise DataError(f"{data_dir} holds several files for the split {split!r}: {names}; leave one")
+    there = ", ".join(sorted(file.name for file in data_dir.iterdir())) or "nothing"
+    raise DataError(f"{data_dir} has no {split!r} split ({' or '.join(wanted)}); it holds {there}")

@@ -1,0 +1,178 @@
+"""Dependency parsing on Universal Dependencies treebanks (biaffine, Dozat & Manning 2017).
+
+Dimensions: B batch, W words of a window (of the longest in a batch), R relations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+
+from pixel_m4.data.batch import IGNORE, pad
+from pixel_m4.model import PixelForBiaffineParsing
+
+from .base import DataError, Task, Window, find_split
+from .conllu import UD_RELATIONS, Sentence, read_conllu, strip_subtype, with_tree, write_conllu
+from .trees import attachment_scores, left_neighbour_baseline, maximum_spanning_tree
+
+_SUFFIXES = ("conllu", "conllu.gz", "conllu.xz")
+# What an arc scores that no window shows: far below any real one, yet a tree can always be found.
+_UNSEEN = -1e4
+
+
+class Scores(NamedTuple):
+    """The scores of one window.
+
+    Attributes:
+        arcs: float32 [W, W + 1], log-probability of each head; column 0 is the root.
+        rels: uint8 [W, W + 1], the best relation for each head.
+    """
+
+    arcs: np.ndarray
+    rels: np.ndarray
+
+
+class Parsed(NamedTuple):
+    """A sentence with its best tree, and the best head of each word by itself, which need not make a tree."""
+
+    tree: Sentence
+    greedy_heads: list[int]
+    greedy_rels: list[str]
+
+
+class Parsing(Task[Sentence, Scores, Parsed]):
+    """Heads and universal relations (without subtypes) of the words of a sentence."""
+
+    name = "parsing"
+    model_class = PixelForBiaffineParsing
+    metric = "las"
+    recipe: ClassVar[Mapping[str, Any]] = {
+        "max_seq_length": 256,
+        "per_device_train_batch_size": 64,
+        "per_device_eval_batch_size": 64,
+        "learning_rate": 1e-5,
+        "max_steps": 15_000,
+        "warmup_steps": 100,
+        "eval_steps": 500,
+        "early_stopping_patience": 5,
+    }
+
+    @staticmethod
+    def default_labels() -> list[str]:
+        """The labels of published parsers: an unused one, then the universal relations."""
+        return ["_", *UD_RELATIONS]
+
+    def read(self, data_dir: Path, split: str) -> list[Sentence]:
+        """Read ``*-{split}.conllu`` (or .gz, .xz) and check its relations."""
+        path = find_split(data_dir, split, [f"*{{split}}.{suffix}" for suffix in _SUFFIXES])
+        sentences = read_conllu(path)
+        known = set(self.labels)
+        for sentence in sentences:
+            for word, deprel in zip(sentence.words, sentence.deprels, strict=True):
+                if strip_subtype(deprel) not in known:
+                    raise DataError(
+                        f"{sentence.source}: the word {word!r} has the relation {deprel!r}, which the model "
+                        f"does not know; its relations: {', '.join(self.labels[1:])}"
+                    )
+        return sentences
+
+    def encode(self, examples: Sequence[Sentence], *, labels: bool = True) -> list[Window]:
+        """Cut sentences into windows; a word whose head lies outside of its window has no labels there."""
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        encoded = []
+        for example, sentence in enumerate(examples):
+            for span, length in self._windows(sentence.words):
+                targets: dict[str, list[int]] = {}
+                if labels:
+                    arcs, rels = [], []
+                    for word in span:
+                        head = sentence.heads[word]
+                        seen = head == 0 or head - 1 in span
+                        arcs.append((head - span.start if head else 0) if seen else IGNORE)
+                        rels.append(numbers[strip_subtype(sentence.deprels[word])] if seen else IGNORE)
+                    targets = {"arc_labels": arcs, "rel_labels": rels}
+                words = sentence.words[span.start : span.stop]
+                encoded.append(Window(example=example, span=span, words=words, length=length, labels=targets))
+        return encoded
+
+    def collate(self, batch: Sequence[Window]) -> dict[str, torch.Tensor]:
+        """``pixel_values``, ``attention_mask``, ``word_starts``, ``arc_labels`` and ``rel_labels``."""
+        labels = {name: pad([window.labels[name] for window in batch]) for name in batch[0].labels}
+        return {**self._render(batch), **labels}
+
+    def decode(self, outputs: Any, batch: Sequence[Window]) -> list[Scores]:
+        """Log-probabilities of heads, and the best relation for each; the unused label 0 is never chosen."""
+        arcs = outputs.arc_logits.float().log_softmax(-1).cpu().numpy()
+        rels = outputs.rel_logits[..., 1:].argmax(-1).add(1).to(torch.uint8).cpu().numpy()
+        sizes = [len(window.words) for window in batch]
+        return [Scores(arcs[i, :w, : w + 1], rels[i, :w, : w + 1]) for i, w in enumerate(sizes)]
+
+    def predict(
+        self, examples: Sequence[Sentence], encoded: Sequence[Window], results: Sequence[Scores]
+    ) -> list[Parsed]:
+        """Decode every sentence: as a maximum spanning tree with one root, and greedily as published."""
+        parts: list[list[tuple[Window, Scores]]] = [[] for _ in examples]
+        for window, scores in zip(encoded, results, strict=True):
+            parts[window.example].append((window, scores))
+        return [
+            self._parse(sentence, _merge(len(sentence.words), part))
+            for sentence, part in zip(examples, parts, strict=True)
+        ]
+
+    def _parse(self, sentence: Sentence, scores: Scores) -> Parsed:
+        words = np.arange(len(sentence.words))
+        heads, greedy = maximum_spanning_tree(scores.arcs).tolist(), scores.arcs.argmax(-1).tolist()
+        rels, greedy_rels = (
+            [self.labels[n] for n in scores.rels[words, chosen]] for chosen in (heads, greedy)
+        )
+        return Parsed(with_tree(sentence, heads, rels), greedy, greedy_rels)
+
+    def score(self, gold: Sequence[Sentence], predicted: Sequence[Parsed]) -> dict[str, float]:
+        """UAS and LAS over all words, relations without subtypes: greedy as published, and of the trees."""
+        heads = [sentence.heads for sentence in gold]
+        rels = [[strip_subtype(rel) for rel in sentence.deprels] for sentence in gold]
+        greedy = attachment_scores(
+            heads,
+            rels,
+            [parsed.greedy_heads for parsed in predicted],
+            [parsed.greedy_rels for parsed in predicted],
+        )
+        trees = attachment_scores(
+            heads,
+            rels,
+            [parsed.tree.heads for parsed in predicted],
+            [parsed.tree.deprels for parsed in predicted],
+        )
+        return {**greedy, **{f"{name}_mst": value for name, value in trees.items()}}
+
+    def write(self, predicted: Sequence[Parsed], path: Path) -> Path:
+        """Write the trees as CoNLL-U."""
+        file = path.with_suffix(".conllu")
+        write_conllu([parsed.tree for parsed in predicted], file)
+        return file
+
+    def baseline(self, train: Sequence[Sentence], test: Sequence[Sentence]) -> dict[str, float]:
+        """Every word hangs on its left neighbour with the most frequent relation."""
+        return left_neighbour_baseline(train, test)
+
+
+def _merge(size: int, parts: Sequence[tuple[Window, Scores]]) -> Scores:
+    """One score matrix for a sentence: each word's row comes from the window where it stands most inside."""
+    if len(parts) == 1:
+        return parts[0][1]
+    arcs = np.full((size, size + 1), _UNSEEN, np.float32)
+    rels = np.ones((size, size + 1), np.uint8)
+    for word in range(size):
+        window, scores = max(
+            (part for part in parts if word in part[0].span),
+            key=lambda part: min(word - part[0].span.start, part[0].span.stop - 1 - word),
+        )
+        span, row = window.span, word - window.span.start
+        columns = [0, *range(span.start + 1, span.stop + 1)]
+        arcs[word, columns] = scores.arcs[row]
+        rels[word, columns] = scores.rels[row]
+    return Scores(arcs, rels)

@@ -1,0 +1,118 @@
+"""Command-line arguments of training: Hugging Face names, published recipes as defaults, YAML recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers import HfArgumentParser, TrainingArguments
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneArguments:
+    """What is trained on what; everything else is in transformers' ``TrainingArguments``."""
+
+    data_dir: str = field(metadata={"help": "folder with the train, dev and test files of the data set"})
+    model_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "checkpoint to start from: a folder or a hub name; without it, random weights"},
+    )
+    config_name: str = field(
+        default="base", metadata={"help": "size of a model with random weights: base, small, tiny or nano"}
+    )
+    config_overrides: str = field(
+        default="",
+        metadata={"help": "changes to the model's configuration: num_hidden_layers=6,hidden_size=192"},
+    )
+    dropout_prob: float = field(default=0.1, metadata={"help": "dropout, also on attention probabilities"})
+    max_seq_length: int = field(default=256, metadata={"help": "patches of a window; a perfect square"})
+    font_file: str | None = field(default=None, metadata={"help": "font; default GoNotoCurrent.ttf"})
+    fallback_fonts_dir: str | None = field(
+        default=None, metadata={"help": "folder with fonts for characters that the font lacks"}
+    )
+    early_stopping_patience: int = field(
+        default=5, metadata={"help": "stop after so many evaluations without a better score; 0: never"}
+    )
+
+
+def parse_arguments(
+    command: str, recipe: Mapping[str, Any], argv: Sequence[str]
+) -> tuple[FinetuneArguments, TrainingArguments]:
+    """Parse the command line of a fine-tuning task.
+
+    Precedence: command line, then ``--config`` file, then the published recipe.  Without ``--do_train``,
+    ``--do_eval`` and ``--do_predict`` all three are done.
+
+    Args:
+        command: what ``--help`` calls the program.
+        recipe: defaults by argument name.
+        argv: the command line after the task's name.
+
+    Raises:
+        ValueError: the YAML file is no mapping, or holds a name that is no argument.
+        SystemExit: the command line is wrong (argparse has printed why).
+    """
+    parser = HfArgumentParser((FinetuneArguments, TrainingArguments), prog=command)
+    parser.add_argument("--config", metavar="RECIPE.yaml", help="YAML file with arguments by name")
+    defaults: dict[str, Any] = {
+        "lr_scheduler_type": "linear",
+        "eval_strategy": "steps",
+        "logging_steps": 100,
+        "save_total_limit": 1,
+        "load_best_model_at_end": True,
+        "report_to": "tensorboard",
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": torch.cuda.is_available(),
+        "train_sampling_strategy": "group_by_length",
+        **recipe,
+    }
+    for action in parser._actions:
+        if action.dest == "data_dir":  # may come from the recipe; looked at below
+            action.required = False
+    parser.set_defaults(**defaults)
+    first, _ = parser.parse_known_args(argv)
+    if first.config:
+        parser.set_defaults(**_read_recipe(Path(first.config)))
+        first, _ = parser.parse_known_args(argv)
+    if first.data_dir is None:
+        parser.error("the following arguments are required: --data_dir")
+    # The best checkpoint can only be loaded if every evaluated model is saved.
+    parser.set_defaults(save_strategy=first.eval_strategy, save_steps=first.eval_steps)
+    steps = ("do_train", "do_eval", "do_predict")
+    if not any(getattr(first, step) for step in steps):
+        parser.set_defaults(**dict.fromkeys(steps, True))
+    task_arguments, training_arguments, _ = parser.parse_args_into_dataclasses(list(argv))
+    return task_arguments, training_arguments
+
+
+def _read_recipe(path: Path) -> dict[str, Any]:
+    try:
+        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ValueError(f"cannot read the recipe {path}: {error}") from error
+    if not isinstance(recipe, dict):
+        raise ValueError(f"{path} must hold a mapping of argument names to values")
+    known = {entry.name for group in (FinetuneArguments, TrainingArguments) for entry in fields(group)}
+    unknown = sorted(set(recipe) - known)
+    if unknown:
+        raise ValueError(f"{path}: no such argument(s): {', '.join(unknown)}")
+    return recipe
+
+
+def parse_overrides(text: str) -> dict[str, Any]:
+    """``"hidden_size=48,qkv_bias=false"`` as a dictionary with YAML values.
+
+    Raises:
+        ValueError: an item has no ``=``.
+    """
+    overrides = {}
+    for item in filter(None, text.split(",")):
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise ValueError(f"config_overrides: {item!r} is not name=value")
+        overrides[name.strip()] = yaml.safe_load(value)
+    return overrides

@@ -1,0 +1,103 @@
+"""The HF Trainer for tasks: length-grouped training, evaluation by the task's own decoding and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from torch.utils.data import DataLoader, Dataset, Sampler
+from transformers import Trainer
+from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers.trainer_utils import EvalLoopOutput
+
+from pixel_m4.tasks.base import Task, Window
+
+
+class EncodedSplit(Dataset[Window]):
+    """The windows of one split, with the examples that they come from.
+
+    Args:
+        task: cuts the examples.
+        examples: the split.
+        labels: whether there are targets: for training, and for the loss in evaluation.
+        sort: longest first, so that a batch holds windows of like lengths (evaluation).
+    """
+
+    def __init__(
+        self, task: Task, examples: Sequence[Any], *, labels: bool = True, sort: bool = False
+    ) -> None:
+        self.examples = examples
+        self.windows = task.encode(examples, labels=labels)
+        if sort:
+            self.windows.sort(key=lambda window: -window.length)
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, number: int) -> Window:
+        return self.windows[number]
+
+
+class TaskTrainer(Trainer):
+    """Trainer whose evaluation decodes and scores through a :class:`Task`.
+
+    Args:
+        task: knows how to collate, decode and score.
+        **kwargs: the Trainer's own arguments.
+    """
+
+    def __init__(self, *, task: Task, **kwargs: Any) -> None:
+        super().__init__(data_collator=task.collate, **kwargs)
+        self._task = task
+        self._results: dict[tuple[int, int], Any] = {}
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        dataset = train_dataset or self.train_dataset
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(dataset)
+        lengths = [window.length for window in dataset.windows]
+        batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return LengthGroupedSampler(batch_size, lengths=lengths)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        """Batches in the order of the split, each with the windows it was made from."""
+
+        def collate(batch: list[Window]) -> dict[str, Any]:
+            return {**self._task.collate(batch), "windows": batch}
+
+        loader: DataLoader = DataLoader(
+            eval_dataset if eval_dataset is not None else self.eval_dataset,
+            batch_size=self.args.eval_batch_size,
+            collate_fn=collate,
+            num_workers=self.args.dataloader_num_workers,
+        )
+        return self.accelerator.prepare(loader)
+
+    get_test_dataloader = get_eval_dataloader
+
+    def prediction_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor | None, None, None]:
+        """Run the model on one batch and keep what the task decodes from it."""
+        batch = inputs.pop("windows")
+        with torch.inference_mode(), self.compute_loss_context_manager():
+            outputs = model(**self._prepare_inputs(inputs))
+        for window, result in zip(batch, self._task.decode(outputs, batch), strict=True):
+            self._results[window.example, window.span.start] = result
+        return (None if outputs.loss is None else outputs.loss.detach().mean()), None, None
+
+    def evaluation_loop(self, dataloader: DataLoader, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """Run over a split and score it; the predictions are the task's."""
+        self._results = {}
+        output = super().evaluation_loop(dataloader, *args, **kwargs)
+        results = dict(gather_object(list(self._results.items())))  # a split is padded by repeating windows
+        split: EncodedSplit = dataloader.dataset  # type: ignore[assignment]
+        ordered = [results[window.example, window.span.start] for window in split.windows]
+        predicted = self._task.predict(split.examples, split.windows, ordered)
+        prefix = kwargs.get("metric_key_prefix", "eval")
+        scores = {
+            f"{prefix}_{name}": value for name, value in self._task.score(split.examples, predicted).items()
+        }
+        return output._replace(predictions=predicted, metrics={**output.metrics, **scores})
