@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +36,7 @@ def test_every_word_is_covered_and_fits(counts: list[int], capacity: int, data: 
     assert sorted({word for window in found for word in window}) == list(range(len(counts)))
     for window in found:
         assert sum(counts[word] for word in window) <= capacity or len(window) == 1
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         assert before.start < after.start <= before.stop < after.stop
         shared = sum(counts[word] for word in range(after.start, before.stop))
         # More sharing would have pushed the first new word out, or repeated the whole window.
