@@ -1,6 +1,6 @@
 """Published checkpoints, their inputs and their outputs: ours must agree.
 
-Measured on the published implementation (`goldens/README.md` of the shared folder); never refreshed from ours.
+Measured on the published implementation (`goldens/README.md` of the shared folder); never from ours.
 Outputs are compared within 1e-5 where the attention mask is 1, losses of training within 1e-2.
 """
 

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from pixel_m4.model import PixelConfig, PixelForPreTraining, patchify, unpatchify
+from pixel_m4.model.mae import choose_patches, standardise
+
+
+@pytest.fixture
+def model() -> PixelForPreTraining:
+    torch.manual_seed(0)
+    return PixelForPreTraining(PixelConfig.named("nano", max_seq_length=64)).eval()
+
+
+def pixels(patches: int = 20) -> Tensor:
+    return torch.randint(
+        0, 256, (2, 16, 16 * patches), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+
+
+def test_shapes(model: PixelForPreTraining) -> None:
+    outputs = model(pixels(), output_hidden_states=True)
+    assert outputs.loss.shape == ()
+    assert outputs.logits.shape == (2, 20, 768)
+    assert outputs.mask.shape == (2, 20)
+    assert (outputs.mask.sum(1) == 5).all()
+    assert outputs.hidden_states[0].shape == (2, 16, 48)
+
+
+def test_patchify_and_back() -> None:
+    strip = torch.rand(2, 3, 16, 80)
+    assert torch.equal(unpatchify(patchify(strip)), strip)
+    grey = pixels()
+    as_colour = grey.unsqueeze(1).expand(-1, 3, -1, -1) / 255
+    assert torch.equal(patchify(grey), patchify(as_colour))
+    assert patchify(grey).max() <= 1
+
+
+def test_the_loss_against_one_patch_at_a_time(model: PixelForPreTraining) -> None:
+    attention_mask = (torch.arange(20) < torch.tensor([20, 9])[:, None]).long()
+    patch_mask = torch.zeros(2, 20)
+    patch_mask[:, [0, 3, 8, 9, 19]] = 1
+    outputs = model(pixels(), attention_mask, patch_mask)
+    assert torch.equal(outputs.mask, patch_mask)
+    errors = []
+    for row in range(2):
+        for patch in range(20):
+            if patch_mask[row, patch] and attention_mask[row, patch]:
+                target = patchify(pixels())[row, patch]
+                target = (target - target.mean()) / (target.var(unbiased=True) + 1e-6) ** 0.5
+                errors.append(((outputs.logits[row, patch] - target) ** 2).mean())
+    assert len(errors) == 8
+    torch.testing.assert_close(outputs.loss, torch.stack(errors).mean())
+
+
+def test_what_is_masked_is_not_seen(model: PixelForPreTraining) -> None:
+    patch_mask = torch.zeros(2, 20)
+    patch_mask[:, 5:10] = 1
+    changed = pixels()
+    changed[:, :, 5 * 16 : 10 * 16] = 0
+    seen, unseen = model(pixels(), None, patch_mask), model(changed, None, patch_mask)
+    torch.testing.assert_close(seen.logits, unseen.logits)
+    assert seen.loss != unseen.loss
+
+
+def test_white_patches_have_a_finite_target() -> None:
+    assert torch.equal(standardise(torch.ones(1, 3, 768)), torch.zeros(1, 3, 768))
+
+
+def test_nothing_to_score_is_a_loss_of_zero(model: PixelForPreTraining) -> None:
+    assert model(pixels(), torch.zeros(2, 20, dtype=torch.long)).loss == 0
+
+
+def test_a_given_mask_is_followed_up_to_the_ratio() -> None:
+    patch_mask = torch.zeros(3, 40)
+    patch_mask[0, :10], patch_mask[1, :4], patch_mask[2, :20] = 1, 1, 1
+    _, masked = choose_patches(patch_mask, torch.ones(3, 40), 0.25)
+    assert masked.shape == (3, 10)
+    assert masked[0].tolist() == list(range(10))
+    assert masked[1, :4].tolist() == list(range(4))
+    assert masked[2].max() < 20
+
+
+def test_random_masks_hit_text() -> None:
+    torch.manual_seed(0)
+    attention_mask = torch.zeros(500, 64)
+    attention_mask[:, 7] = 1
+    keep, masked = choose_patches(None, attention_mask, 0.25)
+    assert (masked == 7).any(1).all()
+    assert torch.equal(torch.cat([keep, masked], 1).sort(1).values, torch.arange(64).expand(500, -1))
+
+
+def test_random_masks_are_uniform() -> None:
+    torch.manual_seed(0)
+    _, masked = choose_patches(None, torch.ones(4000, 16), 0.25)
+    shares = torch.bincount(masked.flatten(), minlength=16) / 4000
+    assert (shares - 0.25).abs().max() < 0.04
+
+
+@pytest.mark.parametrize("count", [1, 7, 19])
+def test_another_ratio_masks_an_exact_number(model: PixelForPreTraining, count: int) -> None:
+    outputs = model(pixels(), mask_ratio=(count - 0.5) / 20)
+    assert (outputs.mask.sum(1) == count).all()
+
+
+def test_positions_are_frozen(model: PixelForPreTraining) -> None:
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    assert frozen == {"vit.embeddings.position_embeddings", "decoder.decoder_pos_embed"}
+
+
+@pytest.mark.parametrize("shape", [(2, 19), (1, 20), (20,)])
+def test_bad_patch_mask(model: PixelForPreTraining, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"patch_mask must be \[B, P\] = \[2, 20\]"):
+        model(pixels(), None, torch.zeros(shape))
+
+
+def test_bad_ratio(model: PixelForPreTraining) -> None:
+    with pytest.raises(ValueError, match=r"mask_ratio .* 1\.5"):
+        model(pixels(), mask_ratio=1.5)
+
+
+def test_bad_pixels(model: PixelForPreTraining) -> None:
+    with pytest.raises(ValueError, match="multiple of 16 pixels, got 33"):
+        model(torch.zeros(2, 16, 33, dtype=torch.uint8))
+
+
+def test_it_compiles_without_a_break(model: PixelForPreTraining) -> None:
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    patch_mask = torch.zeros(2, 20)
+    patch_mask[:, :5] = 1
+    expected = model(pixels(), torch.ones(2, 20), patch_mask)
+    found = compiled(pixels(), torch.ones(2, 20), patch_mask)
+    torch.testing.assert_close(found.logits, expected.logits, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.loss, expected.loss)
