@@ -25,6 +25,8 @@ from pixel_m4.model import (
 )
 from pixel_m4.model.vit import sincos_positions
 
+torch.set_num_threads(1)  # tiny models: more threads cost a hundred times as much on a machine that is busy
+
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 CLASSES: dict[str, type[PixelPreTrainedModel]] = {
     "pretraining": PixelForPreTraining,

@@ -131,6 +131,9 @@ def test_kept_patches_keep_their_positions(model: PixelModel) -> None:
         torch.testing.assert_close(kept[row, 1:], everything[row, 1 + keep[row]])
 
 
+@pytest.mark.filterwarnings(
+    "ignore:`(gradient_checkpointing_enable|is_gradient_checkpointing)`:FutureWarning"
+)
 def test_gradient_checkpointing_changes_no_gradient(config: PixelConfig) -> None:
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
     gradients = []
