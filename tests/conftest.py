@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+# The models of the tests are so small that threads only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with specs, goldens and real data beside the checkout; tests that read it skip without it."""
+    """The folder with specs, goldens and real data beside the checkout; tests skip without it."""
     default = Path(__file__).resolve().parents[2] / "shared"
     path = Path(os.environ.get("PIXEL_M4_SHARED", default))
     if not path.is_dir():

@@ -77,6 +77,12 @@ class Sentence:
         """The comment ``# sent_id = …``, or None."""
         return self._comment("sent_id")
 
+    def place(self, word: int) -> str:
+        """"file:line" of a word, numbered from 0."""
+        file, _, first = self.source.rpartition(":")
+        rows = [row for row, line in enumerate(self.lines) if _is_number(line.split("\t")[_ID])]
+        return f"{file}:{int(first) + rows[word]}"
+
     def _comment(self, key: str) -> str | None:
         for line in self.lines:
             if line.startswith("#"):

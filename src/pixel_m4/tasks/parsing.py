@@ -72,11 +72,11 @@ class Parsing(Task[Sentence, Scores, Parsed]):
         sentences = read_conllu(path)
         known = set(self.labels)
         for sentence in sentences:
-            for word, deprel in zip(sentence.words, sentence.deprels, strict=True):
+            for word, deprel in enumerate(sentence.deprels):
                 if strip_subtype(deprel) not in known:
                     raise DataError(
-                        f"{sentence.source}: the word {word!r} has the relation {deprel!r}, which the model "
-                        f"does not know; its relations: {', '.join(self.labels[1:])}"
+                        f"{sentence.place(word)}: the word {sentence.words[word]!r} has the relation {deprel!r}, "
+                        f"which the model does not know; its relations: {', '.join(self.labels[1:])}"
                     )
         return sentences
 

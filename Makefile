@@ -1,0 +1,52 @@
+# `make` lists what there is. Everything runs in a virtual environment of its own, made when first needed.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+ORACLE := $(VENV)/.oracle
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart test test-all oracle lint format bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(INSTALLED) ## make the environment with the tested versions and fetch the font
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pixel-m4 fonts
+	@touch $@
+
+quickstart: setup ## train a small parser on the embedded treebank and show it at work
+	$(BIN)/pixel-m4 quickstart
+
+test: setup ## the quick tests
+	$(BIN)/python -m pytest
+
+test-all: setup oracle ## all tests, the slow ones and those against PangoCairo too
+	$(BIN)/python -m pytest -m ''
+
+oracle: $(ORACLE) ## install PangoCairo, which tests and benchmarks compare with (needs root and Debian or Ubuntu)
+$(ORACLE): $(INSTALLED)
+	$(BIN)/python -c 'import gi, cairo' 2>/dev/null || { \
+	  apt-get update -qq && apt-get install -y -qq gir1.2-pango-1.0 libcairo2-dev libgirepository1.0-dev \
+	    pkg-config gcc python3-dev fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji fonts-inter; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pycairo 'PyGObject<3.51'; }
+	@touch $@
+
+lint: setup ## style, types and the import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## measure speed; prints ratios of one run
+	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+clean: ## remove the environment and what runs left behind
+	rm -rf $(VENV) quickstart runs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

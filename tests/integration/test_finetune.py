@@ -1,0 +1,125 @@
+"""Train for a few steps on tiny data, through the command."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from pixel_m4.cli import main
+from pixel_m4.model import PixelForBiaffineParsing
+from pixel_m4.render import TextRenderer
+from pixel_m4.tasks.conllu import read_conllu
+from pixel_m4.tasks.parsing import Parsing
+
+SMALL = ["--config_name", "nano", "--max_seq_length", "64", "--disable_tqdm", "true", "--report_to", "none"]
+
+
+def make_treebank(folder: Path, sizes: dict[str, int]) -> Path:
+    """Noun phrases whose heads can be read off the words: every other word hangs on the noun at the end."""
+    folder.mkdir()
+    rng = random.Random(0)
+    for split, size in sizes.items():
+        blocks = []
+        for _ in range(size):
+            words = [
+                rng.choice(["the", "a"]),
+                *rng.choices(["red", "old", "big"], k=rng.randint(0, 3)),
+                "cat",
+            ]
+            rows = [f"# text = {' '.join(words)}"]
+            for i, word in enumerate(words, start=1):
+                rel = "root" if i == len(words) else "det" if i == 1 else "amod"
+                head = 0 if rel == "root" else len(words)
+                rows.append(f"{i}\t{word}\t_\tX\t_\t_\t{head}\t{rel}\t_\t_")
+            blocks.append("\n".join(rows) + "\n\n")
+        (folder / f"xx_made-ud-{split}.conllu").write_text("".join(blocks), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def treebank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_treebank(tmp_path_factory.mktemp("data") / "ud", {"train": 64, "dev": 20, "test": 20})
+
+
+@pytest.fixture(scope="module")
+def trained(treebank: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("runs") / "parser"
+    options = ["--max_steps", "60", "--eval_steps", "30", "--learning_rate", "3e-3", "--warmup_steps", "5"]
+    options += ["--per_device_train_batch_size", "16", "--dropout_prob", "0"]
+    command = ["finetune", "parsing", "--data_dir", str(treebank), "--output_dir", str(output)]
+    assert main([*command, *SMALL, *options]) == 0
+    return output
+
+
+def test_a_few_steps_teach_a_simple_grammar(trained: Path) -> None:
+    results = json.loads((trained / "all_results.json").read_text())
+    assert results["test_las"] > 90
+    assert results["test_las"] > results["test_baseline_las"]
+    assert results["test_uas_mst"] > 90
+    assert results["eval_las"] > 90
+
+
+def test_predictions_are_trees_for_every_sentence(trained: Path, treebank: Path) -> None:
+    predicted = read_conllu(trained / "test_predictions.conllu")
+    gold = read_conllu(treebank / "xx_made-ud-test.conllu")
+    assert [sentence.words for sentence in predicted] == [sentence.words for sentence in gold]
+    assert [sentence.text for sentence in predicted] == [sentence.text for sentence in gold]
+
+
+def test_saved_model_gives_the_same_scores(trained: Path, treebank: Path, tmp_path: Path) -> None:
+    output = tmp_path / "again"
+    command = [
+        "finetune",
+        "parsing",
+        "--data_dir",
+        str(treebank),
+        "--output_dir",
+        str(output),
+        "--do_predict",
+    ]
+    no_training = ["--eval_strategy", "no", "--load_best_model_at_end", "false"]
+    assert main([*command, "--model_name_or_path", str(trained), *no_training, *SMALL]) == 0
+    first, again = (json.loads((folder / "all_results.json").read_text()) for folder in (trained, output))
+    assert first["test_las"] == again["test_las"]
+
+
+def test_saved_model_opens_by_hand(trained: Path, treebank: Path) -> None:
+    task = Parsing(TextRenderer.from_pretrained(trained))
+    gold = task.read(treebank, "test")
+    scores = task.score(gold, task.annotate(PixelForBiaffineParsing.from_pretrained(trained), gold))
+    assert scores["las"] == pytest.approx(json.loads((trained / "all_results.json").read_text())["test_las"])
+
+
+def run(capsys: pytest.CaptureFixture[str], treebank: Path, tmp_path: Path, *options: str) -> str:
+    command = ["finetune", "parsing", "--data_dir", str(treebank), "--output_dir", str(tmp_path / "out")]
+    assert main([*command, *SMALL, *options]) == 1
+    return capsys.readouterr().err
+
+
+def test_length_that_is_no_square(treebank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    error = run(capsys, treebank, tmp_path, "--max_seq_length", "60")
+    assert "60" in error
+    assert "square" in error
+
+
+def test_folder_without_weights(treebank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "no-weights"
+    PixelForBiaffineParsing.config_class.named("nano").save_pretrained(folder)
+    assert str(folder) in run(capsys, treebank, tmp_path, "--model_name_or_path", str(folder))
+
+
+def test_missing_split(treebank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_treebank(tmp_path / "partial", {"train": 4, "test": 4})
+    assert "has no 'dev' split" in run(capsys, folder, tmp_path)
+
+
+def test_bad_treebank(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_treebank(tmp_path / "bad", {"train": 4, "dev": 4, "test": 4})
+    file = folder / "xx_made-ud-dev.conllu"
+    file.write_text(file.read_text().replace("\tdet\t", "\tdeterminer\t", 1))
+    error = run(capsys, folder, tmp_path)
+    assert "determiner" in error
+    assert "xx_made-ud-dev.conllu:" in error

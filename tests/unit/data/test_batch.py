@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import torch
+
+from pixel_m4.data.batch import pad, render_words
+from pixel_m4.render import TextRenderer
+
+
+def test_pad() -> None:
+    assert pad([[1, 2], [], [3]]).tolist() == [[1, 2], [-100, -100], [3, -100]]
+    assert pad([]).shape == (0, 0)
+
+
+def test_render_words_is_trimmed_to_the_longest() -> None:
+    renderer = TextRenderer(max_seq_length=49)
+    batch = render_words(renderer, [("a", "bcd"), ("e",)])
+    assert batch["pixel_values"].shape == (2, 16, 4 * 16)
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
+    assert batch["word_starts"].tolist() == [[0, 1, 3], [0, 1, -100]]
+    assert torch.equal(batch["pixel_values"][1, :, :16], torch.from_numpy(renderer("e").pixel_values[:, :16]))
+
+
+def test_words_past_the_canvas_start_at_its_end() -> None:
+    renderer = TextRenderer(max_seq_length=49)
+    batch = render_words(renderer, [("W" * 500,)])
+    assert batch["word_starts"].tolist() == [[0, 48]]

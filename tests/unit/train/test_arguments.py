@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pixel_m4.tasks.parsing import Parsing
+from pixel_m4.train.arguments import parse_arguments, parse_overrides
+
+BASE = ["--data_dir", "d", "--output_dir", "o"]
+
+
+def test_published_recipe_is_the_default() -> None:
+    task, training = parse_arguments("x", Parsing.recipe, BASE)
+    assert (task.max_seq_length, task.dropout_prob, task.early_stopping_patience) == (256, 0.1, 5)
+    assert (training.learning_rate, training.max_steps, training.warmup_steps) == (1e-5, 15_000, 100)
+    assert (training.per_device_train_batch_size, training.eval_steps, training.save_steps) == (64, 500, 500)
+    assert (training.do_train, training.do_eval, training.do_predict) == (True, True, True)
+    assert training.load_best_model_at_end
+
+
+def test_command_line_wins_over_file_wins_over_recipe(tmp_path: Path) -> None:
+    config = tmp_path / "recipe.yaml"
+    config.write_text("data_dir: d\noutput_dir: o\nlearning_rate: 0.001\nmax_steps: 7\neval_steps: 3\n")
+    task, training = parse_arguments("x", Parsing.recipe, ["--config", str(config), "--max_steps", "9"])
+    assert (training.learning_rate, training.max_steps, training.warmup_steps) == (1e-3, 9, 100)
+    assert training.save_steps == training.eval_steps == 3
+    assert task.data_dir == "d"
+
+
+def test_only_what_is_asked_for_is_done() -> None:
+    _, training = parse_arguments(
+        "x",
+        Parsing.recipe,
+        [
+            *BASE,
+            "--do_predict",
+            "--eval_strategy",
+            "no",
+            "--save_strategy",
+            "no",
+            "--load_best_model_at_end",
+            "false",
+        ],
+    )
+    assert (training.do_train, training.do_eval, training.do_predict) == (False, False, True)
+
+
+def test_bad_recipes(tmp_path: Path) -> None:
+    config = tmp_path / "recipe.yaml"
+    for text, message in (
+        ("lerning_rate: 1", "no such argument.*lerning_rate"),
+        ("- 1", "must hold a mapping"),
+        ("a: [", "cannot read the recipe"),
+    ):
+        config.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            parse_arguments("x", Parsing.recipe, [*BASE, "--config", str(config)])
+
+
+def test_data_dir_is_required(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments("x", Parsing.recipe, ["--output_dir", "o"])
+    assert "--data_dir" in capsys.readouterr().err
+
+
+def test_overrides() -> None:
+    assert parse_overrides("hidden_size=48,qkv_bias=false,hidden_act=relu") == {
+        "hidden_size": 48,
+        "qkv_bias": False,
+        "hidden_act": "relu",
+    }
+    assert parse_overrides("") == {}
+    with pytest.raises(ValueError, match="'x' is not name=value"):
+        parse_overrides("x")
