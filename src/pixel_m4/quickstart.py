@@ -40,7 +40,7 @@ SAME_SENTENCE = {
 _SYNTHETIC = "a synthetic treebank in four languages, made from a small grammar and embedded in the package"
 # Small enough to learn in minutes on two cores, from random weights.
 _MODEL = "hidden_size=128,num_hidden_layers=4,num_attention_heads=4,intermediate_size=512"
-_STEPS = 900
+_STEPS = 1000
 
 
 def run(data_dir: Path | None, output_dir: Path, max_steps: int | None = None) -> dict[str, float]:
@@ -57,9 +57,7 @@ def run(data_dir: Path | None, output_dir: Path, max_steps: int | None = None) -
     transformers_logging.disable_progress_bar()
     logging.getLogger("accelerate").setLevel(logging.ERROR)
     what = _SYNTHETIC if data_dir is None else str(data_dir)
-    console.print(
-        f"[bold]pixel-m4 quickstart[/]: a dependency parser that reads pixels, from random weights, on {what}."
-    )
+    console.print(f"[bold]pixel-m4 quickstart[/]: a pixel parser, from random weights, on {what}.")
     with as_file(files("pixel_m4") / "assets" / "treebank") as embedded:
         folder = data_dir or embedded
         started = time.monotonic()
@@ -70,9 +68,8 @@ def run(data_dir: Path | None, output_dir: Path, max_steps: int | None = None) -
             TimeRemainingColumn(),
             console=console,
         ) as progress:
-            results = finetune(
-                Parsing, *_arguments(folder, output_dir, max_steps or _STEPS), [_Bars(progress)]
-            )
+            arguments = _arguments(folder, output_dir, max_steps or _STEPS)
+            results = finetune(Parsing, *arguments, [_Bars(progress)], quiet=True)
         minutes = (time.monotonic() - started) / 60
         renderer = TextRenderer.from_pretrained(output_dir)
         model = PixelForBiaffineParsing.from_pretrained(output_dir)
@@ -192,7 +189,7 @@ def _print_scores(
     what: str,
     minutes: float,
 ) -> None:
-    table = Table(title=f"Held-out sentences of {what}")
+    table = Table(title=f"Held-out sentences of {what}", title_justify="left", min_width=60)
     for column in ("", "sentences", "UAS", "LAS"):
         table.add_column(column, justify="left" if not column else "right")
     for name, score in scores.items():

@@ -162,15 +162,27 @@ class PatchEmbeddings(nn.Module):
             config.num_channels, config.hidden_size, kernel_size=config.patch_size, stride=config.patch_size
         )
 
+    @torch.no_grad()
+    def center(self, mean: float = 0.88, deviation: float = 0.27) -> None:
+        """Set new weights as if pixels were centred and scaled, with the architecture left as it is.
+
+        Rendered text is mostly white, so plain new weights give all patches nearly the same vector.
+
+        Args:
+            mean: Mean pixel value of text patches.
+            deviation: Their standard deviation.
+        """
+        self.projection.weight /= deviation
+        self.projection.bias = nn.Parameter(-mean * self.projection.weight.sum((1, 2, 3)))
+
     def forward(self, patches: Tensor) -> Tensor:
         """[B, P, 256] (grey) or [B, P, 256 * C], uint8 or float in [0, 1] → [B, P, D]."""
         weight, bias = self.projection.weight, self.projection.bias
         pixels = patches.to(weight.dtype)
         if patches.dtype == torch.uint8:
             pixels = pixels / 255
-        if (
-            patches.shape[-1] == weight[0, 0].numel()
-        ):  # grey: three equal channels meet the sum of their weights
+        # Grey: three equal channels meet the sum of their weights.
+        if patches.shape[-1] == weight[0, 0].numel():
             return F.linear(pixels, weight.sum(1).flatten(1), bias)
         return F.linear(pixels, weight.permute(0, 2, 3, 1).flatten(1), bias)
 

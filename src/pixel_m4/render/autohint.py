@@ -87,14 +87,15 @@ def blind_autohinter(path: Path, glyph_of: Callable[[int], int | None]) -> mmap.
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except (OSError, ValueError) as error:
         raise FontError(f"cannot read font {path}: {error}") from error
-    entries = _table_entries(data)
-    if b"GSUB" in entries:
-        data[entries[b"GSUB"] : entries[b"GSUB"] + 4] = b"gsub"  # even if no table is big enough below
+    directory = _directory(data)
+    tables = {data[at : at + 4]: at for at in directory}
+    if b"GSUB" in tables:
+        data[tables[b"GSUB"] : tables[b"GSUB"] + 4] = b"gsub"  # even if no table is big enough below
     blank = glyph_of(ord(" "))
     clusters = [[glyph_of(ord(char)) or 0 for char in cluster] for cluster in ZONE_CLUSTERS]
     table = _ligatures_to(blank, [cluster for cluster in clusters if all(cluster)]) if blank else b""
     for tag in _REPLACEABLE if table else ():
-        entry = entries.get(tag)
+        entry = tables.get(tag)
         if entry is None:
             continue
         offset, length = struct.unpack(">II", data[entry + 8 : entry + 16])
@@ -102,15 +103,20 @@ def blind_autohinter(path: Path, glyph_of: Callable[[int], int | None]) -> mmap.
             data[offset : offset + len(table)] = table
             data[entry : entry + 4] = b"GSUB"
             break
+    # HarfBuzz finds tables by bisection.
+    if directory:
+        data[directory.start : directory.stop] = b"".join(sorted(data[at : at + 16] for at in directory))
     return data
 
 
-def _table_entries(data: mmap.mmap) -> dict[bytes, int]:
-    """Tag → position of its record in the sfnt directory (empty for collections and other containers)."""
-    if data[:4] not in (b"\0\1\0\0", b"OTTO", b"true"):
-        return {}
-    count = int.from_bytes(data[4:6], "big")
-    return {data[at : at + 4]: at for at in range(12, min(12 + 16 * count, len(data)), 16)}
+def _directory(data: mmap.mmap) -> range:
+    """Positions of the table records in the sfnt directory of the first font (none in other containers)."""
+    start = int.from_bytes(data[12:16], "big") if data[:4] == b"ttcf" else 0
+    if data[start : start + 4] not in (b"\0\1\0\0", b"OTTO", b"true"):
+        return range(0)
+    first = start + 12
+    count = int.from_bytes(data[start + 4 : start + 6], "big")
+    return range(first, first + 16 * min(count, (len(data) - first) // 16), 16)
 
 
 def _ligatures_to(target: int, sequences: Sequence[Sequence[int]]) -> bytes:

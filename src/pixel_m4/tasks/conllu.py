@@ -78,7 +78,7 @@ class Sentence:
         return self._comment("sent_id")
 
     def place(self, word: int) -> str:
-        """"file:line" of a word, numbered from 0."""
+        """Where a word (numbered from 0) stands: "file:line"."""
         file, _, first = self.source.rpartition(":")
         rows = [row for row, line in enumerate(self.lines) if _is_number(line.split("\t")[_ID])]
         return f"{file}:{int(first) + rows[word]}"

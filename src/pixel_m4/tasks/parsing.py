@@ -75,8 +75,9 @@ class Parsing(Task[Sentence, Scores, Parsed]):
             for word, deprel in enumerate(sentence.deprels):
                 if strip_subtype(deprel) not in known:
                     raise DataError(
-                        f"{sentence.place(word)}: the word {sentence.words[word]!r} has the relation {deprel!r}, "
-                        f"which the model does not know; its relations: {', '.join(self.labels[1:])}"
+                        f"{sentence.place(word)}: the word {sentence.words[word]!r} has the relation "
+                        f"{deprel!r}, which the model does not know; "
+                        f"its relations: {', '.join(self.labels[1:])}"
                     )
         return sentences
 

@@ -241,3 +241,13 @@ def test_bad_pixels(model: PixelModel, strip: Tensor, message: str) -> None:
 def test_bad_attention_mask(model: PixelModel, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"attention_mask must be \[B, P\] = \[2, 20\]"):
         model(pixels(), torch.ones(shape))
+
+
+def test_centred_patches_see_the_mean_as_nothing() -> None:
+    patches = PatchEmbeddings(PixelConfig.named("nano"))
+    before = patches.projection.weight.detach().clone()
+    patches.center(mean=0.8, deviation=0.25)
+    mean = torch.full((1, 1, 256), 0.8)
+    torch.testing.assert_close(patches(mean), torch.zeros(1, 1, 48), atol=1e-5, rtol=0)
+    torch.testing.assert_close(patches.projection.weight.detach(), before / 0.25)
+    assert patches.projection.bias.requires_grad

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pixel_m4 import __all__ as doors
+from pixel_m4.cli import main
+from pixel_m4.render import fonts
+
+
+def test_fonts_shows_the_font_and_its_digest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fonts"]) == 0
+    out = capsys.readouterr().out
+    assert str(fonts.find_font()) in out
+    assert "37,962 code points" in out
+    assert f"{fonts.FONT_SHA256} (the font of published checkpoints)" in out
+
+
+def test_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fonts", "--font_file", "none.ttf"]) == 1
+    assert capsys.readouterr().err == "pixel-m4: font_file names a font that does not exist: none.ttf\n"
+
+
+def test_help_is_quick_and_complete() -> None:
+    code = "import sys, pixel_m4.cli as c\ntry: c.main(['--help'])\nfinally: assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for command in ("finetune", "quickstart", "fonts"):
+        assert command in done.stdout
+
+
+def test_finetune_help_lists_tasks_and_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["finetune", "--help"]) == 0
+    assert "parsing" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["finetune", "parsing", "--help"])
+    assert "--early_stopping_patience" in capsys.readouterr().out
+
+
+def test_unknown_task(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["finetune", "cooking"])
+    assert "cooking" in capsys.readouterr().err
+
+
+def test_every_door_opens() -> None:
+    import pixel_m4
+
+    for name in doors:
+        assert getattr(pixel_m4, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = pixel_m4.nothing
