@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import freetype
@@ -72,30 +73,50 @@ class FontFace:
         self.ascender: int = metrics.ascender >> 6
         self.height: int = (metrics.ascender >> 6) - (metrics.descender >> 6)
 
-    def draw(self, run: str, rows: int) -> Ink:
+    def draw(self, run: str, rows: int, rtl: bool | None = None, script: str | None = None) -> Ink:
         """Shape a run alone and draw it on its own line box of ``rows`` pixel rows."""
+        advance, bitmaps, _ = self._place(run, rows, rtl, script)
+        return _compose(advance, bitmaps, rows)
+
+    def boxes(self, run: str, rtl: bool | None = None, script: str | None = None) -> list[tuple[int, int]]:
+        """Columns [left, right) of every character; those of one cluster (a ligature, marks) share theirs."""
+        advance, _, pens = self._place(run, 0, rtl, script)
+        edges: dict[int, tuple[int, int]] = {}
+        for (cluster, left), (_, right) in pairwise([*pens, (-1, advance)]):
+            edges[cluster] = (edges.get(cluster, (left,))[0], right)
+        boxes: list[tuple[int, int]] = []
+        for i in range(len(run)):
+            boxes.append(edges.get(i) or (boxes[-1] if boxes else (0, 0)))
+        return boxes
+
+    def _place(
+        self, run: str, rows: int, rtl: bool | None, script: str | None
+    ) -> tuple[int, list[tuple[int, int, np.ndarray]], list[tuple[int, int]]]:
+        """Advance of a run, its glyphs as (column, row, coverage), and (cluster, pen) of each of them."""
         if run in _LINE_ENDS:  # a line break has neither width nor ink
-            return Ink(0, 0, np.zeros((rows, 0), np.uint8))
+            return 0, [], []
         buffer = hb.Buffer()
         buffer.add_codepoints([_REPLACED.get(ord(char), ord(char)) for char in run])
         buffer.flags = hb.BufferFlags.BOT | hb.BufferFlags.EOT
+        if rtl is not None:
+            buffer.direction = "rtl" if rtl else "ltr"
+        if script is not None:
+            buffer.script = script
         buffer.guess_segment_properties()
         hb.shape(self._font, buffer)
         # The line box stands two pixels above the middle of the patch (kept: published pixels have it so).
         baseline = rows / 2 - self.height / 2 - 2 + self.ascender
         pen = 0
-        bitmaps = []
+        bitmaps, pens = [], []
         for info, position in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
+            pens.append((info.cluster, pen))
             bitmap, left, top, advance = self._glyph(info.codepoint)
             if bitmap is not None:
                 x = pen + _round(position.x_offset / 1024) + left
                 y = _round(baseline - position.y_offset / 1024) - top
                 bitmaps.append((x, y, bitmap))
-            # Positioning rules of the font add to the hinted advance; marks that they set to 0 stay there.
-            if position.x_advance:
-                nominal = self._font.get_glyph_h_advance(info.codepoint)
-                pen += _round(advance + (position.x_advance - nominal) / 1024)
-        return _compose(pen, bitmaps, rows)
+            pen += _round(position.x_advance / 1024)
+        return pen, bitmaps, pens
 
     def _glyph(self, index: int) -> tuple[np.ndarray | None, int, int, int]:
         """Coverage [h, w] (None without ink), left and top bearing, hinted advance, all in pixels."""
@@ -128,15 +149,33 @@ class Typesetter:
         """Whether any of the fonts has this character (a line end needs no glyph)."""
         return char in _LINE_ENDS or any(ord(char) in face.coverage for face in self._faces)
 
-    def draw(self, run: str) -> list[Ink]:
-        """Draw a run: one :class:`Ink` for each stretch of it that one font can draw."""
+    def draw(self, run: str, rtl: bool | None = None, script: str | None = None) -> list[Ink]:
+        """Draw a run: one :class:`Ink` for each stretch of it that one font can draw, from left to right.
+
+        Args:
+            run: characters of one direction and one script.
+            rtl: their direction; default what HarfBuzz guesses.
+            script: ISO 15924 tag of their script; default what HarfBuzz guesses.
+        """
+        inks = [face.draw(part, self._rows, rtl, script) for face, part in self._stretches(run)]
+        return inks[::-1] if rtl else inks
+
+    def boxes(self, run: str, rtl: bool | None = None, script: str | None = None) -> list[tuple[int, int]]:
+        """Columns [left, right) of every character of a run that :meth:`draw` draws at column 0."""
+        parts = [face.boxes(part, rtl, script) for face, part in self._stretches(run)]
+        shifted, pen = [], 0
+        for boxes in reversed(parts) if rtl else parts:
+            shifted.append([(left + pen, right + pen) for left, right in boxes])
+            pen += max(right for _, right in boxes)
+        return [box for boxes in (reversed(shifted) if rtl else shifted) for box in boxes]
+
+    def _stretches(self, run: str) -> Iterator[tuple[FontFace, str]]:
         faces = [self._face(char) for char in run]
-        inks, start = [], 0
+        start = 0
         for end in range(1, len(run) + 1):
             if end == len(run) or faces[end] is not faces[start]:
-                inks.append(faces[start].draw(run[start:end], self._rows))
+                yield faces[start], run[start:end]
                 start = end
-        return inks
 
     def _face(self, char: str) -> FontFace:
         code = ord(char)
