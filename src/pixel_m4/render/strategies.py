@@ -10,15 +10,27 @@ import re
 import string
 import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Protocol
 
-Piece = Sequence[str]
+import regex
 
-# Blocks that hold all strong right-to-left characters; a text without them needs no closer look.
-_RTL_BLOCKS = re.compile(
-    "[\u0590-\u08ff\u200f\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff]"
-)
+from .itemize import RTL_BLOCKS, Run, itemize
+
+Piece = Sequence[str | Run]
+
 _IGNORED = re.compile(rf"[\s{re.escape(string.punctuation + string.digits)}]+")
+
+# Extended grapheme clusters; a pile of marks is cut, so that a run stays bounded.
+_MAX_CLUSTER = 64
+_CLUSTER = regex.compile(r"\X")
+# Characters that fill a patch each, their punctuation and marks of length and repetition.
+_SQUARE = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}\u3000-\u303f\u30fc\uff70]")
+_JOINED = regex.compile(r"[\p{Arabic}\p{Hebrew}]")
+# Longer words are shaped in parts.  No canvas shows that much, but for characters without width.
+_MAX_WORD = 4096
+# Kept: published continuous models saw two white pixels before and after a text.
+MARGIN = 2
 
 
 class Strategy(Protocol):
@@ -27,7 +39,11 @@ class Strategy(Protocol):
     name: str
 
     def pieces(self, word: str, rtl: bool) -> Iterator[Piece]:
-        """Yield the pieces of a word in the order in which they are drawn, left to right."""
+        """Yield the pieces of a word in the order in which they are drawn, left to right.
+
+        Runs tell where in the word they start; plain strings follow one another in the order of the word, or
+        against it if ``rtl``.
+        """
 
 
 class Bigrams:
@@ -43,7 +59,101 @@ class Bigrams:
         return (word[i : i + 2][::-1] for i in range(first, -1, -2))
 
 
-STRATEGIES: dict[str, type[Strategy]] = {strategy.name: strategy for strategy in (Bigrams,)}
+class Words:
+    """A word a piece, shaped as a whole: letters join, and each script runs in its own direction."""
+
+    name = "words"
+
+    def pieces(self, word: str, rtl: bool) -> Iterator[Piece]:
+        """Yield the word's runs in one piece, from left to right."""
+        rtl = line_direction(word, rtl)
+        starts = range(0, len(word), _MAX_WORD)
+        for i in reversed(starts) if rtl else starts:
+            yield itemize(word[i : i + _MAX_WORD], rtl, i)
+
+
+class Graphemes:
+    """Two extended grapheme clusters a piece, each shaped alone: marks stay with their letters."""
+
+    name = "graphemes"
+
+    def pieces(self, word: str, rtl: bool) -> Iterator[Piece]:
+        """Yield pairs of clusters; the last one of the word may be alone."""
+        pieces = _pairs(_clusters(word))
+        return (piece[::-1] for piece in reversed(list(pieces))) if rtl else pieces
+
+
+class Adaptive:
+    """What suits each script (MPIXEL, 2026): see :meth:`pieces`."""
+
+    name = "adaptive"
+
+    def pieces(self, word: str, rtl: bool) -> Iterator[Piece]:
+        """Yield an Arabic or Hebrew word as a whole, Han, Kana and Hangul one cluster a piece, else two."""
+        if _JOINED.search(word):
+            return Words().pieces(word, rtl)
+        pieces = _pairs(_clusters(word), alone=_SQUARE)
+        # A word without right-to-left letters (a number, a name in Latin script) reads from left to right.
+        rtl = rtl and RTL_BLOCKS.search(word) is not None
+        return (piece[::-1] for piece in reversed(list(pieces))) if rtl else pieces
+
+
+class Continuous:
+    """A whole text a piece, shaped as one line (Rust et al. 2023), the rendering of PIXEL.
+
+    A string, or each of a pair, is one line, spaces included.  The words of a list start a patch each, with a
+    space shaped after all but the last.  :class:`~pixel_m4.render.lines.ContinuousLayout` arranges both.
+    """
+
+    name = "continuous"
+
+    def pieces(self, word: str, rtl: bool) -> Iterator[Piece]:
+        """Yield the runs of a line without its margins, in one piece, from left to right."""
+        return Words().pieces(word, rtl)
+
+
+STRATEGIES: dict[str, type[Strategy]] = {
+    strategy.name: strategy for strategy in (Bigrams, Words, Graphemes, Adaptive, Continuous)
+}
+
+
+def _clusters(word: str) -> Iterator[Run]:
+    for match in _CLUSTER.finditer(word):
+        for start in range(match.start(), match.end(), _MAX_CLUSTER):
+            yield Run(word[start : min(start + _MAX_CLUSTER, match.end())], start)
+
+
+def _pairs(runs: Iterator[Run], alone: regex.Pattern[str] | None = None) -> Iterator[tuple[Run, ...]]:
+    """Two runs a piece, but those that begin with a character of ``alone``."""
+    if alone is None:
+        return (pair if pair[1] else pair[:1] for pair in zip_longest(runs, runs))
+    return _pairs_or_alone(runs, alone)
+
+
+def _pairs_or_alone(runs: Iterator[Run], alone: regex.Pattern[str]) -> Iterator[tuple[Run, ...]]:
+    first = None
+    for run in runs:
+        single = alone.match(run.text) is not None
+        if first is None and not single:
+            first = run
+            continue
+        if first is None or not single:
+            yield (run,) if first is None else (first, run)
+        else:
+            yield (first,)
+            yield (run,)
+        first = None
+    if first is not None:
+        yield (first,)
+
+
+def line_direction(text: str, rtl: bool) -> bool:
+    """Whether a line runs right-to-left: its first strong character says so, or else ``rtl``."""
+    if not rtl and not RTL_BLOCKS.search(text):
+        return False
+    kinds = (unicodedata.bidirectional(char) for char in text)
+    strong = next((kind for kind in kinds if kind in ("L", "R", "AL")), None)
+    return rtl if strong is None else strong != "L"
 
 
 def is_rtl(text: str) -> bool:
@@ -52,7 +162,7 @@ def is_rtl(text: str) -> bool:
     White space, ASCII punctuation and ASCII digits are not looked at (published rule, kept: the order of
     words and pieces that published weights saw depends on it).
     """
-    if text.isascii() or not _RTL_BLOCKS.search(text):
+    if text.isascii() or not RTL_BLOCKS.search(text):
         return False
     letters = _IGNORED.sub("", text)
     samples = (letters[0], letters[-1], letters[len(letters) // 2])
