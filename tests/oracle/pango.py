@@ -26,12 +26,27 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
+# As Debian has it: slight hinting, and bitmap fonts scaled.
 FONT_CONFIG = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig>
   <dir>{fonts}</dir>
   <cachedir>{cache}</cachedir>
   <match target="pattern"><edit name="hintstyle" mode="append"><const>hintslight</const></edit></match>
+  <match target="font">
+    <test name="outline"><bool>false</bool></test>
+    <edit name="matrix" mode="assign">
+      <times>
+        <name>matrix</name>
+        <matrix>
+          <divide><name target="pattern">pixelsize</name><name target="font">pixelsize</name></divide>
+          <double>0</double>
+          <double>0</double>
+          <divide><name target="pattern">pixelsize</name><name target="font">pixelsize</name></divide>
+        </matrix>
+      </times>
+    </edit>
+  </match>
 </fontconfig>
 """
 

@@ -22,11 +22,7 @@ def render_words(renderer: TextRenderer, texts: Sequence[Sequence[str]]) -> dict
         [B, W + 1], padded with -100.  A word that begins past the canvas starts at the black patch.
     """
     batch = renderer.batch([list(words) for words in texts], return_tensors="pt")
-    starts = [
-        [min(start, last) for start in row]
-        for row, last in zip(batch.word_starts, batch.num_text_patches, strict=True)
-    ]
-    return {**batch, "word_starts": pad(starts)}
+    return {**batch, "word_starts": batch.word_starts.minimum(batch.num_text_patches[:, None])}
 
 
 def pad(rows: Sequence[Sequence[int]], value: int = IGNORE) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from .encoding import BatchEncoding, Encoding
 from .fonts import FontError
-from .renderer import MissingGlyphWarning, TextRenderer
+from .layout import MissingGlyphWarning
+from .renderer import TextRenderer
 
 __all__ = ["BatchEncoding", "Encoding", "FontError", "MissingGlyphWarning", "TextRenderer"]

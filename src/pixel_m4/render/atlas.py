@@ -8,13 +8,14 @@ Dimensions: N patches in the store, H pixel rows and columns of a patch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 from .glyphs import Ink, Typesetter
+from .itemize import Run
 from .strategies import Piece, Strategy
 
 WHITE, BLACK = 0, 1
@@ -22,6 +23,7 @@ WHITE, BLACK = 0, 1
 _ID_BYTES = 4
 # What Python keeps for one entry beside the bytes that we count: key, tuple, dictionary slot.
 _PATCH_OVERHEAD, _ENTRY_OVERHEAD = 420, 320
+_SHORT_RUN, _MAX_RUNS = 4, 1 << 16
 _LONG_WORD = 64  # longer words seldom come back: Chinese or Thai sentences
 
 
@@ -79,7 +81,7 @@ class Atlas:
         self._size = size
         self._max_patches = max_patches
         self._max_bytes = max_bytes
-        self._runs: dict[str, list[Ink]] = {}
+        self._runs: dict[str | Run, list[Ink]] = {}
         self._evictions = -1
         self._forget()
 
@@ -98,7 +100,7 @@ class Atlas:
         """Empty the store if it has outgrown its bound; patch numbers from before are void then."""
         if self._bytes > self._max_bytes:
             self._forget()
-        if len(self._runs) > 1 << 16:
+        if len(self._runs) >= _MAX_RUNS:
             self._runs.clear()
 
     def stats(self) -> AtlasStats:
@@ -195,7 +197,8 @@ class Atlas:
             placed.append((pen + ink.left, ink.coverage))
             pen += ink.advance
         width = -(-pen // size)
-        missing = "".join(char for run in piece for char in run if not self._typesetter.covers(char))
+        text = "".join([run if isinstance(run, str) else run.text for run in piece])
+        missing = "".join([char for char in text if not self._typesetter.covers(char)])
         placed = [(left, coverage) for left, coverage in placed if coverage.any()]
         first = min([0, *(left // size for left, _ in placed)])
         last = max([width, *(-(-(left + coverage.shape[1]) // size) for left, coverage in placed)])
@@ -217,7 +220,15 @@ class Atlas:
         for run in piece:
             inks = self._runs.get(run)
             if inks is None:
-                inks = self._runs[run] = self._typesetter.draw(run)
+                if isinstance(run, str):
+                    inks = self._runs[run] = self._typesetter.draw(run)
+                else:
+                    inks = self._typesetter.draw(run.text, run.rtl, run.script)
+                    if run.margin:
+                        inks.insert(0, Ink(run.margin, 0, np.zeros((self._size, 0), np.uint8)))
+                    # Pieces that are words or lines are kept as patches; what they were made of is not.
+                    if len(run.text) <= _SHORT_RUN and len(self._runs) < _MAX_RUNS:
+                        self._runs[run] = inks
             yield from inks
 
     def _number(self, patch: np.ndarray) -> int:
@@ -232,11 +243,6 @@ class Atlas:
             self._numbers[key] = number
             self._bytes += len(key) + _PATCH_OVERHEAD
         return number
-
-
-def join_ids(words: Iterable[Drawn]) -> np.ndarray:
-    """The patch numbers of words side by side, int32 [patches], writable."""
-    return np.frombuffer(bytearray().join([word.ids for word in words]), np.int32)
 
 
 def _multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:

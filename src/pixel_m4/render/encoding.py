@@ -6,6 +6,7 @@ Dimensions: B batch, P patches, H pixels of a patch in each direction.
 from __future__ import annotations
 
 from collections import UserDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,12 +37,12 @@ class Encoding:
 class BatchEncoding(UserDict[str, Any]):
     """Arrays (or tensors) of a batch by name, ready for ``model(**batch)``.
 
-    ``word_starts`` and ``num_text_patches`` are attributes, since no model takes them as they are.
+    Attributes:
+        word_starts: int64 [B, W + 1], as :attr:`Encoding.word_starts`, padded with -100.
+        num_text_patches: int64 [B].
     """
 
-    def __init__(
-        self, data: dict[str, Any], word_starts: list[list[int]], num_text_patches: list[int]
-    ) -> None:
+    def __init__(self, data: dict[str, Any], word_starts: Any, num_text_patches: Any) -> None:
         super().__init__(data)
         self.word_starts = word_starts
         self.num_text_patches = num_text_patches
@@ -50,10 +51,12 @@ class BatchEncoding(UserDict[str, Any]):
         """The same batch as torch tensors that share the memory of the arrays."""
         import torch
 
-        data = {name: torch.from_numpy(array) for name, array in self.data.items()}
-        return BatchEncoding(data, self.word_starts, self.num_text_patches)
+        return self._map(torch.from_numpy)
 
     def to(self, device: Any) -> BatchEncoding:
         """The same batch on another device (tensors only)."""
-        data = {name: tensor.to(device) for name, tensor in self.data.items()}
-        return BatchEncoding(data, self.word_starts, self.num_text_patches)
+        return self._map(lambda tensor: tensor.to(device))
+
+    def _map(self, function: Callable[[Any], Any]) -> BatchEncoding:
+        data = {name: function(value) for name, value in self.data.items()}
+        return BatchEncoding(data, function(self.word_starts), function(self.num_text_patches))

@@ -8,38 +8,21 @@ from __future__ import annotations
 import json
 import os
 import threading
-import warnings
 import weakref
-from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from .atlas import BLACK, WHITE, Atlas, AtlasStats, Drawn, join_ids
+from .atlas import Atlas, AtlasStats
 from .encoding import BatchEncoding, Encoding
 from .fonts import FONT_NAME, find_fallback_fonts, find_font
 from .glyphs import Typesetter
-from .strategies import STRATEGIES, is_rtl
-from .windows import windows
+from .layout import Layout, Text, stack
+from .strategies import STRATEGIES
 
-Text = str | Sequence[str]
 CONFIG_NAME = "text_renderer_config.json"
-
-
-class MissingGlyphWarning(UserWarning):
-    """A text holds characters that no font has."""
-
-
-class _Line(NamedTuple):
-    """A text laid out: patch numbers, black patches included, and where things are."""
-
-    ids: np.ndarray
-    word_starts: list[int]
-    sep_patches: list[int]
-    first_word: int = 0
 
 
 class TextRenderer:
@@ -101,6 +84,7 @@ class TextRenderer:
         self._atlas = Atlas(
             typesetter, STRATEGIES[self.strategy](), self.pixels_per_patch, max_patches=self.max_seq_length
         )
+        self._layout = Layout(self._atlas, self.max_seq_length)
         self._lock = threading.Lock()
         _RENDERERS.add(self)
 
@@ -113,7 +97,7 @@ class TextRenderer:
 
     def __call__(
         self,
-        text: Text | tuple[str, str],
+        text: Text,
         max_length: int | None = None,
         rtl: bool = False,
         *,
@@ -136,10 +120,10 @@ class TextRenderer:
         """
         with self._lock:
             self._atlas.trim()
-            lines = [self._line(text, max_length, rtl, text_a_max_length)]
+            lines = [self._layout.line(text, max_length, rtl, text_a_max_length)]
             if return_overflowing_patches:
-                lines += self._overflow(lines[0], text, max_length, rtl, stride)
-            canvases = self._canvas(lines, self.max_seq_length, None)
+                lines += self._layout.overflow(lines[0], text, max_length, rtl, stride)
+            canvases = self._canvas(stack([line.ids for line in lines], self.max_seq_length), None)
         encodings = [
             Encoding(canvas, len(line.ids) - 1, line.word_starts, line.sep_patches, line.first_word)
             for canvas, line in zip(canvases, lines, strict=True)
@@ -149,7 +133,7 @@ class TextRenderer:
 
     def batch(
         self,
-        texts: Sequence[Text | tuple[str, str]],
+        texts: Sequence[Text],
         *,
         padding: str = "longest",
         max_length: int | None = None,
@@ -182,15 +166,14 @@ class TextRenderer:
             raise ValueError(f"return_tensors must be 'np' or 'pt', not {return_tensors!r}")
         with self._lock:
             self._atlas.trim()
-            lines = [self._line(text, max_length, rtl, text_a_max_length) for text in texts]
-            lengths = [len(line.ids) for line in lines]
-            patches = max(lengths, default=1) if padding == "longest" else self.max_seq_length
-            pixel_values = self._canvas(lines, patches, out)
-        attention_mask = (np.arange(patches) < np.array(lengths, np.int64)[:, None]).astype(np.int64)
+            patches = None if padding == "longest" else self.max_seq_length
+            block = self._layout.block(texts, max_length, rtl, text_a_max_length, patches)
+            pixel_values = self._canvas(block.ids, out)
+        attention_mask = (np.arange(block.ids.shape[1]) <= block.num_text_patches[:, None]).astype(np.int64)
         batch = BatchEncoding(
             {"pixel_values": pixel_values, "attention_mask": attention_mask},
-            [line.word_starts for line in lines],
-            [length - 1 for length in lengths],
+            block.word_starts,
+            block.num_text_patches,
         )
         return batch.to_torch() if return_tensors == "pt" else batch
 
@@ -204,102 +187,14 @@ class TextRenderer:
         """What the cache of patches holds."""
         return self._atlas.stats()
 
-    def _line(
-        self, text: Text | tuple[str, str], max_length: int | None, rtl: bool, text_a_max_length: int | None
-    ) -> _Line:
-        """Lay out one text or pair; the patch after each text is black."""
-        if isinstance(text, tuple):
-            first, second = _pair(text)
-            rtl = rtl or (is_rtl(first) and is_rtl(second))
-            texts = [(_words(first, rtl), text_a_max_length), (_words(second, rtl), max_length)]
-        elif isinstance(text, str):
-            rtl = rtl or is_rtl(text)
-            texts = [(_words(text, rtl), max_length)]
-        else:
-            # Kept: given words are not reversed even in right-to-left text; published weights saw them so.
-            rtl = rtl or is_rtl(" ".join(text))
-            texts = [(list(text), max_length)]
-        parts: list[np.ndarray] = []
-        word_starts: list[int] = []
-        seps: list[int] = []
-        missing = ""
-        start = 0
-        for words, limit in texts:
-            drawn, word_starts = self._fit(words, rtl, start, limit or self.max_seq_length)
-            parts.append(self._draw(drawn, word_starts))
-            seps.append(start + len(parts[-1]) - 1)
-            start = seps[-1] + 1
-            missing += "".join(word.missing for word in drawn)
-        if missing:
-            _warn_missing(missing)
-        return _Line(parts[0] if len(parts) == 1 else np.concatenate(parts), word_starts, seps)
-
-    def _overflow(
-        self, line: _Line, text: Text | tuple[str, str], max_length: int | None, rtl: bool, stride: int
-    ) -> list[_Line]:
-        """Windows over the words of a pair's second text that ``line`` does not show in full."""
-        if not isinstance(text, tuple):
-            raise ValueError("only a pair of texts (a tuple) has overflowing patches")
-        first, second = _pair(text)
-        rtl = rtl or (is_rtl(first) and is_rtl(second))
-        words = self._atlas.words(_words(second, rtl), rtl)
-        start = line.sep_patches[0] + 1
-        end = min(max_length or self.max_seq_length, self.max_seq_length - 1)
-        counts = [word.width for word in words]
-        whole = bisect_right(line.word_starts, end) - 1
-        lines = []
-        for window in windows(counts, end - start, stride, first=range(max(whole, 1)))[1:] if words else ():
-            starts = list(accumulate(counts[window.start : window.stop], initial=start))
-            ids = np.concatenate([line.ids[:start], self._draw(words[window.start : window.stop], starts)])
-            lines.append(_Line(ids, starts, [start - 1, len(ids) - 1], window.start))
-        return lines
-
-    def _fit(self, words: Sequence[str], rtl: bool, start: int, limit: int) -> tuple[list[Drawn], list[int]]:
-        """Choose the words that are drawn from patch ``start``, and the patches they start at."""
-        drawn: list[Drawn] = []
-        starts = [start]
-        step = limit + 1  # no need to draw a book in order to see that it is too long
-        for first in range(0, len(words), step):
-            drawn += self._atlas.words(words[first : first + step], rtl)
-            starts = list(accumulate([word.width for word in drawn], initial=start))
-            if starts[-1] > limit:
-                # Kept: the published renderer goes back one word more than it must.
-                last = max(bisect_right(starts, limit, hi=len(drawn)) - 2, 0)
-                del drawn[last + 1 :], starts[last + 2 :]
-                break
-        if drawn and starts[-2] == self.max_seq_length - 1:  # kept: there is no room but for the black patch
-            drawn[-1] = Drawn(b"", 0, (), "")
-            starts[-1] = starts[-2]
-        return drawn, starts
-
-    def _draw(self, drawn: list[Drawn], starts: list[int]) -> np.ndarray:
-        """Patch numbers of words side by side and the black patch after them, int32 [patches]."""
-        start = starts[0]
-        end = min(starts[-1], self.max_seq_length - 1) - start
-        ids = join_ids(drawn)
-        if len(ids) <= end:
-            ids = np.append(ids, np.int32(BLACK))
-        else:
-            ids = ids[: end + 1]
-            ids[end] = BLACK
-        if any(word.spill for word in drawn):
-            for word, word_start in zip(drawn, starts, strict=False):
-                for offset, number in word.spill:
-                    cell = word_start - start + offset
-                    if 0 <= cell < end:
-                        ids[cell] = self._atlas.compose(int(ids[cell]), number)
-        return ids
-
-    def _canvas(self, lines: list[_Line], patches: int, out: np.ndarray | None) -> np.ndarray:
+    def _canvas(self, ids: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        """Patch numbers [B, P] as pixels, in ``out`` if it is given."""
         size = self.pixels_per_patch
-        shape = (len(lines), size, size * patches, *((3,) if self.rgb else ()))
+        shape = (len(ids), size, size * ids.shape[1], *((3,) if self.rgb else ()))
         if out is not None and (out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous):
             raise ValueError(
                 f"out must be a contiguous uint8 array of shape {shape}, not {out.dtype} {out.shape}"
             )
-        ids = np.full((len(lines), patches), WHITE, np.intp)
-        for row, line in zip(ids, lines, strict=True):
-            row[: len(line.ids)] = line.ids
         grey = np.empty(shape[:3], np.uint8) if out is None or self.rgb else out
         self._atlas.pixels(ids, grey)
         if not self.rgb:
@@ -375,20 +270,3 @@ def _renew_locks() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_locks)
-
-
-def _pair(text: tuple[str, ...]) -> tuple[str, str]:
-    if len(text) != 2:
-        raise ValueError(f"a tuple is a pair of two texts, not {len(text)}; give a list for words")
-    return text[0], text[1]
-
-
-def _words(text: str, rtl: bool) -> list[str]:
-    words = text.split()
-    return words[::-1] if rtl else words
-
-
-def _warn_missing(missing: str) -> None:
-    codes = ", ".join(f"U+{ord(char):04X}" for char in sorted(set(missing)))
-    message = f"no font has {len(missing)} character(s) of a text, drawn as missing glyphs: {codes}"
-    warnings.warn(message, MissingGlyphWarning, stacklevel=4)
