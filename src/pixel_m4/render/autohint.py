@@ -91,9 +91,9 @@ def blind_autohinter(path: Path, glyph_of: Callable[[int], int | None]) -> mmap.
     tables = {data[at : at + 4]: at for at in directory}
     if b"GSUB" in tables:
         data[tables[b"GSUB"] : tables[b"GSUB"] + 4] = b"gsub"  # even if no table is big enough below
-    blank = glyph_of(ord(" "))
+    blank = glyph_of(ord(" ")) or 0
     clusters = [[glyph_of(ord(char)) or 0 for char in cluster] for cluster in ZONE_CLUSTERS]
-    table = _ligatures_to(blank, [cluster for cluster in clusters if all(cluster)] if blank else [])
+    table = _ligatures_to(blank, [cluster for cluster in clusters if blank and all(cluster)])
     for tag in _REPLACEABLE:
         entry = tables.get(tag)
         if entry is None:
@@ -119,7 +119,7 @@ def _directory(data: mmap.mmap) -> range:
     return range(first, first + 16 * min(count, (len(data) - first) // 16), 16)
 
 
-def _ligatures_to(target: int | None, sequences: Sequence[Sequence[int]]) -> bytes:
+def _ligatures_to(target: int, sequences: Sequence[Sequence[int]]) -> bytes:
     """A GSUB table (OpenType 1.0) whose ``ccmp`` feature makes one glyph of each given sequence."""
     by_first: defaultdict[int, list[Sequence[int]]] = defaultdict(list)
     for sequence in sorted(sequences, key=len, reverse=True):  # the longest match comes first

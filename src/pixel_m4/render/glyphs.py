@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,13 +21,16 @@ import numpy as np
 import uharfbuzz as hb
 
 from .autohint import blind_autohinter
+from .bitmaps import decode_png, shrink
 from .fonts import FontError
 
-# Pango draws the hyphenation point as a hyphen.
-_REPLACED = {0x2027: 0x2010}
 _LINE_ENDS = frozenset("\n\r\u2028\u2029")
+_HYPHENATION_POINT, _HYPHEN = "\u2027", "\u2010"
+_TAB, _SPACES_OF_A_TAB = "\t", 8
+_FACE_HAS_COLOUR = 1 << 14  # FT_FACE_FLAG_COLOR
 
 _LOAD_FLAGS = freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP | freetype.FT_LOAD_RENDER
+_LOAD_COLOUR = freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_COLOR | freetype.FT_LOAD_RENDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +41,24 @@ class Ink:
         advance: width of the run in whole pixels; the pen moves on by it.
         left: column of the first ink pixel, relative to the pen (negative: left of it).
         coverage: uint8 [H, w], 0 (no ink) to 255; rows outside of the patch are cut off.
+        colour: uint8 [H, w, 4], premultiplied RGBA whose alpha is the coverage; None for black ink.
     """
 
     advance: int
     left: int
     coverage: np.ndarray
+    colour: np.ndarray | None = None
 
 
 class FontFace:
     """One font at one size, ready to shape and to draw.
 
     Args:
-        path: the font file.
+        path: the font file; the first font of a collection.
         pixel_size: nominal size in pixels (8 pt at 120 dpi: 13.333).
 
     Raises:
-        FontError: the file is not a font that FreeType can open.
+        FontError: the file is not a font that FreeType can open, or has neither outlines nor colour pictures.
     """
 
     def __init__(self, path: Path, pixel_size: float) -> None:
@@ -60,23 +66,58 @@ class FontFace:
         scale = int(pixel_size * 1024)  # 13,653 for the default size, as Pango's integer arithmetic gives
         self._library = ft.FT_Library()
         _check(ft.FT_Init_FreeType(ctypes.byref(self._library)), path)
-        self._font = hb.Font(hb.Face(hb.Blob.from_file_path(str(path))))
+        face = hb.Face(hb.Blob.from_file_path(str(path)))
+        self._font = hb.Font(face)
         self._font.scale = (scale, scale)
-        self.coverage: frozenset[int] = frozenset(self._font.face.unicodes)
+        self.coverage: frozenset[int] = frozenset(face.unicodes)
         self._bytes = blind_autohinter(path, self._font.get_nominal_glyph)
         self._face = ft.FT_Face()
         address = (ctypes.c_char * len(self._bytes)).from_buffer(self._bytes)
         error = ft.FT_New_Memory_Face(self._library, address, len(self._bytes), 0, ctypes.byref(self._face))
         _check(error, path)
-        _check(ft.FT_Set_Char_Size(self._face, 0, round(scale / 1024 * 64), 0, 0), path)
+        flags = self._face.contents.face_flags
+        self._flags = _LOAD_COLOUR if flags & _FACE_HAS_COLOUR else _LOAD_FLAGS
+        self._pictures: _Pictures | None = None
+        if flags & freetype.FT_FACE_FLAG_SCALABLE:
+            _check(ft.FT_Set_Char_Size(self._face, 0, round(scale / 1024 * 64), 0, 0), path)
+            factor = 1.0
+        elif face.has_color_png and self._face.contents.num_fixed_sizes:
+            factor = self._select_strike(scale / 1024)
+            self._pictures = _Pictures(face, self._face.contents.size.contents.metrics.x_ppem, factor)
+        else:
+            raise FontError(f"a font without outlines: {path}")
         metrics = self._face.contents.size.contents.metrics
-        self.ascender: int = metrics.ascender >> 6
-        self.height: int = (metrics.ascender >> 6) - (metrics.descender >> 6)
+        self.ascender: int = math.ceil(metrics.ascender / 64 * factor)
+        self.height: int = self.ascender + math.ceil(-metrics.descender / 64 * factor)
 
-    def draw(self, run: str, rows: int, rtl: bool | None = None, script: str | None = None) -> Ink:
-        """Shape a run alone and draw it on its own line box of ``rows`` pixel rows."""
-        advance, bitmaps, _ = self._place(run, rows, rtl, script)
-        return _compose(advance, bitmaps, rows)
+    def _select_strike(self, size: float) -> float:
+        """Select the strike that Cairo does, the smallest that is large enough; return the scale to apply."""
+        face = self._face.contents
+        heights = [face.available_sizes[i].y_ppem / 64 for i in range(face.num_fixed_sizes)]
+        best = min(range(len(heights)), key=lambda i: (heights[i] < size, abs(heights[i] - size)))
+        _check(ft.FT_Select_Size(self._face, best), self.path)
+        return size / heights[best]
+
+    def can_draw(self, char: str) -> bool:
+        """Whether this character comes out without a missing glyph, from other glyphs if need be."""
+        if ord(char) in self.coverage or char in _LINE_ENDS or char == _TAB:
+            return True
+        return all(info.codepoint for info in self._shape(char, None, None).glyph_infos)
+
+    def draw(
+        self, run: str, rows: int, rtl: bool | None = None, script: str | None = None, colour: bool = False
+    ) -> Ink:
+        """Shape a run alone and draw it on its own line box of ``rows`` pixel rows.
+
+        Args:
+            run: characters of one direction and one script.
+            rows: height H of a patch in pixels.
+            rtl: their direction; None takes that of their script.
+            script: ISO 15924 tag of their script; None takes it from the characters.
+            colour: keep the colours of coloured glyphs.
+        """
+        advance, pictures, _ = self._place(run, rows, rtl, script)
+        return _compose(advance, pictures, rows, colour)
 
     def boxes(self, run: str, rtl: bool | None = None, script: str | None = None) -> list[tuple[int, int]]:
         """Columns [left, right) of every character; those of one cluster (a ligature, marks) share theirs."""
@@ -92,44 +133,76 @@ class FontFace:
     def _place(
         self, run: str, rows: int, rtl: bool | None, script: str | None
     ) -> tuple[int, list[tuple[int, int, np.ndarray]], list[tuple[int, int]]]:
-        """Advance of a run, its glyphs as (column, row, coverage), and (cluster, pen) of each of them."""
+        """Advance of a run, its glyphs as (column, row, pixels), and (cluster, pen) of each of them."""
         if run in _LINE_ENDS:  # a line break has neither width nor ink
             return 0, [], []
-        buffer = hb.Buffer()
-        buffer.add_codepoints([_REPLACED.get(ord(char), ord(char)) for char in run])
-        buffer.flags = hb.BufferFlags.BOT | hb.BufferFlags.EOT
-        if rtl is not None:
-            buffer.direction = "rtl" if rtl else "ltr"
-        if script is not None:
-            buffer.script = script
-        buffer.guess_segment_properties()
-        hb.shape(self._font, buffer)
+        if run == _TAB:
+            return _SPACES_OF_A_TAB * self._place(" ", rows, rtl, script)[0], [], [(0, 0)]
+        if run == _HYPHENATION_POINT:  # Pango draws it as a hyphen at the end of a line
+            run = _HYPHEN if ord(_HYPHEN) in self.coverage else "-"
+        buffer = self._shape(run, rtl, script)
         # The line box stands two pixels above the middle of the patch (kept: published pixels have it so).
         baseline = rows / 2 - self.height / 2 - 2 + self.ascender
         pen = 0
-        bitmaps, pens = [], []
+        pictures, pens = [], []
         for info, position in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
             pens.append((info.cluster, pen))
-            bitmap, left, top, advance = self._glyph(info.codepoint)
-            if bitmap is not None:
+            pixels, left, top = self._glyph(info.codepoint)
+            if pixels is not None:
                 x = pen + _round(position.x_offset / 1024) + left
                 y = _round(baseline - position.y_offset / 1024) - top
-                bitmaps.append((x, y, bitmap))
+                pictures.append((x, y, pixels))
             pen += _round(position.x_advance / 1024)
-        return pen, bitmaps, pens
+        return pen, pictures, pens
 
-    def _glyph(self, index: int) -> tuple[np.ndarray | None, int, int, int]:
-        """Coverage [h, w] (None without ink), left and top bearing, hinted advance, all in pixels."""
-        if ft.FT_Load_Glyph(self._face, index, _LOAD_FLAGS):
-            return None, 0, 0, 0
+    def _shape(self, run: str, rtl: bool | None, script: str | None) -> hb.Buffer:
+        buffer = hb.Buffer()
+        buffer.add_codepoints([ord(char) for char in run])
+        buffer.flags = hb.BufferFlags.BOT | hb.BufferFlags.EOT
+        if script is not None:
+            buffer.script = script
+        if rtl is not None:
+            buffer.direction = "rtl" if rtl else "ltr"
+        buffer.guess_segment_properties()
+        hb.shape(self._font, buffer)
+        return buffer
+
+    def _glyph(self, index: int) -> tuple[np.ndarray | None, int, int]:
+        """Coverage [h, w] or premultiplied RGBA [h, w, 4] (None without ink), left and top bearing."""
+        if self._pictures is not None:
+            return self._pictures.get(index)
+        if ft.FT_Load_Glyph(self._face, index, self._flags):
+            return None, 0, 0
         slot = self._face.contents.glyph.contents
-        advance = (slot.advance.x + 32) >> 6
         bitmap = slot.bitmap
         if not bitmap.rows or not bitmap.width:
-            return None, 0, 0, advance
+            return None, 0, 0
         data = ctypes.string_at(bitmap.buffer, bitmap.rows * bitmap.pitch)
-        pixels = np.frombuffer(data, np.uint8).reshape(bitmap.rows, bitmap.pitch)[:, : bitmap.width]
-        return pixels, slot.bitmap_left, slot.bitmap_top, advance
+        pixels = np.frombuffer(data, np.uint8).reshape(bitmap.rows, bitmap.pitch)
+        if bitmap.pixel_mode == freetype.FT_PIXEL_MODE_BGRA:
+            pixels = pixels[:, : 4 * bitmap.width].reshape(bitmap.rows, bitmap.width, 4)[..., [2, 1, 0, 3]]
+        else:
+            pixels = pixels[:, : bitmap.width]
+        return pixels, slot.bitmap_left, slot.bitmap_top
+
+
+class _Pictures:
+    """The pictures of a colour bitmap font at one strike; its PNG files are read here, not by FreeType."""
+
+    def __init__(self, face: hb.Face, ppem: int, scale: float) -> None:
+        self._font = hb.Font(face)
+        self._font.ppem = (ppem, ppem)
+        self._units = ppem / face.upem  # pixels of the strike in one font unit
+        self._scale = scale
+
+    def get(self, index: int) -> tuple[np.ndarray | None, int, int]:
+        """Premultiplied RGBA [h, w, 4] at the font size (None without one), left and top bearing."""
+        data = self._font.get_glyph_color_png(index).data
+        extents = self._font.get_glyph_extents(index)
+        if not data or extents is None:
+            return None, 0, 0
+        left, top = _round(extents.x_bearing * self._units), _round(extents.y_bearing * self._units)
+        return shrink(decode_png(data), left, top, self._scale)
 
 
 class Typesetter:
@@ -139,25 +212,28 @@ class Typesetter:
         fonts: font files, the main one first.
         pixel_size: nominal size in pixels.
         rows: height H of a patch in pixels.
+        colour: keep the colours of coloured glyphs; else they are drawn as shadows.
     """
 
-    def __init__(self, fonts: Sequence[Path], pixel_size: float, rows: int) -> None:
+    def __init__(self, fonts: Sequence[Path], pixel_size: float, rows: int, colour: bool = False) -> None:
         self._faces = [FontFace(path, pixel_size) for path in fonts]
         self._rows = rows
+        self._colour = colour
 
     def covers(self, char: str) -> bool:
-        """Whether any of the fonts has this character (a line end needs no glyph)."""
-        return char in _LINE_ENDS or any(ord(char) in face.coverage for face in self._faces)
+        """Whether this character comes out without a missing glyph."""
+        return any(ord(char) in face.coverage for face in self._faces) or self._faces[0].can_draw(char)
 
     def draw(self, run: str, rtl: bool | None = None, script: str | None = None) -> list[Ink]:
-        """Draw a run: one :class:`Ink` for each stretch of it that one font can draw, from left to right.
+        """Draw a run: one :class:`Ink`, from left to right, for each stretch of it that one font can draw.
 
         Args:
             run: characters of one direction and one script.
-            rtl: their direction; default what HarfBuzz guesses.
-            script: ISO 15924 tag of their script; default what HarfBuzz guesses.
+            rtl: their direction; None takes that of their script.
+            script: ISO 15924 tag of their script; None takes it from the characters.
         """
-        inks = [face.draw(part, self._rows, rtl, script) for face, part in self._stretches(run)]
+        rows, colour = self._rows, self._colour
+        inks = [face.draw(part, rows, rtl, script, colour) for face, part in self._stretches(run)]
         return inks[::-1] if rtl else inks
 
     def boxes(self, run: str, rtl: bool | None = None, script: str | None = None) -> list[tuple[int, int]]:
@@ -170,30 +246,86 @@ class Typesetter:
         return [box for boxes in (reversed(shifted) if rtl else shifted) for box in boxes]
 
     def _stretches(self, run: str) -> Iterator[tuple[FontFace, str]]:
-        faces = [self._face(char) for char in run]
+        faces = self._choose(run)
         start = 0
         for end in range(1, len(run) + 1):
             if end == len(run) or faces[end] is not faces[start]:
                 yield faces[start], run[start:end]
                 start = end
 
-    def _face(self, char: str) -> FontFace:
-        code = ord(char)
-        return next((face for face in self._faces if code in face.coverage), self._faces[0])
+    def _choose(self, run: str) -> list[FontFace]:
+        """The font of every character; marks and invisible characters stay with what they follow."""
+        if len(self._faces) == 1:
+            return self._faces * len(run)
+        faces: list[FontFace] = []
+        for char in run:
+            category = unicodedata.category(char)
+            if faces and (category == "Cf" or (category[0] == "M" and faces[-1].can_draw(char))):
+                faces.append(faces[-1])
+                continue
+            code = ord(char)
+            faces.append(next((face for face in self._faces if code in face.coverage), self._faces[0]))
+        return faces
 
 
-def _compose(advance: int, bitmaps: list[tuple[int, int, np.ndarray]], rows: int) -> Ink:
-    """Add up the glyphs of a run, with saturation, on a strip as wide as their ink."""
-    if not bitmaps:
+def stamp(strip: np.ndarray, left: int, ink: Ink) -> None:
+    """Draw ink in black over a strip, in place; what lies outside is cut off.
+
+    Args:
+        strip: uint8 [H, W], black on white.
+        left: column of the strip where the ink begins (the pen plus ``ink.left``).
+        ink: what to draw.
+    """
+    first, last = max(left, 0), min(left + ink.coverage.shape[1], strip.shape[1])
+    if first < last:
+        part = strip[:, first:last]
+        part[:] = _times(part, 255 - ink.coverage[:, first - left : last - left])
+
+
+def paint(strip: np.ndarray, left: int, ink: Ink) -> None:
+    """Draw ink in its colours over a strip, in place; what lies outside is cut off.
+
+    Args:
+        strip: uint8 [H, W, 3].
+        left: column of the strip where the ink begins (the pen plus ``ink.left``).
+        ink: what to draw.
+    """
+    first, last = max(left, 0), min(left + ink.coverage.shape[1], strip.shape[1])
+    if first < last:
+        part = strip[:, first:last]
+        seen = slice(first - left, last - left)
+        part[:] = _times(part, 255 - ink.coverage[:, seen, None])
+        if ink.colour is not None:
+            part += ink.colour[:, seen, :3]
+
+
+def _compose(advance: int, pictures: list[tuple[int, int, np.ndarray]], rows: int, colour: bool) -> Ink:
+    """Put the glyphs of a run on a strip as wide as their ink: black ones add up, coloured ones go over."""
+    if not pictures:
         return Ink(advance, 0, np.zeros((rows, 0), np.uint8))
-    left = min(x for x, _, _ in bitmaps)
-    right = max(x + bitmap.shape[1] for x, _, bitmap in bitmaps)
-    strip = np.zeros((rows, right - left), np.uint16)
-    for x, y, bitmap in bitmaps:
-        first, last = max(0, -y), min(bitmap.shape[0], rows - y)
+    left = min(x for x, _, _ in pictures)
+    right = max(x + pixels.shape[1] for x, _, pixels in pictures)
+    strip = np.zeros((rows, right - left, 4), np.uint8)
+    coloured = False
+    for x, y, pixels in pictures:
+        first, last = max(0, -y), min(pixels.shape[0], rows - y)
         if first < last:
-            strip[y + first : y + last, x - left : x - left + bitmap.shape[1]] += bitmap[first:last]
-    return Ink(advance, left, np.minimum(strip, 255).astype(np.uint8))
+            part = strip[y + first : y + last, x - left : x - left + pixels.shape[1]]
+            pixels = pixels[first:last]
+            if pixels.ndim == 2:
+                # Only alpha: coverage adds up, with saturation.
+                part[..., 3] += np.minimum(pixels, 255 - part[..., 3])
+            else:
+                coloured = True
+                part[:] = _times(part, 255 - pixels[..., 3:]) + pixels
+    coverage = np.ascontiguousarray(strip[..., 3])
+    return Ink(advance, left, coverage, strip if coloured and colour else None)
+
+
+def _times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Product of numbers that stand for 0 to 1, rounded as in Cairo."""
+    product = a.astype(np.uint16) * b + np.uint16(128)
+    return ((product + (product >> 8)) >> 8).astype(np.uint8)
 
 
 def _round(value: float) -> int:
