@@ -17,6 +17,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     finetune = commands.add_parser("finetune", help="train a model on a task", add_help=False)
     finetune.add_argument("task", choices=["parsing"], help="the task")
 
+    render = commands.add_parser(
+        "render",
+        help="draw text as patches: to PNG, to .npz, or in the terminal",
+        description="Draw text as patches. A line of a file or of the standard input is a text.",
+    )
+    render.add_argument("text", nargs="*", help="texts; default: lines of --file or of the standard input")
+    render.add_argument("--file", type=Path, help="a file of texts, one a line (UTF-8)")
+    render.add_argument("--output", type=Path, help="a .png or .npz file; default: a preview in the terminal")
+    render.add_argument(
+        "--columns", type=int, help="patches of a row of the picture; default: all in one row"
+    )
+    render.add_argument("--scale", type=int, default=2, help="picture pixels for each pixel; default: 2")
+    render.add_argument("--borders", action="store_true", help="draw the borders of patches")
+    render.add_argument("--word_starts", action="store_true", help="mark the patch that a word starts on")
+    render.add_argument("--masked", default="", help="patches to cover in grey, such as 3-5,9")
+    render.add_argument("--model", help="take the renderer of this checkpoint: a folder or a hub name")
+    render.add_argument("--strategy", help="how text is cut into pieces; default: bigrams")
+    render.add_argument("--max_seq_length", type=int, help="patches of a canvas; default: 529")
+    render.add_argument("--rgb", action="store_true", default=None, help="three channels, emoji in colour")
+    render.add_argument("--rtl", action="store_true", help="right-to-left even if the text does not look so")
+    render.add_argument("--font_file", type=Path, help="the font; default: GoNotoCurrent.ttf")
+    render.add_argument("--fallback_fonts_dir", type=Path, help="folder with fallback fonts")
+
     quickstart = commands.add_parser("quickstart", help="train a small parser and show it at work")
     quickstart.add_argument(
         "--data_dir", type=Path, help="folder with a treebank; default: the embedded synthetic one"
@@ -38,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("`pixel-m4 finetune TASK --help` lists the arguments of a task and its published recipe.")
         return 0
     known = parser.parse_args(arguments)
-    return _guard({"quickstart": _quickstart, "fonts": _fonts}[known.command], known)
+    return _guard({"render": _render, "quickstart": _quickstart, "fonts": _fonts}[known.command], known)
 
 
 def _guard(command, *args) -> int:  # type: ignore[no-untyped-def]
@@ -56,6 +79,34 @@ def _finetune(arguments: argparse.Namespace, rest: list[str]) -> None:
     from pixel_m4.train.finetune import main as run
 
     run(arguments.task, rest)
+
+
+def _render(arguments: argparse.Namespace) -> None:
+    from pixel_m4.render import TextRenderer
+    from pixel_m4.render.show import numbers, preview, read_texts, save_npz, save_png
+
+    names = ("strategy", "max_seq_length", "rgb", "font_file", "fallback_fonts_dir")
+    options = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    from_model = arguments.model is not None
+    renderer = (
+        TextRenderer.from_pretrained(arguments.model, **options) if from_model else TextRenderer(**options)
+    )
+    texts = arguments.text or read_texts(arguments.file)
+    if arguments.output is not None and arguments.output.suffix == ".npz":
+        save_npz(renderer, texts, arguments.output, rtl=arguments.rtl)
+    elif arguments.output is None or arguments.output.suffix == ".png":
+        show = save_png if arguments.output is not None else preview
+        show(
+            [renderer(text, rtl=arguments.rtl) for text in texts],
+            arguments.output,
+            columns=arguments.columns,
+            scale=arguments.scale,
+            borders=arguments.borders,
+            word_starts=arguments.word_starts,
+            masked=numbers(arguments.masked),
+        )
+    else:
+        raise ValueError(f"--output must end in .png or .npz: {arguments.output}")
 
 
 def _quickstart(arguments: argparse.Namespace) -> None:

@@ -47,10 +47,11 @@ def picture(
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     canvas = np.full((rows * size, columns * size, 3), 255, np.uint8)
+    covered = set(masked)
     for patch in range(count):
         y, x = _place(patch, columns, size)
         cell = pixels[:, patch * size : (patch + 1) * size]
-        canvas[y : y + size, x : x + size] = 160 if patch in set(masked) else cell
+        canvas[y : y + size, x : x + size] = 160 if patch in covered else cell
     image = Image.fromarray(canvas).resize(
         (columns * size * scale, rows * size * scale), Image.Resampling.NEAREST
     )

@@ -1,0 +1,99 @@
+"""What ``pixel-m4 render`` does: texts to a picture, to arrays, or to the terminal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .encoding import Encoding
+from .images import picture
+from .renderer import TextRenderer
+
+
+def read_texts(file: Path | None) -> list[str]:
+    """The lines of a file, or of the standard input.
+
+    Raises:
+        ValueError: bytes are not UTF-8 (the message names the line), or there is no text.
+    """
+    data = sys.stdin.buffer.read() if file is None else file.read_bytes()
+    name = "standard input" if file is None else str(file)
+    try:
+        texts = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{name}:{line}: byte 0x{data[error.start]:02x} is not UTF-8") from error
+    if not texts:
+        raise ValueError(f"{name} holds no text")
+    return texts
+
+
+def numbers(text: str) -> list[int]:
+    """``"3-5,9"`` as [3, 4, 5, 9].
+
+    Raises:
+        ValueError: it is something else.
+    """
+    found: list[int] = []
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        if not (first.isdecimal() and (last or first).isdecimal()):
+            raise ValueError(f"{part!r} is no number or range of patches, such as 9 or 3-5")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def save_npz(renderer: TextRenderer, texts: Sequence[str], path: Path, *, rtl: bool = False) -> None:
+    """Write ``pixel_values``, ``attention_mask``, ``word_starts`` and ``num_text_patches`` of a batch."""
+    batch = renderer.batch(texts, rtl=rtl)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.npz")
+    np.savez_compressed(
+        scratch, word_starts=batch.word_starts, num_text_patches=batch.num_text_patches, **batch.data
+    )
+    os.replace(scratch, path)
+
+
+def save_png(encodings: Sequence[Encoding], path: Path, **options: Any) -> None:
+    """Write one picture with a text below another; options as for :func:`picture`."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.png")
+    _stack([picture(encoding, **options) for encoding in encodings], gap=8).save(scratch, optimize=True)
+    os.replace(scratch, path)
+
+
+def preview(encodings: Sequence[Encoding], path: None = None, **options: Any) -> None:
+    """Print texts in the terminal, two pixels a character cell, in as many rows as it needs."""
+    from rich.console import Console
+    from rich.style import Style
+    from rich.text import Text
+
+    columns = options.pop("columns", None) or max(1, shutil.get_terminal_size().columns // 16)
+    options = {**options, "scale": 1, "columns": columns, "borders": False}
+    pixels = np.asarray(_stack([picture(encoding, **options) for encoding in encodings], gap=2))
+    console = Console(width=pixels.shape[1], highlight=False)
+    styles: dict[bytes, Style] = {}
+    for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
+        line = Text()
+        for pair in np.concatenate([upper, lower], axis=1):
+            key = pair.tobytes()
+            if key not in styles:
+                above, below = (f"rgb({r},{g},{b})" for r, g, b in (pair[:3], pair[3:]))
+                styles[key] = Style.parse(f"{above} on {below}")
+            line.append("▀", styles[key])
+        console.print(line)
+
+
+def _stack(pictures: Sequence[Image.Image], gap: int) -> Image.Image:
+    height = sum(image.height + gap for image in pictures) - gap
+    canvas = Image.new("RGB", (max(image.width for image in pictures), height), "white")
+    top = 0
+    for image in pictures:
+        canvas.paste(image, (0, top))
+        top += image.height + gap
+    return canvas
