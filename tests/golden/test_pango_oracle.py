@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from oracle import compare, pango
+from oracle.colr import colour_font
 from pixel_m4.render import TextRenderer
 
 MIXED_STRINGS = 2000
@@ -109,4 +110,11 @@ def test_colour_pictures(renderer: TextRenderer) -> None:
         pytest.skip("needs Debian's fonts-noto-color-emoji")
     emoji = [chr(code) for first in (0x1F300, 0x1F400, 0x1F600) for code in range(first, first + 64)]
     result = compare.colours([*emoji, "a", "é"], [renderer.font_file, compare.COLOUR_FONT])
+    assert not result.different, result
+
+
+def test_colour_layers(tmp_path: Path, renderer: TextRenderer) -> None:
+    layered = {"a": ("o", "x"), "é": ("O", "I"), "ж": ("Ж", "-")}
+    font = colour_font(renderer.font_file, layered, tmp_path / "layers.ttf")
+    result = compare.colours([*layered, "o", "x"], [font])
     assert not result.different, result
