@@ -1,0 +1,225 @@
+"""Where continuous text goes: a whole text is one line, as the original PIXEL draws it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from .atlas import Atlas
+from .itemize import Run, itemize
+from .layout import Layout, Line, Text, _pair, _warn_missing
+from .offsets import Place
+from .strategies import MARGIN, is_rtl, line_direction
+from .windows import windows
+
+_MARGIN = Run("", margin=MARGIN)
+_CHUNK = 4096  # characters that are measured at once
+
+
+class Typeset(NamedTuple):
+    """A line of words.
+
+    Attributes:
+        piece: its runs from left to right, margins included.
+        lefts: leftmost column of each word.
+        pens: width of all that comes before each word in the order of the text, then of all the line.
+        columns: [left, right) of every character.
+    """
+
+    piece: tuple[Run, ...]
+    lefts: list[int]
+    pens: list[int]
+    columns: list[tuple[int, int]]
+
+
+class ContinuousLayout(Layout):
+    """Arrange lines: a string is one, and each of a pair; each word of a list starts a patch.
+
+    ``word_starts`` gives the patch of every word's leftmost column, in the order of the text.  A line that is
+    too long is cut between words where the words of other strategies would be.
+
+    Args:
+        atlas: draws lines; its patch numbers must stay valid until they are copied.
+        max_seq_length: patches of a canvas.
+        size: H, pixels of a patch in each direction.
+    """
+
+    def __init__(self, atlas: Atlas, max_seq_length: int, size: int) -> None:
+        super().__init__(atlas, max_seq_length, bigrams=False)
+        self._size = size
+
+    def line(self, text: Text, max_length: int | None, rtl: bool, text_a_max_length: int | None) -> Line:
+        """Lay out one text or pair; the patch after each text is black."""
+        limits = [max_length] if not isinstance(text, tuple) else [text_a_max_length, max_length]
+        sentences, rtl = sentences_of(text, rtl)
+        parts: list[np.ndarray] = []
+        seps: list[int] = []
+        word_starts: list[int] = []
+        missing = ""
+        for words, limit in zip(sentences, limits, strict=True):
+            start = seps[-1] + 1 if seps else 0
+            limit = limit or self._max
+            if isinstance(text, str | tuple):
+                typeset = self.fit(words, rtl, start, self._end(limit))
+                drawn, starts = self._fit([typeset.piece] if words else [], rtl, start, limit)
+                word_starts = self._word_starts(typeset, starts)
+            else:
+                drawn, starts = self._fit(word_pieces(words, rtl), rtl, start, limit)
+                word_starts = starts
+            parts.append(self._join(drawn, starts))
+            seps.append(start + len(parts[-1]) - 1)
+            missing += "".join(word.missing for word in drawn)
+        if missing:
+            _warn_missing(missing)
+        return Line(parts[0] if len(parts) == 1 else np.concatenate(parts), word_starts, seps)
+
+    def overflow(self, line: Line, text: Text, max_length: int | None, rtl: bool, stride: int) -> list[Line]:
+        """Windows over the words of a pair's second text that ``line`` does not show in full."""
+        if not isinstance(text, tuple):
+            raise ValueError("only a pair of texts (a tuple) has overflowing patches")
+        (_, words), rtl = sentences_of(text, rtl)
+        start = line.sep_patches[0] + 1
+        end = self._end(max_length)
+        windows([], end - start, stride)  # says what is wrong in patches
+        first = self.fit(words, rtl, start, end)
+        room = (end - start) * self._size - 2 * MARGIN
+        whole = bisect_right(first.pens, room) - 1
+        lines = []
+        widths = self._widths(words, rtl)
+        for window in windows(widths, room, stride * self._size, range(max(whole, 1)))[1:] if words else ():
+            typeset = self.fit(words[window.start : window.stop], rtl, start, self._max, cut=False)
+            drawn, starts = self._fit([typeset.piece], rtl, start, self._max)
+            ids = np.concatenate([line.ids[:start], self._join(drawn, starts)])
+            word_starts = self._word_starts(typeset, starts)
+            lines.append(Line(ids, word_starts, [start - 1, len(ids) - 1], window.start))
+        return lines
+
+    def places(
+        self, text: Text, line: Line, max_length: int | None, rtl: bool, text_a_max_length: int | None
+    ) -> list[list[Place]]:
+        """Where the words of a text, or of both of a pair, stand on a line laid out with the same options."""
+        limits = [max_length] if not isinstance(text, tuple) else [text_a_max_length, max_length]
+        sentences, rtl = sentences_of(text, rtl)
+        found: list[list[Place]] = []
+        start = 0
+        for words, limit, end in zip(sentences, limits, line.sep_patches, strict=True):
+            if not isinstance(text, str | tuple):
+                found.append(self._places_of_list(words, rtl, end))
+                continue
+            first = line.first_word if len(found) == len(sentences) - 1 else 0
+            if first:
+                words = words[first : first + len(line.word_starts) - 1]
+                typeset = self.fit(words, rtl, start, self._max, cut=False)
+            else:
+                typeset = self.fit(words, rtl, start, self._end(limit))
+            bounds = list(accumulate((len(word) + 1 for word in words), initial=0))
+            count = len(typeset.lefts) if words else 0
+            found.append(
+                [Place(first + i, start, typeset.columns[bounds[i] : bounds[i + 1]]) for i in range(count)]
+            )
+            start = end + 1
+        return found
+
+    def _places_of_list(self, words: Sequence[str], rtl: bool, end: int) -> list[Place]:
+        places: list[Place] = []
+        start = 0
+        for i, piece in enumerate(word_pieces(words, rtl)):
+            if start >= end:
+                break
+            columns = self._atlas.columns([piece], words[i] + " " * (i < len(words) - 1), rtl)
+            places.append(Place(i, start, columns))
+            start += self._atlas.words([piece], rtl)[0].width
+        return places
+
+    def fit(self, words: Sequence[str], rtl: bool, start: int, limit: int, cut: bool = True) -> Typeset:
+        """Set as many of the words as may be drawn from patch ``start``.
+
+        Args:
+            words: the words of a line.
+            rtl: whether the line is known to run right-to-left; if not, its first strong character says.
+            start: first patch of the line.
+            limit: patches after which no word begins.
+            cut: leave out words beyond; else they are only not measured.
+        """
+        joined = " ".join(words)
+        bounds = list(accumulate((len(word) + 1 for word in words), initial=0))
+        # A character is seldom narrower than a pixel: that many are tried first, then twice as many.
+        length = max((limit - start) * self._size, 1)
+        while True:
+            typeset = self._set(joined[:length], bounds, rtl)
+            places = [-(-(MARGIN + pen) // self._size) + start for pen in typeset.pens]
+            places[0], places[-1] = start, -(-(2 * MARGIN + typeset.pens[-1]) // self._size) + start
+            if places[-1] > limit or length >= len(joined):
+                break
+            length *= 2
+        if places[-1] > limit and cut:
+            # As for words that start a patch: one more is left out than must be.
+            last = max(bisect_right(places, limit, hi=len(places) - 1) - 2, 0)
+            typeset = self._set(joined[: min(bounds[last + 1] - 1, length)], bounds, rtl)
+        return typeset
+
+    def _end(self, limit: int | None) -> int:
+        """Where a line must end: before the last patch, whose black would hide what is on the right."""
+        return min(limit or self._max, self._max - 1)
+
+    def _set(self, text: str, bounds: Sequence[int], rtl: bool) -> Typeset:
+        """Typeset a text whose words start at ``bounds``, as far as it goes."""
+        piece = (_MARGIN, *itemize(text, rtl or None), _MARGIN)
+        boxes = self._atlas.columns([piece], text, rtl)
+        # Characters of one cluster share their columns, which are to be counted once.
+        wide = (
+            right - left if i == 0 or boxes[i - 1] != (left, right) else 0
+            for i, (left, right) in enumerate(boxes)
+        )
+        pens = list(accumulate(wide, initial=0))
+        starts = [bound for bound in bounds if bound < len(text)] or [0]
+        ends = [*starts[1:], len(text) + 1]
+        lefts = [
+            min((left for left, _ in boxes[first : last - 1]), default=0)
+            for first, last in zip(starts, ends, strict=True)
+        ]
+        return Typeset(piece, lefts, [*(pens[place] for place in starts), pens[-1]], boxes)
+
+    def _word_starts(self, typeset: Typeset, starts: list[int]) -> list[int]:
+        if len(starts) == 1:  # no words
+            return starts
+        first, last = starts
+        return [min(first + left // self._size, max(last - 1, first)) for left in typeset.lefts] + [last]
+
+    def _widths(self, words: Sequence[str], rtl: bool) -> list[int]:
+        """Width of every word and the space after it, in pixels."""
+        widths: list[int] = []
+        first, length = 0, 0
+        for i, word in enumerate(words):
+            length += len(word) + 1
+            if length >= _CHUNK or i == len(words) - 1:
+                chunk = words[first : i + 1]
+                bounds = list(accumulate((len(word) + 1 for word in chunk), initial=0))[:-1]
+                pens = self._set(" ".join(chunk) + " ", bounds, rtl).pens
+                widths += [right - left for left, right in pairwise(pens)]
+                first, length = i + 1, 0
+        return widths
+
+
+def sentences_of(text: Text, rtl: bool) -> tuple[list[Sequence[str]], bool]:
+    """Words in the order of the text, of one text or of both of a pair, and whether it runs right-to-left."""
+    if isinstance(text, tuple):
+        first, second, rtl = _pair(text, rtl)
+        return [first[::-1], second[::-1]] if rtl else [first, second], rtl
+    if isinstance(text, str):
+        return [text.split()], rtl or is_rtl(text)
+    return [text], rtl or is_rtl(" ".join(text))
+
+
+def word_pieces(words: Sequence[str], rtl: bool) -> list[tuple[Run, ...]]:
+    """The words of a list, each a piece with the space after it, as published continuous models saw them."""
+    pieces = []
+    for i, word in enumerate(words):
+        last = i == len(words) - 1
+        runs = itemize(word if last else word + " ", line_direction(word, rtl))
+        pieces.append((_MARGIN,) * (i == 0) + runs + (_MARGIN,) * last)
+    return pieces
