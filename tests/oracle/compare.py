@@ -109,6 +109,12 @@ def code_points(font: Path) -> Result:
     return characters(chars, [font])
 
 
+def coloured(font: Path) -> list[str]:
+    """The characters that are pictures, digits and tags excluded, which other fonts draw."""
+    codes = sorted(FontFace(font, PIXEL_SIZE).coverage)
+    return [chr(code) for code in codes if code > 0xFF and unicodedata.category(chr(code)) == "So"]
+
+
 def characters(texts: Sequence[str], fonts: Sequence[Path]) -> Result:
     """Draw strings alone, in black, with a font and its fallbacks."""
     typesetter = Typesetter(fonts, PIXEL_SIZE, ROWS)
@@ -153,7 +159,7 @@ def _line_difference(renderer: TextRenderer, text: Text, expected: Line, rtl: bo
     encoding = renderer(text, rtl=rtl)
     if encoding.num_text_patches != expected.num_text_patches:
         return f"{encoding.num_text_patches} patches, not {expected.num_text_patches}"
-    if list(encoding.word_starts) != expected.word_starts:
+    if renderer.strategy != "continuous" and list(encoding.word_starts) != expected.word_starts:
         return "starts of words"
     end = expected.pixels.shape[1]
     if not np.array_equal(encoding.pixel_values[:, :end], expected.pixels):

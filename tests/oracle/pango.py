@@ -52,6 +52,7 @@ FONT_CONFIG = """<?xml version="1.0"?>
 
 PATCH = 16
 MARGIN = 16  # ink left of the pen of a lone character is seen, too
+CONTINUOUS_MARGIN = 2
 BATCH = 4096
 
 Text = str | list[str] | tuple[str, str]
@@ -226,9 +227,11 @@ class PangoOracle:
     def line(self, kind: str, text: str | list[str], rtl: bool = False) -> Line:
         """Draw one text as a line of patches that ends with a black one."""
         words = text.split() if isinstance(text, str) else text
+        margin = 0
         if kind == "continuous":
-            # The line is one piece; Pango finds its directions itself.
+            # The line is one piece between two margins; Pango finds its directions itself.
             cut = [[[" ".join(words)]]]
+            margin = CONTINUOUS_MARGIN
         else:
             rtl = rtl or is_rtl(" ".join(words))
             if rtl and isinstance(text, str):
@@ -238,7 +241,7 @@ class PangoOracle:
         for word in cut:
             starts.append(end // PATCH)
             for piece in word:
-                end = round_up(end + sum(map(self.width, piece)))
+                end = round_up(end + sum(map(self.width, piece)) + 2 * margin)
         starts.append(end // PATCH)
         last = len(cut) - 1
         if starts[-1] > self.max_seq_length:
@@ -253,9 +256,10 @@ class PangoOracle:
             if number == last and pen == (self.max_seq_length - 1) * PATCH:
                 break
             for piece in word:
+                pen += margin
                 for run in piece:
                     pen += self.draw(context, run, pen)
-                pen = round_up(pen)
+                pen = round_up(pen + margin)
         word_starts.append(pen // PATCH)
         eos = min(pen, (self.max_seq_length - 1) * PATCH)
         context.rectangle(eos, 0, PATCH, PATCH)

@@ -67,6 +67,8 @@ ZONE_CLUSTERS = [
     "බු",
     "දු",
 ]
+# The shaper for Khmer, which no script tag turns off, moves signs to the front before it looks them up.
+REORDERED_CLUSTERS = ["្រត", "េរៀ", "េអឿ", "ៃ្រន្ត", "េក្បៀ", "េ្រចៀ", "េន្តឿ", "េល្បឿ"]
 
 # A font without GSUB lends the directory entry of a table that drawing never reads.
 _REPLACEABLE = (b"GSUB", b"GPOS", b"DSIG", b"meta", b"kern", b"name", b"post")
@@ -92,7 +94,9 @@ def blind_autohinter(path: Path, glyph_of: Callable[[int], int | None]) -> mmap.
     if b"GSUB" in tables:
         data[tables[b"GSUB"] : tables[b"GSUB"] + 4] = b"gsub"  # even if no table is big enough below
     blank = glyph_of(ord(" ")) or 0
-    clusters = [[glyph_of(ord(char)) or 0 for char in cluster] for cluster in ZONE_CLUSTERS]
+    clusters = [
+        [glyph_of(ord(char)) or 0 for char in cluster] for cluster in ZONE_CLUSTERS + REORDERED_CLUSTERS
+    ]
     table = _ligatures_to(blank, [cluster for cluster in clusters if blank and all(cluster)])
     for tag in _REPLACEABLE:
         entry = tables.get(tag)
