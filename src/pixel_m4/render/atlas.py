@@ -8,7 +8,7 @@ Dimensions: N patches in the store, H pixel rows and columns of a patch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -18,11 +18,13 @@ from .glyphs import Ink, Typesetter
 from .itemize import Run
 from .strategies import Piece, Strategy
 
+Word = str | tuple[Run, ...]
+"""What starts a patch: cut by the strategy if it is a string, else one piece."""
+
 WHITE, BLACK = 0, 1
 
-_ID_BYTES = 4
 # What Python keeps for one entry beside the bytes that we count: key, tuple, dictionary slot.
-_PATCH_OVERHEAD, _ENTRY_OVERHEAD = 420, 320
+_PATCH_OVERHEAD, _ENTRY_OVERHEAD = 700, 320
 _SHORT_RUN, _MAX_RUNS = 4, 1 << 16
 _LONG_WORD = 64  # longer words seldom come back: Chinese or Thai sentences
 
@@ -78,7 +80,7 @@ class Atlas:
     ) -> None:
         self._typesetter = typesetter
         self._strategy = strategy
-        self._size = size
+        self.patch_size = self._size = size
         self._max_patches = max_patches
         self._max_bytes = max_bytes
         self._runs: dict[str | Run, list[Ink]] = {}
@@ -89,9 +91,10 @@ class Atlas:
         size = self._size
         self._patches = np.empty((1024, size, size), np.uint8)
         self._patches[WHITE], self._patches[BLACK] = 255, 0
+        self._count = 2
         self._numbers = {self._patches[i].tobytes(): i for i in (WHITE, BLACK)}
         self._pieces: dict[Piece, Drawn] = {}
-        self._words: tuple[dict[str, Drawn], dict[str, Drawn]] = ({}, {})
+        self._words: tuple[dict[Word, Drawn], dict[Word, Drawn]] = ({}, {})
         self._composed: dict[tuple[int, int], int] = {}
         self._bytes = 0
         self._evictions += 1
@@ -107,10 +110,10 @@ class Atlas:
         """What is held now."""
         words = len(self._words[0]) + len(self._words[1])
         return AtlasStats(
-            len(self._numbers), len(self._pieces), words, self._bytes, self._max_bytes, self._evictions
+            self._count, len(self._pieces), words, self._bytes, self._max_bytes, self._evictions
         )
 
-    def words(self, words: Sequence[str], rtl: bool) -> list[Drawn]:
+    def words(self, words: Sequence[Word], rtl: bool) -> list[Drawn]:
         """Look words up, and draw the new ones."""
         known = self._words[rtl]
         drawn: list[Drawn] = list(map(known.get, words))  # type: ignore[arg-type]
@@ -147,16 +150,58 @@ class Atlas:
             self._bytes += _ENTRY_OVERHEAD
         return number
 
-    def _draw_word(self, word: str, rtl: bool) -> Drawn:
-        pieces = self._strategy.pieces(word, rtl)
+    def pieces(self, word: Word, rtl: bool) -> Iterator[Piece]:
+        """The pieces of a word, from left to right."""
+        return self._strategy.pieces(word, rtl) if isinstance(word, str) else iter([word])
+
+    def columns(self, pieces: Iterable[Piece], text: str, rtl: bool) -> list[tuple[int, int]]:
+        """Columns [left, right) of every character that pieces show; (-1, -1) past the canvas.
+
+        The characters of a cluster share its columns, and so do those of a run whose direction is not set.
+        One without width at a piece's end is at the last column of it.
+
+        Args:
+            pieces: the first starts at column 0, each next one at a patch border.
+            text: what they show.
+            rtl: plain strings among them follow one another against the order of the text.
+        """
+        columns = [(-1, -1)] * len(text)
+        pen, place = 0, len(text) if rtl else 0
+        for piece in pieces:
+            if pen >= self._max_patches * self._size:
+                break
+            placed: list[tuple[int, list[tuple[int, int]]]] = []
+            for run in piece:
+                if isinstance(run, str):
+                    place -= len(run) * rtl
+                    start, length = place, len(run)
+                    place += len(run) * (not rtl)
+                else:
+                    start, length = run.start, len(run.text)
+                if isinstance(run, str) or run.rtl is None:
+                    width = self._width(run)
+                    boxes = [(0, width)] * length
+                else:
+                    boxes = self._typesetter.boxes(run.text, run.rtl, run.script)
+                    width = max(right for _, right in boxes)
+                placed.append((start, [(left + pen, right + pen) for left, right in boxes]))
+                pen += width
+            pen = -(-pen // self._size) * self._size
+            for start, boxes in placed:
+                for i, (left, right) in enumerate(boxes, start):
+                    columns[i] = (left, right) if left < pen else (max(pen - 1, 0),) * 2
+        return columns
+
+    def _draw_word(self, word: Word, rtl: bool) -> Drawn:
+        pieces = self.pieces(word, rtl)
         if len(word) <= _LONG_WORD:
-            drawn = self._join([self._piece(piece) for piece in pieces])
+            drawn = self._join([self.piece(piece) for piece in pieces])
             self._words[rtl][word] = drawn
             self._bytes += len(drawn.ids) + 4 * len(word) + _ENTRY_OVERHEAD
             return drawn
         visible, width = [], 0
         for piece in pieces:
-            visible.append(self._piece(piece))
+            visible.append(self.piece(piece))
             width += visible[-1].width
             if width >= self._max_patches:
                 break
@@ -183,7 +228,8 @@ class Atlas:
         ids = np.array([cells.pop(cell, WHITE) for cell in range(width)], np.int32)
         return Drawn(ids.tobytes(), width, tuple(sorted(cells.items())), missing)
 
-    def _piece(self, piece: Piece) -> Drawn:
+    def piece(self, piece: Piece) -> Drawn:
+        """Look a piece up, or draw it."""
         drawn = self._pieces.get(piece)
         if drawn is None:
             drawn = self._pieces[piece] = self._draw_piece(piece)
@@ -214,34 +260,61 @@ class Atlas:
         return self._from_cells(cells, width, missing)
 
     def _measure(self, piece: Piece) -> int:
-        return -(-sum(ink.advance for ink in self._inks(piece)) // self._size)
+        return -(-sum(self._width(run) for run in piece) // self._size)
+
+    def _width(self, run: str | Run) -> int:
+        """Pixels by which the pen moves; long runs are not drawn for it."""
+        if isinstance(run, str) or run.rtl is None:
+            return sum(ink.advance for ink in self._inks([run]))
+        return max(right for _, right in self._typesetter.boxes(run.text, run.rtl, run.script))
 
     def _inks(self, piece: Piece) -> Iterator[Ink]:
         for run in piece:
-            inks = self._runs.get(run)
-            if inks is None:
-                if isinstance(run, str):
-                    inks = self._runs[run] = self._typesetter.draw(run)
-                else:
-                    inks = self._typesetter.draw(run.text, run.rtl, run.script)
-                    if run.margin:
-                        inks.insert(0, Ink(run.margin, 0, np.zeros((self._size, 0), np.uint8)))
-                    # Pieces that are words or lines are kept as patches; what they were made of is not.
-                    if len(run.text) <= _SHORT_RUN and len(self._runs) < _MAX_RUNS:
-                        self._runs[run] = inks
-            yield from inks
+            yield from self.inks(run)
+
+    def inks(self, run: str | Run) -> list[Ink]:
+        """Look a run up, or draw it."""
+        inks = self._runs.get(run)
+        if inks is None:
+            if isinstance(run, str):
+                inks = self._runs[run] = self._typesetter.draw(run)
+            else:
+                inks = self._typesetter.draw(run.text, run.rtl, run.script)
+                if run.margin:
+                    inks.insert(0, Ink(run.margin, 0, np.zeros((self._size, 0), np.uint8)))
+                # Pieces that are words or lines are kept as patches; what they were made of is not.
+                if len(run.text) <= _SHORT_RUN and len(self._runs) < _MAX_RUNS:
+                    self._runs[run] = inks
+        return inks
+
+    def covers(self, char: str) -> bool:
+        """Whether a character comes out without a missing glyph."""
+        return self._typesetter.covers(char)
+
+    def store(self, patches: np.ndarray) -> int:
+        """Keep patches [n, H, H] as they are, one after another; returns the number of the first."""
+        first = self._count
+        self._reserve(len(patches))
+        self._patches[first : self._count] = patches
+        self._bytes += patches.size
+        return first
+
+    def copy(self, piece: Drawn) -> int:
+        """Store the patches of a piece one after another; returns the number of the first."""
+        return self.store(self._patches[np.frombuffer(piece.ids, np.int32)])
+
+    def _reserve(self, count: int) -> None:
+        self._count += count
+        while self._count > len(self._patches):
+            self._patches = np.concatenate([self._patches, np.empty_like(self._patches)])
 
     def _number(self, patch: np.ndarray) -> int:
         """Number of a patch [H, H], which is stored if it is new."""
         key = patch.tobytes()
         number = self._numbers.get(key)
         if number is None:
-            number = len(self._numbers)
-            if number == len(self._patches):
-                self._patches = np.concatenate([self._patches, np.empty_like(self._patches)])
-            self._patches[number] = patch
-            self._numbers[key] = number
-            self._bytes += len(key) + _PATCH_OVERHEAD
+            number = self._numbers[key] = self.store(patch[None])
+            self._bytes += _PATCH_OVERHEAD
         return number
 
 

@@ -1,7 +1,7 @@
 """Whole batches of bigrams laid out by NumPy: no Python step per word or character.
 
-A bigram is a number (two code points), an :class:`IntMap` gives its row in a table of widths, patches and ink
-that crosses borders, and cumulated widths give places.  Texts that need more than that are left to
+A bigram is a number (two code points) and has a row in a table of widths, patches and ink that crosses
+borders; cumulated widths give places.  Texts that need more than that are left to
 :meth:`Layout.line <pixel_m4.render.layout.Layout.line>`: long ones, which are truncated, and those with
 pieces wider than 15 patches or with ink further out than the next patch.
 
@@ -19,14 +19,12 @@ from typing import NamedTuple
 import numpy as np
 
 from .atlas import BLACK, WHITE, Atlas
+from .bigrams import ALONE, CODE_BITS, INK_AFTER, INK_BEFORE, MISSING, ODD, WIDTH, BigramTable
+from .intmap import IntMap
 
 _SEPARATOR = "\uffff"  # between words of a list, which may hold spaces; not a character
-_ALONE = 0x1FFFFF  # stands for the second code point of a piece that has none
-_CODE_BITS = 21
 # Classes of code points.
 _LETTER, _SPACE, _IGNORED, _RTL = range(4)
-# What is known of a piece, as bits beside its width (0 to 15 patches).
-_WIDTH, _INK_BEFORE, _INK_AFTER, _MISSING, _ODD = 15, 16, 32, 64, 128
 
 
 def _classes() -> np.ndarray:
@@ -82,14 +80,8 @@ class BulkBigrams:
 
     def _forget(self) -> None:
         self._generation = self._atlas.stats().evictions
-        self._rows = IntMap()
+        self._table = BigramTable(self._atlas)
         self._composed = IntMap()
-        # A row a piece: kind (see the bits above); place of its patches in the pool, ink before and after it.
-        self._kinds = np.zeros(1024, np.uint8)
-        self._table = np.zeros((3, 1024), np.int64)
-        self._pool = np.zeros(1024, np.int64)
-        self._pooled = 0
-        self._missing: dict[int, str] = {}
 
     def lay_out(self, texts: Sequence[str] | Sequence[Sequence[str]], rtl: bool, limit: int) -> Bulk:
         """Lay out B strings or B lists of words (not both kinds) of at most ``limit`` patches each."""
@@ -116,7 +108,7 @@ class BulkBigrams:
         first = places[heads]
         begins = fresh[heads]  # pieces that begin a word
         one = codes[first].astype(np.int64)
-        two = np.where(drawn[first + 1], codes[first + 1], _ALONE).astype(np.int64)
+        two = np.where(drawn[first + 1], codes[first + 1], ALONE).astype(np.int64)
         bounds = np.append(0, np.searchsorted(first, ends))  # pieces of text i: bounds[i] up to bounds[i + 1]
 
         # Right-to-left: swap the characters of a piece, reverse the pieces of a text (of a word in a list).
@@ -125,40 +117,40 @@ class BulkBigrams:
             one, two, begins = _reverse(one, two, begins, bounds, reversed_texts, by_word=lists)
 
         # Pieces to patches.
-        rows = self._look_up(one | two << _CODE_BITS)
-        kinds = self._kinds.take(rows)
-        totals = _sums(kinds & _WIDTH, bounds)
+        table = self._table
+        rows = table.rows(one | two << CODE_BITS)
+        kinds = table.kinds.take(rows)
+        totals = _sums(kinds & WIDTH, bounds)
         out = totals > limit
-        if (kinds & _ODD).any():
-            out |= _sums(kinds & _ODD, bounds) > 0
+        if (kinds & ODD).any():
+            out |= _sums(kinds & ODD, bounds) > 0
         if out.any():
             kept = np.repeat(~out, np.diff(bounds))
             rows, kinds, begins = rows[kept], kinds[kept], begins[kept]
             totals[out] = 0
             bounds = np.append(0, np.where(out, 0, np.diff(bounds)).cumsum())
-        width = (kinds & _WIDTH).astype(np.int64)
+        width = (kinds & WIDTH).astype(np.int64)
         cell = width.cumsum() - width
-        first_patch, ink_before, ink_after = self._table
+        first_patch, ink_before, ink_after = table.patches
         cells = np.repeat(first_patch.take(rows) - cell, width)
         cells += np.arange(len(cells))
-        cells = self._pool.take(cells)
 
         # Ink of a piece lies over what was drawn before it and under what comes after.
         edges = np.append(0, totals.cumsum())
         text = np.repeat(np.arange(len(texts)), np.diff(bounds))
-        after = np.flatnonzero(kinds & _INK_AFTER)
+        after = np.flatnonzero(kinds & INK_AFTER)
         place = cell[after] + width[after]
         inside = place < edges[text[after] + 1]
         self._spill(cells, place[inside], ink_after.take(rows[after[inside]]))
-        before = np.flatnonzero(kinds & _INK_BEFORE)
+        before = np.flatnonzero(kinds & INK_BEFORE)
         place = cell[before] - 1
         inside = place >= edges[text[before]]
         self._spill(cells, place[inside], ink_before.take(rows[before[inside]]))
 
         missing: dict[int, str] = {}
-        for piece in np.flatnonzero(kinds & _MISSING).tolist():
+        for piece in np.flatnonzero(kinds & MISSING).tolist():
             number = int(text[piece])
-            missing[number] = missing.get(number, "") + self._missing[int(rows[piece])]
+            missing[number] = missing.get(number, "") + table.missing[int(rows[piece])]
         starts = (cell - edges[text])[begins]
         return Bulk(cells, totals, starts, _sums(begins, bounds), np.flatnonzero(out).tolist(), missing)
 
@@ -183,100 +175,10 @@ class BulkBigrams:
         numbers = self._composed.get(keys)
         missing = np.unique(keys[numbers < 0])
         if len(missing):
-            for key in missing.tolist():
-                self._composed.put(key, self._atlas.compose(key >> 32, key & 0xFFFFFFFF))
+            pairs = [(key >> 32, key & 0xFFFFFFFF) for key in missing.tolist()]
+            self._composed.put(missing, np.array([self._atlas.compose(*pair) for pair in pairs]))
             numbers = self._composed.get(keys)
         return numbers
-
-    def _look_up(self, keys: np.ndarray) -> np.ndarray:
-        """Rows of pieces in the table; new pieces are drawn."""
-        rows = self._rows.get(keys)
-        missing = np.unique(keys[rows < 0])
-        if len(missing):
-            for key in missing.tolist():
-                self._add(key)
-            rows = self._rows.get(keys)
-        return rows
-
-    def _add(self, key: int) -> None:
-        codes = (key & (1 << _CODE_BITS) - 1, key >> _CODE_BITS)
-        piece = self._atlas.piece("".join(chr(code) for code in codes if code != _ALONE))
-        number = len(self._rows)
-        if number == len(self._kinds):
-            self._kinds = np.concatenate([self._kinds, np.zeros_like(self._kinds)])
-            self._table = np.concatenate([self._table, np.zeros_like(self._table)], axis=1)
-        ink = dict(piece.spill)
-        before, after = ink.pop(-1, WHITE), ink.pop(piece.width, WHITE)
-        kind = min(piece.width, _WIDTH)
-        kind |= (
-            _INK_BEFORE * (before != WHITE) | _INK_AFTER * (after != WHITE) | _MISSING * bool(piece.missing)
-        )
-        if ink or piece.width > _WIDTH or (piece.width == 0 and before != after):
-            kind |= _ODD
-        self._kinds[number] = kind
-        self._table[:, number] = self._pooled, before, after
-        ids = np.frombuffer(piece.ids, np.int32)
-        while self._pooled + len(ids) > len(self._pool):
-            self._pool = np.concatenate([self._pool, np.zeros_like(self._pool)])
-        self._pool[self._pooled : self._pooled + len(ids)] = ids
-        self._pooled += len(ids)
-        if piece.missing:
-            self._missing[number] = piece.missing
-        self._rows.put(key, number)
-
-
-class IntMap:
-    """Non-negative int64 keys to int64 values, looked up by the array (open addressing, linear probing)."""
-
-    _EMPTY = -1
-
-    def __init__(self) -> None:
-        self._size = 0
-        self._allocate(1 << 12)
-
-    def __len__(self) -> int:
-        return self._size
-
-    def _allocate(self, slots: int) -> None:
-        self._keys = np.full(slots + 1, self._EMPTY, np.int64)
-        self._values = np.full(slots + 1, -1, np.int64)
-        self._mask = slots - 1
-        self._shift = np.uint64(64 - slots.bit_length() + 1)
-
-    def _slots(self, keys: np.ndarray) -> np.ndarray:
-        # Fibonacci hashing: multiply by 2⁶⁴ / φ and take the highest bits.
-        return ((keys.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> self._shift).view(np.int64)
-
-    def get(self, keys: np.ndarray) -> np.ndarray:
-        """Values of keys, −1 for those that are not there."""
-        slots = self._slots(keys)
-        found = self._keys.take(slots)
-        values = self._values.take(slots)
-        open_ = np.flatnonzero((found != keys) & (found != self._EMPTY))
-        values[found != keys] = -1
-        while len(open_):
-            slots[open_] = (slots[open_] + 1) & self._mask
-            found = self._keys[slots[open_]]
-            hit = found == keys[open_]
-            values[open_[hit]] = self._values[slots[open_[hit]]]
-            open_ = open_[~hit & (found != self._EMPTY)]
-        return values
-
-    def put(self, key: int, value: int) -> None:
-        """Add a key that is not there yet."""
-        if 3 * self._size > self._mask:
-            keys, values = self._keys, self._values
-            self._allocate(2 * (self._mask + 1))
-            for slot in np.flatnonzero(keys != self._EMPTY):
-                self._insert(int(keys[slot]), int(values[slot]))
-        self._insert(key, value)
-        self._size += 1
-
-    def _insert(self, key: int, value: int) -> None:
-        slot = int(self._slots(np.array([key]))[0])
-        while self._keys[slot] != self._EMPTY:
-            slot = (slot + 1) & self._mask
-        self._keys[slot], self._values[slot] = key, value
 
 
 def _sums(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
@@ -295,7 +197,7 @@ def _reverse(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Turn the pieces of some texts around, within the text or within each word."""
     turned = np.flatnonzero(np.repeat(texts, np.diff(bounds)))
-    swap = turned[two[turned] != _ALONE]
+    swap = turned[two[turned] != ALONE]
     one[swap], two[swap] = two[swap], one[swap]
     if by_word:
         borders = np.append(np.flatnonzero(begins), len(one))

@@ -147,7 +147,7 @@ class FontFace:
         pictures, pens = [], []
         for info, position in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
             pens.append((info.cluster, pen))
-            pixels, left, top = self._glyph(info.codepoint)
+            pixels, left, top = self._glyph(info.codepoint) if rows else (None, 0, 0)
             if pixels is not None:
                 x = pen + _round(position.x_offset / 1024) + left
                 y = _round(baseline - position.y_offset / 1024) - top

@@ -21,8 +21,10 @@ RTL_BLOCKS = re.compile(
 )
 # Without these every character of a left-to-right text is at level 0.
 _NEEDS_BIDI = re.compile(RTL_BLOCKS.pattern[:-1] + "\u202a-\u202e\u2066-\u2069]")
-_LINE_ENDS = frozenset("\n\v\f\r\x85\u2028\u2029")
+# Line ends have no glyph; a tab and the hyphenation point are drawn from other glyphs.
+_ALONE = frozenset("\n\v\f\r\x85\u2028\u2029\t\u2027")
 
+_MAX_RUN = 4096  # what shaping must hold at once stays bounded
 _MAX_LEVEL = 125
 _MAX_OPEN_BRACKETS = 63
 _INITIATORS = frozenset(("LRI", "RLI", "FSI"))
@@ -55,7 +57,7 @@ def itemize(text: str, rtl: bool | None = None, start: int = 0) -> tuple[Run, ..
     """Cut a line into runs of one level and one script, from left to right as they are drawn.
 
     Characters without a script of their own (spaces, digits, punctuation, marks) join the run before them, or
-    at the beginning of the line the one after them.  A line end stands alone.
+    at the beginning of the line the one after them.  Line ends and tabs stand alone.
 
     Args:
         text: the line.
@@ -74,7 +76,7 @@ def itemize(text: str, rtl: bool | None = None, start: int = 0) -> tuple[Run, ..
     border = next(end)
     for first, last, script in _script_runs(text):
         while first < last:
-            stop = min(last, border)
+            stop = min(last, border, first + _MAX_RUN)
             runs.append(Run(text[first:stop], start + first, bool(levels[first] % 2), script))
             of_runs.append(levels[first])
             if stop == border:
@@ -111,7 +113,7 @@ def _script_runs(text: str) -> Iterator[tuple[int, int, str | None]]:
     """Yield (start, end, script) of the runs of one script, in the order of the text."""
     first, script = 0, None
     for i, char in enumerate(text):
-        if char in _LINE_ENDS:
+        if char in _ALONE:
             if first < i:
                 yield first, i, script
             yield i, i + 1, None

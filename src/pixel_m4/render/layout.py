@@ -6,14 +6,16 @@ Dimensions: B texts, P patches, W words.
 from __future__ import annotations
 
 import warnings
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 
-from .atlas import BLACK, WHITE, Atlas, Drawn
+from .atlas import BLACK, WHITE, Atlas, Drawn, Word
+from .bulk import Bulk, BulkBigrams, pad_starts, to_matrix
+from .offsets import Place
 from .strategies import is_rtl
 from .windows import windows
 
@@ -63,11 +65,13 @@ class Layout:
     Args:
         atlas: draws words; its patch numbers must stay valid until they are copied.
         max_seq_length: patches of a canvas.
+        bigrams: the atlas cuts words into pairs of code points, so that batches can be laid out in bulk.
     """
 
-    def __init__(self, atlas: Atlas, max_seq_length: int) -> None:
+    def __init__(self, atlas: Atlas, max_seq_length: int, *, bigrams: bool) -> None:
         self._atlas = atlas
         self._max = max_seq_length
+        self._bulk = BulkBigrams(atlas) if bigrams else None
 
     def line(self, text: Text, max_length: int | None, rtl: bool, text_a_max_length: int | None) -> Line:
         """Lay out one text or pair; the patch after each text is black."""
@@ -100,13 +104,40 @@ class Layout:
         start = line.sep_patches[0] + 1
         end = min(max_length or self._max, self._max - 1)
         counts = [word.width for word in words]
-        whole = bisect_right(line.word_starts, end) - 1
+        # A word that would begin in the last patch is not drawn at all.
+        whole = min(bisect_right(line.word_starts, end) - 1, bisect_left(line.word_starts, end))
         lines = []
         for window in windows(counts, end - start, stride, first=range(max(whole, 1)))[1:] if words else ():
             starts = list(accumulate(counts[window.start : window.stop], initial=start))
             ids = np.concatenate([line.ids[:start], self._join(words[window.start : window.stop], starts)])
             lines.append(Line(ids, starts, [start - 1, len(ids) - 1], window.start))
         return lines
+
+    def places(
+        self, text: Text, line: Line, max_length: int | None, rtl: bool, text_a_max_length: int | None
+    ) -> list[list[Place]]:
+        """Where the words of a text, or of both of a pair, stand on a line laid out with the same options."""
+        texts: list[Sequence[str]]
+        if isinstance(text, tuple):
+            *texts, rtl = _pair(text, rtl)
+        else:
+            words, rtl = _words(text, rtl)
+            texts = [words]
+        turned = rtl and isinstance(text, str | tuple)
+        found: list[list[Place]] = []
+        start = 0
+        for words, end in zip(texts, line.sep_patches, strict=True):
+            places = []
+            for i in range(line.first_word if len(found) == len(texts) - 1 else 0, len(words)):
+                if start >= end:
+                    break
+                columns = self._atlas.columns(self._atlas.pieces(words[i], rtl), words[i], rtl)
+                width = self._atlas.words([words[i]], rtl)[0].width
+                places.append(Place(len(words) - 1 - i if turned else i, start, columns if width else []))
+                start += width
+            found.append(places)
+            start = end + 1
+        return found
 
     def block(
         self,
@@ -126,64 +157,28 @@ class Layout:
             patches: P; default the longest text and its black patch.
         """
         limit = min(max_length or self._max, self._max - 1)
-        drawn: list[Drawn] = []
-        bounds = [0]  # the words of text i are drawn[bounds[i] : bounds[i + 1]]
-        lines: dict[int, Line] = {}
-        for number, text in enumerate(texts):
-            if not isinstance(text, tuple):
-                words, direction = _words(text, rtl)
-                row = self._atlas.words(words, direction) if len(words) <= limit else ()
-                if row and sum([word[1] for word in row]) <= limit:
-                    drawn += row
-                    bounds.append(len(drawn))
-                    continue
-            lines[number] = self.line(text, max_length, rtl, text_a_max_length)
-            bounds.append(len(drawn))
-        widths = np.fromiter([word[1] for word in drawn], np.int64, len(drawn))
-        starts = np.concatenate([[0], widths.cumsum()])
-        edges = np.array(bounds)
-        bases = starts[edges[:-1], None]
-        totals = starts[edges[1:]] - bases[:, 0]
+        kinds = {str if isinstance(text, str) else type(text) for text in texts}
+        if self._bulk is not None and len(kinds) == 1 and kinds != {tuple}:
+            bulk = self._bulk.lay_out(texts, rtl, limit)
+        else:
+            bulk = Bulk.without(len(texts))
+        for characters in bulk.missing.values():
+            _warn_missing(characters)
+        lines = {i: self.line(texts[i], max_length, rtl, text_a_max_length) for i in bulk.left_out}
+        totals = bulk.totals.copy()
         for number, line in lines.items():
             totals[number] = len(line.ids) - 1
         if patches is None:
             patches = int(totals.max(initial=0)) + 1
-        ids = np.full((len(texts), patches), WHITE, np.intp)
-        ids[np.arange(len(texts)), totals] = BLACK
-        counts = edges[1:] - edges[:-1]
-        fits = np.where(counts > 0, totals, 0)
-        ids[np.arange(patches) < fits[:, None]] = np.frombuffer(
-            b"".join([word[0] for word in drawn]), np.int32
-        )
-        self._spill(drawn, starts, bounds, fits, ids)
-
-        most = max([int(counts.max(initial=0)), *(len(line.word_starts) - 1 for line in lines.values())])
-        places = edges[:-1, None] + np.arange(most + 1)
-        word_starts = starts.take(places, mode="clip") - bases
-        word_starts[np.arange(most + 1) > counts[:, None]] = -100
+        ids = to_matrix(bulk.cells, bulk.totals, patches)
+        most = max([int(bulk.words.max(initial=0)), *(len(line.word_starts) - 1 for line in lines.values())])
+        word_starts = pad_starts(bulk.starts, bulk.words, bulk.totals, most)
         for number, line in lines.items():
             ids[number, : len(line.ids)] = line.ids
             word_starts[number, : len(line.word_starts)] = line.word_starts
         return Block(ids, totals, word_starts)
 
-    def _spill(
-        self, drawn: list[Drawn], starts: np.ndarray, bounds: list[int], fits: np.ndarray, ids: np.ndarray
-    ) -> None:
-        """Draw the ink that crosses borders of words, in place, and warn of missing glyphs."""
-        compose = self._atlas.compose
-        missing: dict[int, str] = {}
-        for number in [i for i, word in enumerate(drawn) if word[2] or word[3]]:
-            row = bisect_right(bounds, number) - 1
-            start = starts[number] - starts[bounds[row]]
-            for offset, patch in drawn[number].spill:
-                if 0 <= start + offset < fits[row]:
-                    ids[row, start + offset] = compose(int(ids[row, start + offset]), patch)
-            if drawn[number].missing:
-                missing[row] = missing.get(row, "") + drawn[number].missing
-        for characters in missing.values():
-            _warn_missing(characters)
-
-    def _fit(self, words: Sequence[str], rtl: bool, start: int, limit: int) -> tuple[list[Drawn], list[int]]:
+    def _fit(self, words: Sequence[Word], rtl: bool, start: int, limit: int) -> tuple[list[Drawn], list[int]]:
         """Choose the words that are drawn from patch ``start``, and the patches they start at."""
         drawn: list[Drawn] = []
         starts = [start]

@@ -6,6 +6,7 @@ Dimensions: B batch, P patches, H pixels of a patch in each direction (16 in pub
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import weakref
@@ -19,7 +20,9 @@ from .atlas import Atlas, AtlasStats
 from .encoding import BatchEncoding, Encoding
 from .fonts import FONT_NAME, find_fallback_fonts, find_font
 from .glyphs import Typesetter
-from .layout import Layout, Text, stack
+from .layout import Layout, Line, Text, stack
+from .lines import ContinuousLayout
+from .offsets import Offsets, find_offsets
 from .strategies import STRATEGIES
 
 CONFIG_NAME = "text_renderer_config.json"
@@ -40,7 +43,8 @@ class TextRenderer:
         pixels_per_patch: H, height of the strip and width of a patch.
         max_seq_length: patches of a canvas.
         rgb: give three channels.
-        strategy: how text is cut into pieces: ``bigrams``.
+        strategy: how text is cut into pieces: ``bigrams``, ``words``, ``graphemes``, ``adaptive`` or
+            ``continuous``.
 
     Raises:
         FontError: a font is missing or damaged.
@@ -84,7 +88,10 @@ class TextRenderer:
         self._atlas = Atlas(
             typesetter, STRATEGIES[self.strategy](), self.pixels_per_patch, max_patches=self.max_seq_length
         )
-        self._layout = Layout(self._atlas, self.max_seq_length)
+        if self.strategy == "continuous":
+            self._layout: Layout = ContinuousLayout(self._atlas, self.max_seq_length, self.pixels_per_patch)
+        else:
+            self._layout = Layout(self._atlas, self.max_seq_length, bigrams=self.strategy == "bigrams")
         self._lock = threading.Lock()
         _RENDERERS.add(self)
 
@@ -152,7 +159,7 @@ class TextRenderer:
             rtl: draw all right-to-left.
             text_a_max_length: the same as ``max_length`` for the first text of pairs.
             return_tensors: ``np`` or ``pt``.
-            out: uint8 array to draw into; its shape must be that of ``pixel_values``.
+            out: uint8 array to draw into: of the shape of ``pixel_values``, or flat and large enough.
 
         Returns:
             ``pixel_values`` uint8 [B, H, H * P] (or [B, H, H * P, 3]) and ``attention_mask`` int64 [B, P].
@@ -177,6 +184,35 @@ class TextRenderer:
         )
         return batch.to_torch() if return_tensors == "pt" else batch
 
+    def offsets(
+        self,
+        text: Text,
+        encoding: Encoding | None = None,
+        *,
+        max_length: int | None = None,
+        rtl: bool = False,
+        text_a_max_length: int | None = None,
+    ) -> Offsets:
+        """Map patches to characters of the input, and back.
+
+        Args:
+            text: what was rendered.
+            encoding: what came of it, or one of its ``overflowing_patches``; default is to lay it out again.
+            max_length: as when it was rendered.
+            rtl: as when it was rendered.
+            text_a_max_length: as when it was rendered.
+        """
+        with self._lock:
+            self._atlas.trim()
+            if encoding is None:
+                line = self._layout.line(text, max_length, rtl, text_a_max_length)
+            else:
+                ids = np.zeros(0, np.int32)
+                line = Line(ids, encoding.word_starts, encoding.sep_patches, encoding.first_word)
+            places = self._layout.places(text, line, max_length, rtl, text_a_max_length)
+        texts = text if isinstance(text, tuple) else [text]
+        return find_offsets(texts, places, line.sep_patches, self.pixels_per_patch)
+
     def measure(self, words: Sequence[str]) -> list[int]:
         """How many patches each word takes."""
         with self._lock:
@@ -191,10 +227,15 @@ class TextRenderer:
         """Patch numbers [B, P] as pixels, in ``out`` if it is given."""
         size = self.pixels_per_patch
         shape = (len(ids), size, size * ids.shape[1], *((3,) if self.rgb else ()))
-        if out is not None and (out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous):
-            raise ValueError(
-                f"out must be a contiguous uint8 array of shape {shape}, not {out.dtype} {out.shape}"
-            )
+        if out is not None:
+            count = math.prod(shape)
+            if out.dtype == np.uint8 and out.ndim == 1 and out.size >= count and out.flags.c_contiguous:
+                out = out[:count].reshape(shape)
+            if out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+                given = f"{out.dtype} {out.shape}"
+                raise ValueError(
+                    f"out must be a contiguous uint8 array of shape {shape}, or flat and larger, not {given}"
+                )
         grey = np.empty(shape[:3], np.uint8) if out is None or self.rgb else out
         self._atlas.pixels(ids, grey)
         if not self.rgb:
