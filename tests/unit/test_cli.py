@@ -24,7 +24,9 @@ def test_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_help_is_quick_and_complete() -> None:
-    code = "import sys, pixel_m4.cli as c\ntry: c.main(['--help'])\nfinally: assert 'torch' not in sys.modules"
+    code = (
+        "import sys, pixel_m4.cli as c\ntry: c.main(['--help'])\nfinally: assert 'torch' not in sys.modules"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for command in ("finetune", "quickstart", "fonts"):
         assert command in done.stdout

@@ -3,7 +3,7 @@
 A piece starts at a patch border and its characters are shaped alone, so its pixels depend on the piece only,
 but for ink that crosses a border.  That ink is kept apart (*spill*) and multiplied into the neighbours.
 
-Dimensions: N patches in the store, H pixel rows and columns of a patch.
+Dimensions: N patches in the store, H pixel rows and columns of a patch, C channels (none if grey).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .glyphs import Ink, Typesetter
+from .glyphs import Ink, Typesetter, paint, stamp, times
 from .itemize import Run
 from .strategies import Piece, Strategy
 
@@ -67,6 +67,7 @@ class Atlas:
         strategy: cuts words into pieces.
         size: H, pixels of a patch in each direction.
         max_patches: patches of a canvas: a word is drawn up to there, and only measured beyond.
+        rgb: patches have three channels, C = 3; else none.
         max_bytes: what the store may grow to before :meth:`trim` empties it.
     """
 
@@ -76,11 +77,13 @@ class Atlas:
         strategy: Strategy,
         size: int,
         max_patches: int,
+        rgb: bool = False,
         max_bytes: int = 256 << 20,
     ) -> None:
         self._typesetter = typesetter
         self._strategy = strategy
-        self.patch_size = self._size = size
+        self._size = size
+        self.patch_shape = (size, size, 3) if rgb else (size, size)
         self._max_patches = max_patches
         self._max_bytes = max_bytes
         self._runs: dict[str | Run, list[Ink]] = {}
@@ -88,8 +91,7 @@ class Atlas:
         self._forget()
 
     def _forget(self) -> None:
-        size = self._size
-        self._patches = np.empty((1024, size, size), np.uint8)
+        self._patches = np.empty((1024, *self.patch_shape), np.uint8)
         self._patches[WHITE], self._patches[BLACK] = 255, 0
         self._count = 2
         self._numbers = {self._patches[i].tobytes(): i for i in (WHITE, BLACK)}
@@ -128,13 +130,14 @@ class Atlas:
 
         Args:
             ids: patch numbers [B, P].
-            out: uint8 [B, H, H * P], written in place.
+            out: uint8 [B, H, H * P] (or [B, H, H * P, C]), written in place.
         """
+        # Rows of a patch move as one item; NumPy moves those of 16 bytes fastest as complex numbers.
         size = self._size
-        # Rows of a patch move as one item: void scalars of H bytes are copied by memcpy.
-        row = np.dtype(np.complex128) if size == 16 else np.dtype((np.void, size))
-        patches = self._patches.view(row)[..., 0]
-        canvas = out.view(row)
+        width = self._patches[0, 0].size
+        row = np.dtype(np.complex128) if width == 16 else np.dtype((np.void, width))
+        patches = self._patches.reshape(-1, size, width).view(row)[..., 0]
+        canvas = out.reshape(len(out), size, ids.shape[1] * width).view(row)
         step = max(1, 4096 // ids.shape[1])  # what is gathered stays in the processor's cache
         for i in range(0, len(ids), step):
             part = ids[i : i + step]
@@ -145,7 +148,7 @@ class Atlas:
         key = (below, above) if below < above else (above, below)  # black ink: the order does not matter
         number = self._composed.get(key)
         if number is None:
-            number = self._number(_multiply(self._patches[below], self._patches[above]))
+            number = self._number(times(self._patches[below], self._patches[above]))
             self._composed[key] = number
             self._bytes += _ENTRY_OVERHEAD
         return number
@@ -240,18 +243,17 @@ class Atlas:
         size = self._size
         pen, placed = 0, []
         for ink in self._inks(piece):
-            placed.append((pen + ink.left, ink.coverage))
+            placed.append((pen + ink.left, ink))
             pen += ink.advance
         width = -(-pen // size)
         text = "".join([run if isinstance(run, str) else run.text for run in piece])
         missing = "".join([char for char in text if not self._typesetter.covers(char)])
-        placed = [(left, coverage) for left, coverage in placed if coverage.any()]
+        placed = [(left, ink) for left, ink in placed if ink.coverage.any()]
         first = min([0, *(left // size for left, _ in placed)])
-        last = max([width, *(-(-(left + coverage.shape[1]) // size) for left, coverage in placed)])
-        strip = np.full((size, (last - first) * size), 255, np.uint8)
-        for left, coverage in placed:
-            part = strip[:, left - first * size :][:, : coverage.shape[1]]
-            part[:] = _multiply(part, 255 - coverage)
+        last = max([width, *(-(-(left + ink.coverage.shape[1]) // size) for left, ink in placed)])
+        strip = np.full((size, (last - first) * size, *self.patch_shape[2:]), 255, np.uint8)
+        for left, ink in placed:
+            (paint if self.patch_shape[2:] else stamp)(strip, left - first * size, ink)
         cells = {}
         for cell in range(first, last):
             number = self._number(strip[:, (cell - first) * size :][:, :size])
@@ -287,12 +289,16 @@ class Atlas:
                     self._runs[run] = inks
         return inks
 
+    def compose_all(self, below: np.ndarray, above: np.ndarray) -> int:
+        """Draw patches over others, pair by pair; returns the number of the first of the new ones."""
+        return self.store(times(self._patches[below], self._patches[above]))
+
     def covers(self, char: str) -> bool:
         """Whether a character comes out without a missing glyph."""
         return self._typesetter.covers(char)
 
     def store(self, patches: np.ndarray) -> int:
-        """Keep patches [n, H, H] as they are, one after another; returns the number of the first."""
+        """Keep patches [n, H, H, C] as they are, one after another; returns the number of the first."""
         first = self._count
         self._reserve(len(patches))
         self._patches[first : self._count] = patches
@@ -309,16 +315,10 @@ class Atlas:
             self._patches = np.concatenate([self._patches, np.empty_like(self._patches)])
 
     def _number(self, patch: np.ndarray) -> int:
-        """Number of a patch [H, H], which is stored if it is new."""
+        """Number of a patch [H, H, C], which is stored if it is new."""
         key = patch.tobytes()
         number = self._numbers.get(key)
         if number is None:
             number = self._numbers[key] = self.store(patch[None])
             self._bytes += _PATCH_OVERHEAD
         return number
-
-
-def _multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Black ink over black ink on white, in pixel values: a · b / 255, rounded as in Cairo."""
-    product = a.astype(np.uint16) * b + np.uint16(128)
-    return ((product + (product >> 8)) >> 8).astype(np.uint8)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from .atlas import WHITE, Atlas
-from .glyphs import _times
+from .glyphs import times
 from .intmap import IntMap
 
 CODE_BITS = 21
@@ -39,10 +39,11 @@ class BigramTable:
 
     def __init__(self, atlas: Atlas) -> None:
         self._atlas = atlas
-        self._size = atlas.patch_size
+        self._size, *channels = atlas.patch_shape[1:]
         self._rows = IntMap()
         self._characters: dict[int, int] = {ALONE: 0}
-        self._strips = np.full((256, self._size, _CHARACTER_STRIP * self._size), 255, np.uint8)
+        self._channels = tuple(channels)
+        self._strips = np.full((256, self._size, _CHARACTER_STRIP * self._size, *channels), 255, np.uint8)
         self._widths = np.zeros(256, np.int64)  # of characters, in pixels; -1 if they do not fit on a strip
         self.kinds = np.zeros(1024, np.uint8)
         self.patches = np.zeros((3, 1024), np.int64)
@@ -97,19 +98,20 @@ class BigramTable:
             left, right = size + ink.left, size + ink.left + ink.coverage.shape[1]
             if self._atlas.covers(chr(code)) and left >= 0 and right <= _CHARACTER_STRIP * size:
                 self._widths[number] = ink.advance
-                self._strips[number, :, left:right] = 255 - ink.coverage
+                black = 255 - ink.coverage
+                self._strips[number, :, left:right] = black[..., None] if self._channels else black
         return number
 
     def _draw(self, rows: np.ndarray, one: np.ndarray, two: np.ndarray, move: int) -> None:
         """Draw bigrams whose first characters have the same width ``move``."""
         size = self._size
-        strips = np.full((len(rows), size, _STRIP * size), 255, np.uint8)
+        strips = np.full((len(rows), size, _STRIP * size, *self._channels), 255, np.uint8)
         strips[:, :, : _CHARACTER_STRIP * size] = self._strips[one]
         part = strips[:, :, move : move + _CHARACTER_STRIP * size]
-        part[:] = _times(part, self._strips[two])
-        cells = strips.reshape(len(rows), size, _STRIP, size).transpose(0, 2, 1, 3)
+        part[:] = times(part, self._strips[two])
+        cells = strips.reshape(len(rows), size, _STRIP, size, *self._channels).swapaxes(1, 2)
         width = -(-(move + self._widths[two]) // size)
-        inked = (cells != 255).any((2, 3))
+        inked = (cells != 255).reshape(len(rows), _STRIP, -1).any(2)
         number = np.arange(_STRIP)
         own = (number > 0) & (number <= width[:, None])
         first = self._atlas.store(cells[own])

@@ -175,8 +175,8 @@ class BulkBigrams:
         numbers = self._composed.get(keys)
         missing = np.unique(keys[numbers < 0])
         if len(missing):
-            pairs = [(key >> 32, key & 0xFFFFFFFF) for key in missing.tolist()]
-            self._composed.put(missing, np.array([self._atlas.compose(*pair) for pair in pairs]))
+            first = self._atlas.compose_all(missing >> 32, missing & 0xFFFFFFFF)
+            self._composed.put(missing, first + np.arange(len(missing)))
             numbers = self._composed.get(keys)
         return numbers
 

@@ -279,7 +279,7 @@ def stamp(strip: np.ndarray, left: int, ink: Ink) -> None:
     first, last = max(left, 0), min(left + ink.coverage.shape[1], strip.shape[1])
     if first < last:
         part = strip[:, first:last]
-        part[:] = _times(part, 255 - ink.coverage[:, first - left : last - left])
+        part[:] = times(part, 255 - ink.coverage[:, first - left : last - left])
 
 
 def paint(strip: np.ndarray, left: int, ink: Ink) -> None:
@@ -294,7 +294,7 @@ def paint(strip: np.ndarray, left: int, ink: Ink) -> None:
     if first < last:
         part = strip[:, first:last]
         seen = slice(first - left, last - left)
-        part[:] = _times(part, 255 - ink.coverage[:, seen, None])
+        part[:] = times(part, 255 - ink.coverage[:, seen, None])
         if ink.colour is not None:
             part += ink.colour[:, seen, :3]
 
@@ -317,12 +317,12 @@ def _compose(advance: int, pictures: list[tuple[int, int, np.ndarray]], rows: in
                 part[..., 3] += np.minimum(pixels, 255 - part[..., 3])
             else:
                 coloured = True
-                part[:] = _times(part, 255 - pixels[..., 3:]) + pixels
+                part[:] = times(part, 255 - pixels[..., 3:]) + pixels
     coverage = np.ascontiguousarray(strip[..., 3])
     return Ink(advance, left, coverage, strip if coloured and colour else None)
 
 
-def _times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Product of numbers that stand for 0 to 1, rounded as in Cairo."""
     product = a.astype(np.uint16) * b + np.uint16(128)
     return ((product + (product >> 8)) >> 8).astype(np.uint8)

@@ -42,7 +42,7 @@ class TextRenderer:
         dpi: dots per inch.
         pixels_per_patch: H, height of the strip and width of a patch.
         max_seq_length: patches of a canvas.
-        rgb: give three channels.
+        rgb: give three channels, and colour fonts among the fallbacks their colours.
         strategy: how text is cut into pieces: ``bigrams``, ``words``, ``graphemes``, ``adaptive`` or
             ``continuous``.
 
@@ -84,10 +84,10 @@ class TextRenderer:
 
     def _start(self) -> None:
         fonts = [self.font_file, *find_fallback_fonts(self.fallback_fonts_dir)]
-        typesetter = Typesetter(fonts, self.font_size * self.dpi / 72, self.pixels_per_patch)
-        self._atlas = Atlas(
-            typesetter, STRATEGIES[self.strategy](), self.pixels_per_patch, max_patches=self.max_seq_length
-        )
+        pixel_size = self.font_size * self.dpi / 72
+        typesetter = Typesetter(fonts, pixel_size, self.pixels_per_patch, colour=self.rgb)
+        strategy = STRATEGIES[self.strategy]()
+        self._atlas = Atlas(typesetter, strategy, self.pixels_per_patch, self.max_seq_length, self.rgb)
         if self.strategy == "continuous":
             self._layout: Layout = ContinuousLayout(self._atlas, self.max_seq_length, self.pixels_per_patch)
         else:
@@ -227,22 +227,15 @@ class TextRenderer:
         """Patch numbers [B, P] as pixels, in ``out`` if it is given."""
         size = self.pixels_per_patch
         shape = (len(ids), size, size * ids.shape[1], *((3,) if self.rgb else ()))
-        if out is not None:
-            count = math.prod(shape)
-            if out.dtype == np.uint8 and out.ndim == 1 and out.size >= count and out.flags.c_contiguous:
-                out = out[:count].reshape(shape)
-            if out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
-                given = f"{out.dtype} {out.shape}"
-                raise ValueError(
-                    f"out must be a contiguous uint8 array of shape {shape}, or flat and larger, not {given}"
-                )
-        grey = np.empty(shape[:3], np.uint8) if out is None or self.rgb else out
-        self._atlas.pixels(ids, grey)
-        if not self.rgb:
-            return grey
         if out is None:
             out = np.empty(shape, np.uint8)
-        out[...] = grey[..., None]
+        elif out.ndim == 1:
+            out = out[: math.prod(shape)]
+            out = out.reshape(shape) if out.size == math.prod(shape) else out
+        if out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+            expected = f"a contiguous uint8 array of shape {shape}, or flat and at least as large"
+            raise ValueError(f"out must be {expected}, not {out.dtype} {out.shape}")
+        self._atlas.pixels(ids, out)
         return out
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:

@@ -96,8 +96,17 @@ def test_batch_to_full_length_in_place(renderer: TextRenderer) -> None:
     batch = renderer.batch(["a b", "c"], padding="max_length", out=out)
     assert batch["pixel_values"] is out
     np.testing.assert_array_equal(out[1], renderer("c").pixel_values)
-    with pytest.raises(ValueError, match=r"out must be .* \(1, 16, 8464\)"):
+    with pytest.raises(ValueError, match=r"out must be .*shape \(1, 16, 8464\)"):
         renderer.batch(["a"], padding="max_length", out=out)
+
+
+def test_flat_buffer_to_draw_into(renderer: TextRenderer) -> None:
+    buffer = np.empty(100_000, np.uint8)
+    batch = renderer.batch(["a b", "c"], out=buffer)
+    assert np.shares_memory(batch["pixel_values"], buffer)
+    np.testing.assert_array_equal(batch["pixel_values"], renderer.batch(["a b", "c"])["pixel_values"])
+    with pytest.raises(ValueError, match="at least as large"):
+        renderer.batch(["a b" * 100], out=np.empty(5, np.uint8))
 
 
 def test_torch_tensors(renderer: TextRenderer) -> None:
@@ -124,6 +133,13 @@ def test_rgb_repeats_grey() -> None:
     rgb = TextRenderer(rgb=True)(text).pixel_values
     assert rgb.shape == (16, 529 * 16, 3)
     np.testing.assert_array_equal(rgb, np.repeat(TextRenderer()(text).pixel_values[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize("text", ["abc jjj fff", "मेरी बिल्ली", "我爱 NLP", "קטתי שלום"])
+def test_rgb_batches_of_black_ink_are_grey_ones(renderer: TextRenderer, text: str) -> None:
+    rgb = TextRenderer(rgb=True).batch([text, "x"])["pixel_values"]
+    grey = renderer.batch([text, "x"])["pixel_values"]
+    np.testing.assert_array_equal(rgb, np.repeat(grey[..., None], 3, axis=3))
 
 
 def test_forced_direction_reverses_words_and_pieces(renderer: TextRenderer) -> None:
