@@ -97,12 +97,14 @@ def test_sib200(shared: Path, renderer: TextRenderer) -> None:
     for language, texts in compare.sib200(shared).items():
         result = compare.texts(renderer, texts)
         assert not result.different, f"{language}: {result}"
+        assert result.share >= 0.99
 
 
 def test_treebanks(shared: Path, renderer: TextRenderer) -> None:
     for treebank, sentences in compare.treebanks(shared).items():
         result = compare.texts(renderer, sentences)
         assert not result.different, f"{treebank}: {result}"
+        assert result.share >= 0.99
 
 
 def test_colour_pictures(renderer: TextRenderer) -> None:
@@ -118,3 +120,11 @@ def test_colour_layers(tmp_path: Path, renderer: TextRenderer) -> None:
     font = colour_font(renderer.font_file, layered, tmp_path / "layers.ttf")
     result = compare.colours([*layered, "o", "x"], [font])
     assert not result.different, result
+
+
+@pytest.mark.parametrize(("strategy", "share"), [("words", 0.98), ("continuous", 0.97)])
+def test_other_strategies(shared: Path, strategy: str, share: float) -> None:
+    renderer = TextRenderer(strategy=strategy)
+    texts = [text for texts in compare.sib200(shared).values() for text in texts[:40]]
+    result = compare.texts(renderer, texts, strategy)
+    assert result.share >= share, result

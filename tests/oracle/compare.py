@@ -42,6 +42,9 @@ FONTS = {
     "NotoSerifTibetan (TrueType, tall)": ("", "truetype/noto/NotoSerifTibetan-Regular.ttf"),
     "NotoSansMath (TrueType, MATH)": ("", "truetype/noto/NotoSansMath-Regular.ttf"),
     "NotoSansSymbols2 (TrueType)": ("", "truetype/noto/NotoSansSymbols2-Regular.ttf"),
+    "NotoSerifTangut (TrueType, ink past its advance)": ("", "truetype/noto/NotoSerifTangut-Regular.ttf"),
+    "NotoSansOldHungarian (TrueType)": ("", "truetype/noto/NotoSansOldHungarian-Regular.ttf"),
+    "NotoSansSignWriting (TrueType)": ("", "truetype/noto/NotoSansSignWriting-Regular.ttf"),
     "Inter (CFF)": ("", "opentype/inter/Inter-Regular.otf"),
     "DejaVuSans (TrueType with instructions)": ("", "truetype/dejavu/DejaVuSans.ttf"),
 }
@@ -104,8 +107,8 @@ def find(package: str, file: str) -> Path | None:
 
 
 def code_points(font: Path) -> Result:
-    """Draw every character of a font alone."""
-    chars = [chr(code) for code in sorted(FontFace(font, PIXEL_SIZE).coverage)]
+    """Draw every character of a font alone (but NUL, which Pango takes for the end)."""
+    chars = [chr(code) for code in sorted(FontFace(font, PIXEL_SIZE).coverage) if code]
     return characters(chars, [font])
 
 

@@ -89,6 +89,7 @@ class FontFace:
         metrics = self._face.contents.size.contents.metrics
         self.ascender: int = math.ceil(metrics.ascender / 64 * factor)
         self.height: int = self.ascender + math.ceil(-metrics.descender / 64 * factor)
+        self._reach = max(metrics.max_advance, metrics.height) / 64 * factor
 
     def _select_strike(self, size: float) -> float:
         """Select the strike that Cairo does, the smallest that is large enough; return the scale to apply."""
@@ -144,16 +145,32 @@ class FontFace:
         # The line box stands two pixels above the middle of the patch (kept: published pixels have it so).
         baseline = rows / 2 - self.height / 2 - 2 + self.ascender
         pen = 0
-        pictures, pens = [], []
+        pictures, pens, origins = [], [], []
         for info, position in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
             pens.append((info.cluster, pen))
             pixels, left, top = self._glyph(info.codepoint) if rows else (None, 0, 0)
+            x, y = pen + _round(position.x_offset / 1024), baseline - position.y_offset / 1024
+            origins.append((x, y))
             if pixels is not None:
-                x = pen + _round(position.x_offset / 1024) + left
-                y = _round(baseline - position.y_offset / 1024) - top
-                pictures.append((x, y, pixels))
+                pictures.append((x + left, _round(y) - top, pixels))
             pen += _round(position.x_advance / 1024)
+        if pictures and self._pictures is None:
+            pictures = self._within_reach(pictures, origins)
         return pen, pictures, pens
+
+    def _within_reach(
+        self, pictures: list[tuple[int, int, np.ndarray]], origins: list[tuple[int, float]]
+    ) -> list[tuple[int, int, np.ndarray]]:
+        """Cut glyphs off where Cairo does: farther from their origins than the font's widest advance."""
+        xs, ys = zip(*origins, strict=True)
+        left, right = math.floor(min(xs) - self._reach), math.ceil(max(xs) + self._reach)
+        upper, lower = math.floor(min(ys) - self._reach), math.ceil(max(ys) + self._reach)
+        seen = []
+        for x, y, pixels in pictures:
+            rows = slice(max(upper - y, 0), max(lower - y, 0))
+            columns = slice(max(left - x, 0), max(right - x, 0))
+            seen.append((x + columns.start, y + rows.start, pixels[rows, columns]))
+        return seen
 
     def _shape(self, run: str, rtl: bool | None, script: str | None) -> hb.Buffer:
         buffer = hb.Buffer()
@@ -164,6 +181,8 @@ class FontFace:
         if rtl is not None:
             buffer.direction = "rtl" if rtl else "ltr"
         buffer.guess_segment_properties()
+        if rtl is None and buffer.script == "Hung":  # HarfBuzz leaves the direction open, Unicode does not
+            buffer.direction = "rtl"
         hb.shape(self._font, buffer)
         return buffer
 
