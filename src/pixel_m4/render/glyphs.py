@@ -139,7 +139,8 @@ class FontFace:
             return 0, [], []
         if run == _TAB:
             return _SPACES_OF_A_TAB * self._place(" ", rows, rtl, script)[0], [], [(0, 0)]
-        if run == _HYPHENATION_POINT:  # Pango draws it as a hyphen at the end of a line
+        # Pango draws it as a hyphen at the end of a line; a run of a longer line names its script.
+        if run == _HYPHENATION_POINT and rtl is None and script is None:
             run = _HYPHEN if ord(_HYPHEN) in self.coverage else "-"
         buffer = self._shape(run, rtl, script)
         # The line box stands two pixels above the middle of the patch (kept: published pixels have it so).
