@@ -34,10 +34,10 @@ def span_mask(
 ) -> Mask:
     """Hide spans with room between them.
 
-    A candidate has a random length and a random place. It is rejected if a masked patch lies within a distance
-    of its own length on either side, if all of it is masked, or if it holds more patches than are still to be
-    masked; then another one is drawn, length and place. The first span lies on text (and over its end only if
-    the text is shorter). After 100 rejections in a row, the rest is drawn patch by patch.
+    A candidate has a random length and a random place. It is rejected if a masked patch lies within a
+    distance of its own length on either side, if all of it is masked, or if it holds more patches than are
+    still to be masked; then another one is drawn, length and place. The first span lies on text (and over its
+    end only if the text is shorter). After 100 rejections in a row, the rest is drawn patch by patch.
 
     Args:
         num_text_patches: Patches with text; the others are padding, which may be masked too.
