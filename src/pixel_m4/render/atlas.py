@@ -209,8 +209,7 @@ class Atlas:
             if width >= self._max_patches:
                 break
         drawn = self._join(visible)
-        rest = sum(self._measure(piece) for piece in pieces)
-        return drawn._replace(width=drawn.width + rest)
+        return drawn._replace(width=drawn.width + self._measure_all(pieces))
 
     def _join(self, pieces: list[Drawn]) -> Drawn:
         width = sum(piece.width for piece in pieces)
@@ -261,8 +260,18 @@ class Atlas:
                 cells[cell] = number
         return self._from_cells(cells, width, missing)
 
-    def _measure(self, piece: Piece) -> int:
-        return -(-sum(self._width(run) for run in piece) // self._size)
+    def _measure_all(self, pieces: Iterable[Piece]) -> int:
+        """Patches that pieces take, without keeping what they look like."""
+        known: dict[Piece, int] = {}
+        total = 0
+        for piece in pieces:
+            width = known.get(piece)
+            if width is None:
+                width = known[piece] = -(-sum(self._width(run) for run in piece) // self._size)
+                if len(known) > _MAX_RUNS:
+                    known.clear()
+            total += width
+        return total
 
     def _width(self, run: str | Run) -> int:
         """Pixels by which the pen moves; long runs are not drawn for it."""

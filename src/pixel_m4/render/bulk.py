@@ -75,7 +75,7 @@ class BulkBigrams:
 
     def __init__(self, atlas: Atlas) -> None:
         self._atlas = atlas
-        self._class_of = _classes()
+        self._class_of: np.ndarray | None = None  # made when first needed
         self._forget()
 
     def _forget(self) -> None:
@@ -96,6 +96,8 @@ class BulkBigrams:
         ends = lengths.cumsum() + np.arange(len(strings))  # places of the separators that end the texts
 
         # Code points to pieces.
+        if self._class_of is None:
+            self._class_of = _classes()
         classes = self._class_of.take(codes)
         drawn = codes != ord(_SEPARATOR) if lists else classes != _SPACE
         places = np.flatnonzero(drawn)
@@ -122,6 +124,8 @@ class BulkBigrams:
         kinds = table.kinds.take(rows)
         totals = _sums(kinds & WIDTH, bounds)
         out = totals > limit
+        if lists:  # an empty word has a start, too, and no piece to tell it by
+            out |= np.fromiter(("" in text for text in texts), bool, len(texts))
         if (kinds & ODD).any():
             out |= _sums(kinds & ODD, bounds) > 0
         if out.any():

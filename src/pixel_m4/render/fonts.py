@@ -6,17 +6,10 @@ SHA-256 and never silently replaced by another version.
 
 from __future__ import annotations
 
+# What only fetching needs is imported there: rendering starts in a fraction of a second.
 import hashlib
 import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
 from pathlib import Path
-
-from filelock import FileLock
-from platformdirs import user_cache_path
 
 FONT_NAME = "GoNotoCurrent.ttf"
 FONT_SIZE_BYTES = 15_645_492
@@ -37,8 +30,11 @@ class FontError(ValueError):
 
 def cache_dir() -> Path:
     """The folder that keeps fetched fonts: ``$PIXEL_M4_CACHE`` or the user's cache folder."""
-    override = os.environ.get(CACHE_ENV)
-    return Path(override) if override else user_cache_path("pixel-m4")
+    if override := os.environ.get(CACHE_ENV):
+        return Path(override)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("pixel-m4")
 
 
 def cached_font() -> Path:
@@ -98,6 +94,10 @@ def fetch_font() -> Path:
     Raises:
         FontError: no source could be reached; the message says where to put the file by hand.
     """
+    import tempfile
+
+    from filelock import FileLock
+
     font = cached_font()
     font.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(font.with_suffix(".lock")):
@@ -129,6 +129,11 @@ def _existing(path: Path, origin: str) -> Path:
 
 
 def _fetch_from_wheel(scratch: Path) -> Path:
+    import shutil
+    import subprocess
+    import sys
+    import zipfile
+
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     done = subprocess.run(
         [*command, "--dest", str(scratch), _WHEEL], capture_output=True, text=True, check=False
