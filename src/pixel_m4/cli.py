@@ -53,6 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     fonts.add_argument("--font_file", type=Path, help="a font to look at instead of the default")
     fonts.add_argument("--fallback_fonts_dir", type=Path, help="folder with fallback fonts")
 
+    info = commands.add_parser("info", help="show the sizes, the cost and the settings of a checkpoint")
+    info.add_argument("checkpoint", help="a folder, a hub name, or a size: base, small, tiny, nano")
+    info.add_argument(
+        "--max_seq_length", type=int, help="patches to count operations for; default: the model's maximum"
+    )
+
     if arguments[:1] == ["finetune"] and not {"-h", "--help"} & set(arguments[:2]):
         known, _ = parser.parse_known_args(arguments[:2])
         return _guard(_finetune, known, arguments[2:])
@@ -61,7 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("`pixel-m4 finetune TASK --help` lists the arguments of a task and its published recipe.")
         return 0
     known = parser.parse_args(arguments)
-    return _guard({"render": _render, "quickstart": _quickstart, "fonts": _fonts}[known.command], known)
+    return _guard(
+        {"render": _render, "quickstart": _quickstart, "fonts": _fonts, "info": _info}[known.command], known
+    )
 
 
 def _guard(command, *args) -> int:  # type: ignore[no-untyped-def]
@@ -130,6 +138,12 @@ def _fonts(arguments: argparse.Namespace) -> None:
     verdict = "the font of published checkpoints" if digest == FONT_SHA256 else "not the published font"
     console.print(f"SHA-256 {digest} ({verdict})", highlight=False, soft_wrap=True)
     console.print(f"cache   {cached_font()}", highlight=False, soft_wrap=True)
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    from pixel_m4.checkpoints import info
+
+    info(arguments.checkpoint, arguments.max_seq_length)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,138 @@
+"""The commands about a checkpoint: `info` tells what it is and costs, `export` turns it into ONNX."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pixel_m4.model import PixelConfig, PixelForBiaffineParsing, PixelForPreTraining
+from pixel_m4.model.checkpoint import Checkpoint, open_checkpoint
+from pixel_m4.model.config import NAMED
+from pixel_m4.model.flops import PATCHES_PER_WORD, Cost, forward_flops, parameters, training_flops
+
+RENDERER_CONFIG = "text_renderer_config.json"
+SHOWN_LABELS = 40
+
+
+def info(name: str, max_seq_length: int | None = None) -> None:
+    """Print what a checkpoint is and what it costs.
+
+    Args:
+        name: A model folder, a name on the hub, or a named size.
+        max_seq_length: Patches of a sequence to count operations for, beside the maximum of the model.
+
+    Raises:
+        FileNotFoundError: The folder or its `config.json` does not exist.
+        OSError: The hub has no such model, or cannot be reached.
+        ValueError: It is another architecture's, its weights file is damaged, or there are no patches.
+    """
+    if max_seq_length is not None and max_seq_length < 1:
+        raise ValueError(f"--max_seq_length must be at least 1, got {max_seq_length}")
+    if name not in NAMED and "/" not in name and not Path(name).exists():
+        raise ValueError(
+            f"there is no model folder {name!r}, and no size of that name; the sizes are {', '.join(NAMED)}"
+        )
+    checkpoint = named(name) or open_checkpoint(name)
+    facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    facts.add_column(style="bold")
+    facts.add_column(overflow="fold")
+    for title, fact in describe(checkpoint):
+        facts.add_row(title, Text(fact))  # not markup: labels may hold brackets
+    console = Console(highlight=False)
+    console.print(facts)
+    console.print()
+    console.print(costs(checkpoint, max_seq_length))
+    if checkpoint.model is PixelForBiaffineParsing:
+        console.print(f"Parsing is counted with a word for {PATCHES_PER_WORD} patches.", style="dim")
+
+
+def named(name: str) -> Checkpoint | None:
+    """A named size as a checkpoint without weights, unless a folder has that name."""
+    if name not in NAMED or Path(name).exists():
+        return None
+    config = PixelConfig.named(name)
+    return Checkpoint(name=name, config=config, model=PixelForPreTraining, files=(), dtypes=())
+
+
+def describe(checkpoint: Checkpoint) -> list[tuple[str, str]]:
+    """What there is to say of a checkpoint, titles and facts."""
+    config = checkpoint.config
+    side = math.isqrt(config.max_patches)
+    facts = [
+        ("checkpoint", checkpoint.name),
+        ("model", checkpoint.model.__name__),
+        (
+            "encoder",
+            f"{config.num_hidden_layers} layers of width {config.hidden_size}, "
+            f"{config.num_attention_heads} heads, feed-forward {config.intermediate_size}",
+        ),
+    ]
+    if checkpoint.model is PixelForPreTraining:
+        decoder = (
+            f"{config.decoder_num_hidden_layers} layers of width {config.decoder_hidden_size}, "
+            f"{config.decoder_num_attention_heads} heads, feed-forward {config.decoder_intermediate_size}"
+        )
+        facts += [("decoder", decoder), ("mask ratio", f"{config.mask_ratio:g}")]
+    facts += [
+        ("patches", f"{config.patch_size} x {config.patch_size} x {config.num_channels} values"),
+        ("max_seq_length", f"{config.max_patches} patches ({side}²)"),
+    ]
+    head = checkpoint.model.__name__
+    if head.endswith("Classification") or checkpoint.model is PixelForBiaffineParsing:
+        facts.append(("labels", labels(config)))
+    if head.endswith("SequenceClassification"):
+        facts.append(("pooling", config.pooling_mode))
+    facts.append(("renderer", renderer_settings(Path(checkpoint.name) / RENDERER_CONFIG)))
+    weights = ", ".join(file.name for file in checkpoint.files)
+    if checkpoint.files:
+        weights += f", {checkpoint.size / 1e6:,.1f} MB, {', '.join(checkpoint.dtypes)}"
+    facts.append(("weights", weights or "none here"))
+    return facts
+
+
+def labels(config: PixelConfig) -> str:
+    """How many labels, and the first of them."""
+    names = [str(config.id2label[place]) for place in sorted(config.id2label)]
+    more = " …" if len(names) > SHOWN_LABELS else ""
+    return f"{len(names)}: {', '.join(names[:SHOWN_LABELS])}{more}"
+
+
+def renderer_settings(file: Path) -> str:
+    """What `text_renderer_config.json` says.
+
+    Raises:
+        ValueError: It is no JSON object.
+    """
+    if not file.is_file():
+        return f"no {RENDERER_CONFIG}"
+    try:
+        settings: Any = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is no JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise ValueError(f"{file} must hold a JSON object, got {type(settings).__name__}")
+    return ", ".join(f"{name} {value}" for name, value in sorted(settings.items()))
+
+
+def costs(checkpoint: Checkpoint, max_seq_length: int | None) -> Table:
+    """Parameters and operations, a row each, by parts of the model."""
+    config, model = checkpoint.config, checkpoint.model
+    table = Table()
+    for column in ("", "encoder", "decoder", "head", "total"):
+        table.add_column(column, justify="right" if column else "left")
+
+    def row(title: str, cost: Cost, unit: float, places: int) -> None:
+        parts = (cost.encoder, cost.decoder, cost.head, cost.total)
+        table.add_row(title, *(f"{part / unit:,.{places}f}" for part in parts))
+
+    row("parameters", parameters(config, model), 1, 0)
+    for patches in dict.fromkeys((config.max_patches, max_seq_length or config.max_patches)):
+        row(f"GFLOPs, {patches} patches", forward_flops(config, model, patches), 1e9, 3)
+        row(f"… training step, {patches} patches", training_flops(config, model, patches), 1e9, 3)
+    return table
