@@ -17,7 +17,7 @@ from pixel_m4.render.strategies import STRATEGIES
 
 pytestmark = pytest.mark.filterwarnings("ignore::pixel_m4.render.MissingGlyphWarning")
 
-# Characters that rendering code stumbles on: controls, marks, joiners, directions, surrogates, wide and huge ones.
+# What rendering stumbles on: controls, marks, joiners, directions, surrogates, wide and huge characters.
 ODD = (
     "\x00\t\n\r\x1c\x7f\x85\xa0\u0301\u05d0\u0627\u0640\u064b\u070f"
     "\u0b95\u0bc8\u0e33\u0f3c\u1100\u1160\u11a8"

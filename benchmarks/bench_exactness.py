@@ -1,6 +1,6 @@
 """How much is drawn bit for bit as PangoCairo draws it: tables in Markdown.
 
-    python benchmarks/oracle_exactness.py [--data ../shared] [--only fonts,texts,treebanks,strategies,colour]
+    python benchmarks/bench_exactness.py [--data ../shared] [--only fonts,texts,treebanks,strategies,colour]
 
 Counts are of things whose pixels, number of patches and starts of words are all equal.  Texts with characters
 that the font lacks are counted apart: Pango draws boxes there.
