@@ -6,7 +6,6 @@ import base64
 import html
 import io
 import logging
-import os
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from rich.table import Table
 from transformers import TrainerCallback, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
+from pixel_m4.files import replacing
 from pixel_m4.model import PixelForBiaffineParsing
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.images import picture
@@ -83,7 +83,9 @@ def run(data_dir: Path | None, output_dir: Path, max_steps: int | None = None) -
     console.print(f"\nA held-out sentence as the model parses it: {gold[first].text}\n", highlight=False)
     console.print(_draw(parsed[first].tree), highlight=False, markup=False, soft_wrap=True)
     report = output_dir / "report.html"
-    _write(report, _report(renderer, what, scores, results, [(gold[i], parsed[i]) for i in shown]))
+    with replacing(report) as scratch:
+        page = _report(renderer, what, scores, results, [(gold[i], parsed[i]) for i in shown])
+        scratch.write_text(page, encoding="utf-8")
     console.print(f"\nReport with pictures: {report}", highlight=False, soft_wrap=True)
     return results
 
@@ -273,9 +275,3 @@ def _image(renderer: TextRenderer, text: str) -> str:
 def _correct(gold: Sentence, tree: Sentence) -> str:
     right = sum(a == b for a, b in zip(gold.heads, tree.heads, strict=True))
     return f"{right} of {len(gold.words)} heads as in the gold tree"
-
-
-def _write(path: Path, text: str) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)

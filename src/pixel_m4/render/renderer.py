@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from pixel_m4.files import replacing
+
 from .atlas import Atlas, AtlasStats
 from .encoding import BatchEncoding, Encoding
 from .fonts import FONT_NAME, find_fallback_fonts, find_font
@@ -255,9 +257,8 @@ class TextRenderer:
             "strategy": self.strategy,
             "text_renderer_type": "PangoCairoTextRenderer",
         }
-        scratch = path / f".{CONFIG_NAME}.{os.getpid()}"
-        scratch.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(scratch, path / CONFIG_NAME)
+        with replacing(path / CONFIG_NAME) as scratch:
+            scratch.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | os.PathLike[str], **overrides: Any) -> TextRenderer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from pixel_m4.files import replacing
 
 from .encoding import Encoding
 from .images import picture
@@ -53,18 +54,15 @@ def numbers(text: str) -> list[int]:
 def save_npz(renderer: TextRenderer, texts: Sequence[str], path: Path, *, rtl: bool = False) -> None:
     """Write ``pixel_values``, ``attention_mask``, ``word_starts`` and ``num_text_patches`` of a batch."""
     batch = renderer.batch(texts, rtl=rtl)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.npz")
-    np.savez_compressed(
-        scratch, word_starts=batch.word_starts, num_text_patches=batch.num_text_patches, **batch.data
-    )
-    os.replace(scratch, path)
+    arrays = {"word_starts": batch.word_starts, "num_text_patches": batch.num_text_patches, **batch.data}
+    with replacing(path) as scratch:
+        np.savez_compressed(scratch, **arrays)
 
 
 def save_png(encodings: Sequence[Encoding], path: Path, **options: Any) -> None:
     """Write one picture with a text below another; options as for :func:`picture`."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.png")
-    _stack([picture(encoding, **options) for encoding in encodings], gap=8).save(scratch, optimize=True)
-    os.replace(scratch, path)
+    with replacing(path) as scratch:
+        _stack([picture(encoding, **options) for encoding in encodings], gap=8).save(scratch, optimize=True)
 
 
 def preview(encodings: Sequence[Encoding], path: None = None, **options: Any) -> None:

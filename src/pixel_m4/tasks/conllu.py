@@ -9,12 +9,13 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
-import os
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
+
+from pixel_m4.files import replacing
 
 __all__ = [
     "UD_RELATIONS",
@@ -376,9 +377,5 @@ def write_conllu(sentences: Iterable[Sentence], target: Path | str | TextIO) -> 
         data = gzip.compress(data, mtime=0)
     elif path.suffix == ".xz":
         data = lzma.compress(data)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.write_bytes(data)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as scratch:
+        scratch.write_bytes(data)
