@@ -108,6 +108,10 @@ class Atlas:
         if len(self._runs) >= _MAX_RUNS:
             self._runs.clear()
 
+    def charge(self, count: int) -> None:
+        """Count bytes that others keep for this atlas; they let go of them when it has emptied itself."""
+        self._bytes += count
+
     def stats(self) -> AtlasStats:
         """What is held now."""
         words = len(self._words[0]) + len(self._words[1])

@@ -25,6 +25,10 @@ WIDTH, INK_BEFORE, INK_AFTER, MISSING, ODD = 15, 16, 32, 64, 128
 _CHARACTER_WIDTH, _CHARACTER_STRIP, _STRIP = 2, 4, 6
 
 
+# Held for a row (kind, patches, some free slots of the map) and for a character (dictionary, ink).
+_ROW_BYTES, _ENTRY_OVERHEAD = 80, 400
+
+
 class BigramTable:
     """Kinds and patches of bigrams.
 
@@ -75,6 +79,7 @@ class BigramTable:
         for row, key in zip(rows[~fits].tolist(), keys[~fits].tolist(), strict=True):
             self._draw_alone(row, key)
         self._rows.put(keys, rows)
+        self._atlas.charge(_ROW_BYTES * len(keys))
 
     def _known(self, codes: np.ndarray) -> np.ndarray:
         """Numbers of characters; new ones are drawn."""
@@ -87,6 +92,7 @@ class BigramTable:
 
     def _character(self, code: int) -> int:
         number = self._characters[code] = len(self._characters)
+        self._atlas.charge(self._strips[0].size + _ENTRY_OVERHEAD)
         if number == len(self._widths):
             self._strips = np.concatenate([self._strips, np.full_like(self._strips, 255)])
             self._widths = np.concatenate([self._widths, np.zeros_like(self._widths)])

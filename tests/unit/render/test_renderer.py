@@ -230,6 +230,17 @@ def test_tiny_cache_still_gives_the_same_pixels() -> None:
     assert large.cache_stats().bytes > 0
 
 
+def test_tiny_cache_gives_the_same_batches() -> None:
+    small, large = TextRenderer(), TextRenderer()
+    small._atlas._max_bytes = 100_000
+    for first in range(0x4E00, 0x5200, 64):
+        texts = ["".join(map(chr, range(first + i, first + i + 20))) for i in range(0, 40, 10)] + SENTENCES
+        np.testing.assert_array_equal(small.batch(texts)["pixel_values"], large.batch(texts)["pixel_values"])
+    assert small.cache_stats().evictions > 5
+    assert large.cache_stats().evictions == 0
+    assert small.cache_stats().bytes < large.cache_stats().bytes < large.cache_stats().limit
+
+
 def test_threads_share_a_renderer(renderer: TextRenderer) -> None:
     fresh = TextRenderer()
     fresh._atlas._max_bytes = 50_000
