@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from transformers.utils import logging as transformers_logging
 
 from pixel_m4.model import PixelConfig, PixelForBiaffineParsing, PixelForPreTraining
 from pixel_m4.model.checkpoint import Checkpoint, open_checkpoint
@@ -18,6 +19,16 @@ from pixel_m4.model.flops import PATCHES_PER_WORD, Cost, forward_flops, paramete
 
 RENDERER_CONFIG = "text_renderer_config.json"
 SHOWN_LABELS = 40
+SENTENCES = (  # what int8 is measured on
+    "The quick brown fox jumps over the lazy dog .",
+    "Hà Nội là thủ đô của Việt Nam , bên bờ sông Hồng .",
+    "Моя кішка любить вівсянку , а собака - ні .",
+    "मेरी बिल्ली को दलिया पसंद है ।",
+    "我 的 猫 喜欢 燕麦片 。",
+    "قرأت الطالبة كتابا جديدا في المكتبة .",
+    "Where did the river flood in 1953 ?",
+    "No .",
+)
 
 
 def info(name: str, max_seq_length: int | None = None) -> None:
@@ -136,3 +147,64 @@ def costs(checkpoint: Checkpoint, max_seq_length: int | None) -> Table:
         row(f"GFLOPs, {patches} patches", forward_flops(config, model, patches), 1e9, 3)
         row(f"… training step, {patches} patches", training_flops(config, model, patches), 1e9, 3)
     return table
+
+
+def export(name: str, output: Path, int8: bool = False) -> None:
+    """Write a checkpoint as ONNX, after a check against PyTorch, and print how close it is.
+
+    Args:
+        name: A model folder or a name on the hub.
+        output: The file to write, `.onnx`.
+        int8: Whether to write matrix products in eight bits, and print what that costs on rendered sentences.
+
+    Raises:
+        FileNotFoundError: The folder or its `config.json` does not exist.
+        OSError: The hub has no such model or cannot be reached, or the file cannot be written.
+        ValueError: A package is missing, the checkpoint is no good, or the result differs from PyTorch's.
+    """
+    from pixel_m4.model.export import (
+        check_against_pytorch,
+        check_extra,
+        compare,
+        load_for_export,
+        open_session,
+        quantise,
+        to_onnx,
+        write_atomically,
+    )
+
+    if output.suffix != ".onnx":
+        raise ValueError(f"the output must end in .onnx, got {output}")
+    check_extra()
+    console = Console(highlight=False, soft_wrap=True)
+    transformers_logging.disable_progress_bar()
+    model = load_for_export(name)
+    content = to_onnx(model)
+    for place, difference in check_against_pytorch(model, content).items():
+        console.print(f"{place} differs from PyTorch by at most {difference:.1e}")
+    if int8:
+        content = quantise(content)
+        samples = sample_sentences(name, model.config.max_patches)
+        if not isinstance(model, PixelForBiaffineParsing):
+            samples.pop("word_starts")
+        for place, cost in compare(model, open_session(content), samples).items():
+            line = f"{place} in int8: off by {cost.mean:.2g} (mean), {cost.largest:.2g} (largest), "
+            line += f"of values up to {cost.scale:.2g}"
+            if cost.agreement is not None:
+                line += f"; the same choice in {cost.agreement:.1%}"
+            console.print(line)
+    write_atomically(output, content)
+    console.print(f"{type(model).__name__} written to {output}, {len(content) / 1e6:,.1f} MB", markup=False)
+
+
+def sample_sentences(name: str, max_seq_length: int) -> dict[str, Any]:
+    """A few sentences as a batch of arrays, drawn by a checkpoint's own renderer if it has one."""
+    from pixel_m4.data.batch import render_words
+    from pixel_m4.render import TextRenderer
+
+    if (Path(name) / RENDERER_CONFIG).is_file():
+        renderer = TextRenderer.from_pretrained(name, max_seq_length=max_seq_length, rgb=False)
+    else:
+        renderer = TextRenderer(max_seq_length=max_seq_length)
+    batch = render_words(renderer, [sentence.split() for sentence in SENTENCES])
+    return {key: batch[key].contiguous().numpy() for key in ("pixel_values", "attention_mask", "word_starts")}

@@ -59,6 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--max_seq_length", type=int, help="patches to count operations for; default: the model's maximum"
     )
 
+    export = commands.add_parser("export", help="write a checkpoint as ONNX, checked against PyTorch")
+    export.add_argument("checkpoint", help="a folder or a hub name")
+    export.add_argument("output", type=Path, help="the file to write, .onnx")
+    export.add_argument("--int8", action="store_true", help="in eight bits, and print what that costs")
+
     if arguments[:1] == ["finetune"] and not {"-h", "--help"} & set(arguments[:2]):
         known, _ = parser.parse_known_args(arguments[:2])
         return _guard(_finetune, known, arguments[2:])
@@ -67,9 +72,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("`pixel-m4 finetune TASK --help` lists the arguments of a task and its published recipe.")
         return 0
     known = parser.parse_args(arguments)
-    return _guard(
-        {"render": _render, "quickstart": _quickstart, "fonts": _fonts, "info": _info}[known.command], known
-    )
+    runs = {
+        "render": _render,
+        "quickstart": _quickstart,
+        "fonts": _fonts,
+        "info": _info,
+        "export": _export,
+    }
+    return _guard(runs[known.command], known)
 
 
 def _guard(command, *args) -> int:  # type: ignore[no-untyped-def]
@@ -144,6 +154,12 @@ def _info(arguments: argparse.Namespace) -> None:
     from pixel_m4.checkpoints import info
 
     info(arguments.checkpoint, arguments.max_seq_length)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from pixel_m4.checkpoints import export
+
+    export(arguments.checkpoint, arguments.output, arguments.int8)
 
 
 if __name__ == "__main__":
