@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -143,4 +144,4 @@ def test_default_font_is_the_published_one() -> None:
 def test_pip_is_called_without_importing_the_package() -> None:
     """The wheel is a zip file with a font in it: nothing of it may be on the import path."""
     code = "import sys, pixel_m4.render as r; r.TextRenderer()('a'); sys.exit('pixar_render' in sys.modules)"
-    assert subprocess.run([shutil.which("python") or "python", "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
