@@ -1,0 +1,46 @@
+"""What the README says works: its Python runs, its commands and their flags exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from pixel_m4 import PixelConfig, PixelForPreTraining, TextRenderer
+from pixel_m4.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^pixel-m4 (.+)$", README, re.MULTILINE)
+
+
+def test_python_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    PixelForPreTraining(PixelConfig.named("nano")).save_pretrained(tmp_path)
+    TextRenderer().save_pretrained(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(code.replace("Team-PIXEL/pixel-m4", str(tmp_path)), {})
+    assert re.search(r"tensor\(\d\.\d+", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_and_flags_exist(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = shlex.split(command.split("#")[0])
+    depth = 2 if words[0] == "finetune" else 1
+    with pytest.raises(SystemExit, match="0"):
+        main([*words[:depth], "--help"])
+    help_ = capsys.readouterr().out
+    for flag in (word for word in words if word.startswith("--")):
+        assert flag in help_
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"`?make ([a-z-]+)", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
