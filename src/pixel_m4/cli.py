@@ -7,6 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+TASKS = {
+    "parsing": "dependency parsing on Universal Dependencies",
+    "pos": "part-of-speech tagging on Universal Dependencies",
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; errors that users can mend come as one line and exit code 1."""
@@ -15,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     finetune = commands.add_parser("finetune", help="train a model on a task", add_help=False)
-    finetune.add_argument("task", choices=["parsing"], help="the task")
+    finetune.add_argument("task", choices=TASKS, help="the task")
 
     render = commands.add_parser(
         "render",
@@ -68,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         known, _ = parser.parse_known_args(arguments[:2])
         return _guard(_finetune, known, arguments[2:])
     if arguments[:1] == ["finetune"]:
-        print("usage: pixel-m4 finetune TASK [ARGUMENTS]\n\ntasks: parsing\n")
+        print("usage: pixel-m4 finetune TASK [ARGUMENTS]\n\ntasks:")
+        print("\n".join(f"  {name:9}{what}" for name, what in TASKS.items()) + "\n")
         print("`pixel-m4 finetune TASK --help` lists the arguments of a task and its published recipe.")
         return 0
     known = parser.parse_args(arguments)

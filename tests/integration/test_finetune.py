@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,24 @@ def test_bad_treebank(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     error = run(capsys, folder, tmp_path)
     assert "determiner" in error
     assert "xx_made-ud-dev.conllu:" in error
+
+
+def test_tags_are_learnt_by_the_same_way(tmp_path: Path) -> None:
+    folder = make_treebank(tmp_path / "ud", {"train": 64, "dev": 20, "test": 20})
+    tags = {"det": "DET", "amod": "ADJ", "root": "NOUN"}
+    for file in folder.iterdir():
+        text = file.read_text(encoding="utf-8")
+        for relation, tag in tags.items():
+            text = re.sub(rf"\tX(\t_\t_\t\d+\t{relation}\t)", rf"\t{tag}\1", text)
+        file.write_text(text, encoding="utf-8")
+    output = tmp_path / "tagger"
+    options = ["--max_steps", "40", "--eval_steps", "20", "--learning_rate", "3e-3", "--warmup_steps", "5"]
+    options += ["--per_device_train_batch_size", "16", "--dropout_prob", "0"]
+    assert (
+        main(["finetune", "pos", "--data_dir", str(folder), "--output_dir", str(output), *SMALL, *options])
+        == 0
+    )
+    results = json.loads((output / "all_results.json").read_text())
+    assert results["test_accuracy"] > 95
+    assert results["test_baseline_accuracy"] == 100  # every form has one tag here
+    assert len(read_conllu(output / "test_predictions.conllu")) == 20

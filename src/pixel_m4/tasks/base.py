@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -35,15 +36,25 @@ class Window:
         example: number of the example that it is cut from.
         span: numbers of its words there.
         words: the words.
-        length: patches that they take.
+        widths: patches that each takes.
         labels: by the name of the model's argument, a label each word; empty for prediction.
     """
 
     example: int
     span: range
     words: tuple[str, ...]
-    length: int
+    widths: tuple[int, ...]
     labels: Mapping[str, Sequence[int]]
+
+    @property
+    def length(self) -> int:
+        """Patches that the words take."""
+        return sum(self.widths)
+
+    @property
+    def starts(self) -> list[int]:
+        """The first patch of each word."""
+        return [0, *accumulate(self.widths)][:-1]
 
 
 class Task(ABC, Generic[Example, Result, Prediction]):
@@ -118,18 +129,44 @@ class Task(ABC, Generic[Example, Result, Prediction]):
         """Scores of a method that does not look at the text, by name; none by default."""
         return {}
 
-    def _windows(self, words: Sequence[str]) -> list[tuple[range, int]]:
-        """Spans of words that fit on a canvas with its black patch, and the patches of each.
+    def _windows(
+        self, example: int, words: Sequence[str], labels: Mapping[str, Sequence[int]]
+    ) -> list[Window]:
+        """Cut an example into windows that fit on a canvas with its black patch.
 
         Neighbouring windows share half their patches, so that most pairs of near words meet in one.
         """
         widths = self.renderer.measure(words)
         capacity = self.renderer.max_seq_length - 1
-        spans = windows(widths, capacity, capacity // 2)
-        return [(span, sum(widths[span.start : span.stop])) for span in spans]
+        return [
+            Window(
+                example=example,
+                span=span,
+                words=tuple(words[span.start : span.stop]),
+                widths=tuple(widths[span.start : span.stop]),
+                labels={name: values[span.start : span.stop] for name, values in labels.items()},
+            )
+            for span in windows(widths, capacity, capacity // 2)
+        ]
 
     def _render(self, batch: Sequence[Window]) -> dict[str, torch.Tensor]:
         return render_words(self.renderer, [window.words for window in batch])
+
+
+def gather(
+    count: int, encoded: Sequence[Window], results: Sequence[Result]
+) -> list[list[tuple[Window, Result]]]:
+    """The windows of each of ``count`` examples with their results."""
+    parts: list[list[tuple[Window, Result]]] = [[] for _ in range(count)]
+    for window, result in zip(encoded, results, strict=True):
+        parts[window.example].append((window, result))
+    return parts
+
+
+def innermost(word: int, parts: Sequence[tuple[Window, Result]]) -> tuple[Window, Result]:
+    """Of the windows that show a word the one in which it stands farthest from the borders."""
+    shown = [part for part in parts if word in part[0].span]
+    return max(shown, key=lambda part: min(word - part[0].span.start, part[0].span.stop - 1 - word))
 
 
 def find_split(data_dir: Path, split: str, patterns: Sequence[str]) -> Path:

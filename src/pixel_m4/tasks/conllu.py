@@ -10,7 +10,7 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
@@ -25,6 +25,7 @@ __all__ = [
     "parse_conllu",
     "read_conllu",
     "strip_subtype",
+    "with_tags",
     "with_tree",
     "write_conllu",
 ]
@@ -314,47 +315,56 @@ def _problem(name: str, number: int, column: str, value: str, problem: str, advi
     return ConlluError(f"{name}:{number}: column {column}, value {value!r}: {problem}; {advice}")
 
 
-def with_tree(
-    sentence: Sentence, heads: Sequence[int], deprels: Sequence[str], upos: Sequence[str] | None = None
-) -> Sentence:
+def with_tree(sentence: Sentence, heads: Sequence[int], deprels: Sequence[str]) -> Sentence:
     """The sentence with another tree.
 
-    HEAD, DEPREL and, if given, UPOS are replaced. DEPS of the words becomes "_": it described the old tree.
-    Comments, multiword tokens, empty nodes and the other columns stay.
+    HEAD and DEPREL are replaced. DEPS of the words becomes "_": it described the old tree. Comments,
+    multiword tokens, empty nodes and the other columns stay.
 
     Raises:
-        ValueError: not one value a word, a head that is not among 0 … words, or a label that is empty or
+        ValueError: not one value a word, a head that is not among 0 … words, or a relation that is empty or
             holds spaces.
     """
-    given: list[tuple[str, Sequence[object]]] = [("heads", heads), ("deprels", deprels)]
-    given += [] if upos is None else [("upos", upos)]
-    for what, values in given:
-        if len(values) != len(sentence.words):
-            raise ValueError(f"{sentence.source}: {len(values)} {what} for {len(sentence.words)} words")
     for head in heads:
         if not 0 <= head <= len(sentence.words):
             raise ValueError(f"{sentence.source}: head {head} is not among 0 … {len(sentence.words)}")
-    for label in [*deprels, *(upos or ())]:
-        if label.split() != [label]:
-            raise ValueError(f"{sentence.source}: label {label!r} is empty or holds white space")
-    lines: list[str] = []
+    numbers = [int(head) for head in heads]
+    columns = {_HEAD: list(map(str, numbers)), _DEPREL: deprels, _DEPS: ["_"] * len(sentence.words)}
+    lines = _with_columns(sentence, columns)
+    return replace(sentence, heads=tuple(numbers), deprels=tuple(deprels), lines=lines)
+
+
+def with_tags(sentence: Sentence, upos: Sequence[str]) -> Sentence:
+    """The sentence with other parts of speech; all else stays.
+
+    Raises:
+        ValueError: not one tag a word, or a tag that is empty or holds spaces.
+    """
+    return replace(sentence, upos=tuple(upos), lines=_with_columns(sentence, {_UPOS: upos}))
+
+
+def _with_columns(sentence: Sentence, columns: Mapping[int, Sequence[str]]) -> tuple[str, ...]:
+    """The lines of a sentence with other values in some columns of its words."""
+    for column, values in columns.items():
+        if len(values) != len(sentence.words):
+            what = f"{len(values)} values of {COLUMNS[column]} for {len(sentence.words)} words"
+            raise ValueError(f"{sentence.source}: {what}")
+        for value in values:
+            if value.split() != [value]:
+                raise ValueError(
+                    f"{sentence.source}: {COLUMNS[column]} {value!r} is empty or holds white space"
+                )
+    lines = []
     word = 0
     for line in sentence.lines:
-        columns = line.split("\t")
-        if _is_number(columns[_ID]):
-            columns[_HEAD], columns[_DEPREL], columns[_DEPS] = str(int(heads[word])), deprels[word], "_"
-            if upos is not None:
-                columns[_UPOS] = upos[word]
+        fields = line.split("\t")
+        if _is_number(fields[_ID]):
+            for column, values in columns.items():
+                fields[column] = values[word]
             word += 1
-            line = "\t".join(columns)
+            line = "\t".join(fields)
         lines.append(line)
-    return replace(
-        sentence,
-        upos=sentence.upos if upos is None else tuple(upos),
-        heads=tuple(int(head) for head in heads),
-        deprels=tuple(deprels),
-        lines=tuple(lines),
-    )
+    return tuple(lines)
 
 
 def write_conllu(sentences: Iterable[Sentence], target: Path | str | TextIO) -> None:

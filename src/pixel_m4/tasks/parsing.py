@@ -6,6 +6,7 @@ Dimensions: B batch, W words of a window (of the longest in a batch), R relation
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -15,11 +16,13 @@ import torch
 from pixel_m4.data.batch import IGNORE, pad
 from pixel_m4.model import PixelForBiaffineParsing
 
-from .base import DataError, Task, Window, find_split
+from .base import DataError, Task, Window, find_split, gather, innermost
 from .conllu import UD_RELATIONS, Sentence, read_conllu, strip_subtype, with_tree, write_conllu
 from .trees import attachment_scores, left_neighbour_baseline, maximum_spanning_tree
 
-_SUFFIXES = ("conllu", "conllu.gz", "conllu.xz")
+CONLLU_FILES = [f"*{{split}}.{suffix}" for suffix in ("conllu", "conllu.gz", "conllu.xz")]
+"""Patterns for the file of a split of a treebank, as :func:`find_split` takes them."""
+
 # What an arc scores that no window shows: far below any real one, yet a tree can always be found.
 _UNSEEN = -1e4
 
@@ -68,8 +71,7 @@ class Parsing(Task[Sentence, Scores, Parsed]):
 
     def read(self, data_dir: Path, split: str) -> list[Sentence]:
         """Read ``*-{split}.conllu`` (or .gz, .xz) and check its relations."""
-        path = find_split(data_dir, split, [f"*{{split}}.{suffix}" for suffix in _SUFFIXES])
-        sentences = read_conllu(path)
+        sentences = read_conllu(find_split(data_dir, split, CONLLU_FILES))
         known = set(self.labels)
         for sentence in sentences:
             for word, deprel in enumerate(sentence.deprels):
@@ -83,21 +85,14 @@ class Parsing(Task[Sentence, Scores, Parsed]):
 
     def encode(self, examples: Sequence[Sentence], *, labels: bool = True) -> list[Window]:
         """Cut sentences into windows; a word whose head lies outside of its window has no labels there."""
+        if not labels:
+            return [w for i, sentence in enumerate(examples) for w in self._windows(i, sentence.words, {})]
         numbers = {label: number for number, label in enumerate(self.labels)}
         encoded = []
         for example, sentence in enumerate(examples):
-            for span, length in self._windows(sentence.words):
-                targets: dict[str, list[int]] = {}
-                if labels:
-                    arcs, rels = [], []
-                    for word in span:
-                        head = sentence.heads[word]
-                        seen = head == 0 or head - 1 in span
-                        arcs.append((head - span.start if head else 0) if seen else IGNORE)
-                        rels.append(numbers[strip_subtype(sentence.deprels[word])] if seen else IGNORE)
-                    targets = {"arc_labels": arcs, "rel_labels": rels}
-                words = sentence.words[span.start : span.stop]
-                encoded.append(Window(example=example, span=span, words=words, length=length, labels=targets))
+            rels = [numbers[strip_subtype(rel)] for rel in sentence.deprels]
+            targets = {"arc_labels": sentence.heads, "rel_labels": rels}
+            encoded += [_inside(window) for window in self._windows(example, sentence.words, targets)]
         return encoded
 
     def collate(self, batch: Sequence[Window]) -> dict[str, torch.Tensor]:
@@ -116,12 +111,9 @@ class Parsing(Task[Sentence, Scores, Parsed]):
         self, examples: Sequence[Sentence], encoded: Sequence[Window], results: Sequence[Scores]
     ) -> list[Parsed]:
         """Decode every sentence: as a maximum spanning tree with one root, and greedily as published."""
-        parts: list[list[tuple[Window, Scores]]] = [[] for _ in examples]
-        for window, scores in zip(encoded, results, strict=True):
-            parts[window.example].append((window, scores))
         return [
-            self._parse(sentence, _merge(len(sentence.words), part))
-            for sentence, part in zip(examples, parts, strict=True)
+            self._parse(sentence, _merge(len(sentence.words), parts))
+            for sentence, parts in zip(examples, gather(len(examples), encoded, results), strict=True)
         ]
 
     def _parse(self, sentence: Sentence, scores: Scores) -> Parsed:
@@ -161,6 +153,15 @@ class Parsing(Task[Sentence, Scores, Parsed]):
         return left_neighbour_baseline(train, test)
 
 
+def _inside(window: Window) -> Window:
+    """Count heads from the window's first word, and ignore arcs from outside of it."""
+    heads, rels = window.labels["arc_labels"], window.labels["rel_labels"]
+    seen = [head == 0 or head - 1 in window.span for head in heads]
+    arcs = [max(head - window.span.start, 0) if ok else IGNORE for head, ok in zip(heads, seen, strict=True)]
+    rels = [rel if ok else IGNORE for rel, ok in zip(rels, seen, strict=True)]
+    return replace(window, labels={"arc_labels": arcs, "rel_labels": rels})
+
+
 def _merge(size: int, parts: Sequence[tuple[Window, Scores]]) -> Scores:
     """One score matrix for a sentence: each word's row comes from the window where it stands most inside."""
     if len(parts) == 1:
@@ -168,10 +169,7 @@ def _merge(size: int, parts: Sequence[tuple[Window, Scores]]) -> Scores:
     arcs = np.full((size, size + 1), _UNSEEN, np.float32)
     rels = np.ones((size, size + 1), np.uint8)
     for word in range(size):
-        window, scores = max(
-            (part for part in parts if word in part[0].span),
-            key=lambda part: min(word - part[0].span.start, part[0].span.stop - 1 - word),
-        )
+        window, scores = innermost(word, parts)
         span, row = window.span, word - window.span.start
         columns = [0, *range(span.start + 1, span.stop + 1)]
         arcs[word, columns] = scores.arcs[row]

@@ -23,11 +23,12 @@ from pixel_m4.render import TextRenderer
 from pixel_m4.render.renderer import CONFIG_NAME
 from pixel_m4.tasks.base import Task
 from pixel_m4.tasks.parsing import Parsing
+from pixel_m4.tasks.tagging import Tagging
 
 from .arguments import FinetuneArguments, parse_arguments, parse_overrides
 from .trainer import EncodedSplit, TaskTrainer
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Parsing,)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Parsing, Tagging)}
 
 logger = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ from pixel_m4.tasks.conllu import (
     parse_conllu,
     read_conllu,
     strip_subtype,
+    with_tags,
     with_tree,
     write_conllu,
 )
@@ -210,27 +211,33 @@ def test_predictions_change_their_columns_only() -> None:
 
 def test_predicted_tags_are_written() -> None:
     (sentence,) = parse_conllu(conllu(["_", "_"]), trees=False)
-    predicted = with_tree(sentence, [0, 1], ["root", "obj"], ["VERB", "NOUN"])
-    assert predicted.lines[1] == "2\tw2\t_\tNOUN\t_\t_\t1\tobj\t_\t_"
+    predicted = with_tags(sentence, ["VERB", "NOUN"])
+    assert predicted.lines[1] == "2\tw2\t_\tNOUN\t_\t_\t_\tdep\t_\t_"
     assert predicted.upos == ("VERB", "NOUN")
 
 
 @pytest.mark.parametrize(
-    ("heads", "deprels", "upos", "message"),
+    ("heads", "deprels", "message"),
     [
-        ([0], ["root", "dep"], None, "1 heads for 2 words"),
-        ([0, 1], ["root"], None, "1 deprels for 2 words"),
-        ([0, 1], ["root", "dep"], ["X"], "1 upos for 2 words"),
-        ([0, 3], ["root", "dep"], None, "head 3"),
-        ([0, -1], ["root", "dep"], None, "head -1"),
-        ([0, 1], ["root", "a\tb"], None, "label"),
-        ([0, 1], ["root", "dep"], ["X", ""], "label"),
+        ([0], ["root", "dep"], "1 values of HEAD for 2 words"),
+        ([0, 1], ["root"], "1 values of DEPREL for 2 words"),
+        ([0, 3], ["root", "dep"], "head 3"),
+        ([0, -1], ["root", "dep"], "head -1"),
+        ([0, 1], ["root", "a\tb"], "DEPREL 'a.tb' is empty or holds white space"),
     ],
 )
-def test_impossible_predictions_are_refused(heads, deprels, upos, message: str) -> None:
+def test_impossible_predictions_are_refused(heads: list[int], deprels: list[str], message: str) -> None:
     (sentence,) = parse_conllu(conllu(["0", "1"]))
     with pytest.raises(ValueError, match=message):
-        with_tree(sentence, heads, deprels, upos)
+        with_tree(sentence, heads, deprels)
+
+
+def test_impossible_tags_are_refused() -> None:
+    (sentence,) = parse_conllu(conllu(["0", "1"]))
+    with pytest.raises(ValueError, match="1 values of UPOS for 2 words"):
+        with_tags(sentence, ["X"])
+    with pytest.raises(ValueError, match="UPOS '' is empty"):
+        with_tags(sentence, ["X", ""])
 
 
 @given(st.lists(st.integers(0, 6), min_size=6, max_size=6))
