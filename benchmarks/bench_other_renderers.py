@@ -1,0 +1,161 @@
+"""Rendering against other packages, `pixel-renderer` and `pixar-render`: ratios of one run, on one thread.
+
+python benchmarks/bench_other_renderers.py [--texts 300]
+
+Times are CPU seconds of the best of three warm passes.  Text is a sample of SIB-200 in 26 languages (shared
+data).  All draw the same texts with the same font onto grey canvases of 529 patches of 16 pixels, 64 texts a
+batch.  Both packages lay a whole line out at once, as our `continuous` does, so both ratios are printed.
+
+Each package goes into an environment of its own, which is thrown away (6 GB where pip finds torch for GPUs
+only); it needs PangoCairo (`make oracle`).  Where one does not install or run, its row says why.
+- `pixel-renderer` draws each text by itself as wide as it is, in RGB, with sizes in whole pixels (13 for our
+  13.3); one channel of it is copied onto the canvas.
+- `pixar-render` has ManimPango register its font and list all.  That builds only with Pango's headers, so two
+  functions that do nothing take its place: fontconfig is told of the font in any case.  Its torch is not pinned
+  as ours is, since torchvision has to match it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from bench_rendering import BATCH, ROOT, SHARED, seconds, sib200
+
+PATCHES, PATCH = 529, 16
+CAIRO = ["pycairo", "PyGObject<3.51"]
+PACKAGES = {
+    "pixel-renderer": ["pixel-renderer", *CAIRO, "-c", str(ROOT / "constraints.txt")],
+    "pixar-render": ["pixar-render==0.5.1", *CAIRO, "fonttools"],
+}
+STAND_IN = "register_font, list_fonts = bool, list"
+
+Render = Callable[[list[str]], object]
+
+
+def pixel_renderer() -> Render:
+    """Make what renders a batch with `pixel-renderer`."""
+    import numpy as np
+    from pixel_renderer.renderer import render_text
+
+    def render(batch: list[str]) -> object:
+        canvases = np.full((len(batch), PATCH, PATCH * PATCHES), 255, np.uint8)
+        for canvas, text in zip(canvases, batch, strict=True):
+            pixels = render_text(text, block_size=PATCH, font_size=13)[:, : canvas.shape[1], 0]
+            canvas[:, : pixels.shape[1]] = pixels
+        return canvases
+
+    return render
+
+
+def pixar_render() -> Render:
+    """Make what renders a batch with `pixar-render`."""
+    import cairo  # noqa: F401  # without it the package would call conda
+    from pixar_render import PixarProcessor
+
+    processor = PixarProcessor(
+        font_size=8, dpi=120, pixels_per_patch=PATCH, max_seq_length=PATCHES, rgb=False
+    )
+    return lambda batch: (
+        processor.render(batch, padding_side="right", truncate=False, add_eos=True).pixel_values
+    )
+
+
+def measure(render: Render, texts: list[str]) -> float:
+    """Seconds of a warm pass over all texts, once what comes out is seen to be full canvases with ink."""
+    import numpy as np
+
+    many = [texts[i : i + BATCH] for i in range(0, len(texts), BATCH)]
+    for batch in many:
+        pixels = np.asarray(render(batch))
+        assert pixels.size == len(batch) * PATCH * PATCH * PATCHES, pixels.shape
+        assert (pixels.reshape(len(batch), -1).min(axis=1) < 100).all(), "a blank canvas"
+    return seconds(lambda: [render(batch) for batch in many])
+
+
+def run(command: list[str], **environment: str) -> str:
+    """The last line that a program prints; what it says of its error, if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+    if done.returncode:
+        lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        errors = [line for line in lines if "error" in line.lower()] or lines
+        raise RuntimeError(errors[-1][:120] if errors else f"exit code {done.returncode}")
+    return done.stdout.splitlines()[-1] if done.stdout else ""
+
+
+def other_seconds(name: str, texts: list[str], font: Path) -> float:
+    """Install a package in a throwaway environment and have it draw the texts there."""
+    from pango import FONT_CONFIG
+
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "fonts").mkdir()
+        shutil.copy(font, place / "fonts")
+        config = FONT_CONFIG.format(fonts=escape(str(place / "fonts")), cache=escape(str(place / "cache")))
+        (place / "fonts.conf").write_text(config)
+        (place / "manimpango.py").write_text(STAND_IN)
+        (place / "texts.json").write_text(json.dumps(texts))
+        run([sys.executable, "-m", "venv", str(place / "env")])
+        python = str(place / "env" / ("Scripts" if os.name == "nt" else "bin") / "python")
+        run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES[name]])
+        answer = run(
+            [python, __file__, "--driver", name, str(place / "texts.json")],
+            FONTCONFIG_FILE=str(place / "fonts.conf"),
+            PYTHONPATH=str(place),
+        )
+        return json.loads(answer)["seconds"]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--texts", type=int, default=300, help="size of the sample")
+    parser.add_argument("--driver", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.driver:
+        name, request = arguments.driver
+        render = {"pixel-renderer": pixel_renderer, "pixar-render": pixar_render}[name]()
+        print(json.dumps({"seconds": measure(render, json.loads(Path(request).read_text()))}))
+        return
+    if not SHARED.is_dir():
+        sys.exit(f"needs the shared data folder; looked for {SHARED} (set PIXEL_M4_SHARED to its place)")
+    warnings.simplefilter("ignore")
+    from pixel_m4 import TextRenderer
+
+    texts = random.Random(0).sample(sib200(), arguments.texts)
+    characters = sum(map(len, texts))
+    ours = {}
+    for strategy in ("bigrams", "continuous"):
+        renderer = TextRenderer(strategy=strategy, max_seq_length=PATCHES)
+        render = partial(renderer.batch, padding="max_length")
+        ours[strategy] = measure(lambda batch, render=render: render(batch)["pixel_values"], texts)
+
+    print("| package | characters/s | our `bigrams` against it | our `continuous` |\n|---|---:|---:|---:|")
+    for strategy, took in ours.items():
+        print(f"| ours, `{strategy}` | {characters / took:,.0f} | | |")
+    for name in PACKAGES:
+        try:
+            took = other_seconds(name, texts, renderer.font_file)
+        except RuntimeError as error:
+            print(f"| `{name}` | does not install or run: {error} | | |")
+            continue
+        ratios = " | ".join(f"{took / mine:.1f} ×" for mine in ours.values())
+        print(f"| `{name}` | {characters / took:,.0f} | {ratios} |")
+    print(f"\n{len(texts):,} texts, {characters:,} characters.")
+
+
+if __name__ == "__main__":
+    main()
