@@ -99,7 +99,11 @@ class BulkBigrams:
         if self._class_of is None:
             self._class_of = _classes()
         classes = self._class_of.take(codes)
-        drawn = codes != ord(_SEPARATOR) if lists else classes != _SPACE
+        if lists:
+            drawn = codes != ord(_SEPARATOR)
+            classes[~drawn] = _SPACE
+        else:
+            drawn = classes != _SPACE
         places = np.flatnonzero(drawn)
         fresh = np.empty(len(places), bool)  # code points that begin a word
         fresh[:1] = True
@@ -124,8 +128,11 @@ class BulkBigrams:
         kinds = table.kinds.take(rows)
         totals = _sums(kinds & WIDTH, bounds)
         out = totals > limit
-        if lists:  # an empty word has a start, too, and no piece to tell it by
+        if lists:
+            # An empty word has a start, too, and no piece to tell it by; a word may hold the separator.
             out |= np.fromiter(("" in text for text in texts), bool, len(texts))
+            found = np.diff(np.searchsorted(np.flatnonzero(~drawn), ends, "right"), prepend=0)
+            out |= found != np.fromiter((max(len(text), 1) for text in texts), np.int64, len(texts))
         if (kinds & ODD).any():
             out |= _sums(kinds & ODD, bounds) > 0
         if out.any():

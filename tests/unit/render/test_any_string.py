@@ -47,6 +47,14 @@ def test_lists_of_words(renderers: dict[str, TextRenderer], texts: list[list[str
     check(renderers["bigrams"], texts, rtl=rtl)
 
 
+def test_short_words_of_both_directions(renderers: dict[str, TextRenderer]) -> None:
+    rng = random.Random(0)
+    words = ["א", "אב", "ب", "a", "bc", "1", ".", "\uffff", "a\uffffb", "", " ", "猫", "\u200d"]
+    texts = [rng.choices(words, k=rng.randint(0, 7)) for _ in range(2000)]
+    check(renderers["bigrams"], texts)
+    check(renderers["bigrams"], [" ".join(text) for text in texts])
+
+
 def check(renderer: TextRenderer, texts: list, **options: bool) -> None:
     batch = renderer.batch(texts, padding="max_length", **options)
     for row, text in enumerate(texts):
