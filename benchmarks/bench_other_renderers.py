@@ -2,7 +2,7 @@
 
 python benchmarks/bench_other_renderers.py [--texts 300]
 
-Times are CPU seconds of the best of three warm passes.  Text is a sample of SIB-200 in 26 languages (shared
+Times are CPU seconds of the best of ten warm passes.  Text is a sample of SIB-200 in 26 languages (shared
 data).  All draw the same texts with the same font onto grey canvases of 529 patches of 16 pixels, 64 texts a
 batch.  Both packages lay a whole line out at once, as our `continuous` does, so both ratios are printed.
 
@@ -11,8 +11,8 @@ only); it needs PangoCairo (`make oracle`).  Where one does not install or run, 
 - `pixel-renderer` draws each text by itself as wide as it is, in RGB, with sizes in whole pixels (13 for our
   13.3); one channel of it is copied onto the canvas.
 - `pixar-render` has ManimPango register its font and list all.  That builds only with Pango's headers, so two
-  functions that do nothing take its place: fontconfig is told of the font in any case.  Its torch is not pinned
-  as ours is, since torchvision has to match it.
+  functions that do nothing take its place: fontconfig is told of the font in any case.  Torch is not pinned
+  for it, since torchvision has to match.
 """
 
 from __future__ import annotations
@@ -27,21 +27,26 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from bench_rendering import BATCH, ROOT, SHARED, seconds, sib200
 
 PATCHES, PATCH = 529, 16
 CAIRO = ["pycairo", "PyGObject<3.51"]
 PACKAGES = {
-    "pixel-renderer": ["pixel-renderer", *CAIRO, "-c", str(ROOT / "constraints.txt")],
+    "pixel-renderer": ["pixel-renderer", *CAIRO, f"--constraint={ROOT / 'constraints.txt'}"],
     "pixar-render": ["pixar-render==0.5.1", *CAIRO, "fonttools"],
 }
 STAND_IN = "register_font, list_fonts = bool, list"
-
 Render = Callable[[list[str]], object]
+
+
+def pixel_m4(strategy: str) -> Render:
+    """Make what renders a batch with this package."""
+    from pixel_m4 import TextRenderer
+
+    renderer = TextRenderer(strategy=strategy, max_seq_length=PATCHES)
+    return lambda batch: renderer.batch(batch, padding="max_length")["pixel_values"]
 
 
 def pixel_renderer() -> Render:
@@ -64,12 +69,8 @@ def pixar_render() -> Render:
     import cairo  # noqa: F401  # without it the package would call conda
     from pixar_render import PixarProcessor
 
-    processor = PixarProcessor(
-        font_size=8, dpi=120, pixels_per_patch=PATCH, max_seq_length=PATCHES, rgb=False
-    )
-    return lambda batch: (
-        processor.render(batch, padding_side="right", truncate=False, add_eos=True).pixel_values
-    )
+    made = PixarProcessor(font_size=8, dpi=120, pixels_per_patch=PATCH, max_seq_length=PATCHES, rgb=False)
+    return lambda batch: made.render(batch, padding_side="right", truncate=False, add_eos=True).pixel_values
 
 
 def measure(render: Render, texts: list[str]) -> float:
@@ -81,16 +82,15 @@ def measure(render: Render, texts: list[str]) -> float:
         pixels = np.asarray(render(batch))
         assert pixels.size == len(batch) * PATCH * PATCH * PATCHES, pixels.shape
         assert (pixels.reshape(len(batch), -1).min(axis=1) < 100).all(), "a blank canvas"
-    return seconds(lambda: [render(batch) for batch in many])
+    return seconds(lambda: [render(batch) for batch in many], 10)
 
 
 def run(command: list[str], **environment: str) -> str:
     """The last line that a program prints; what it says of its error, if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
     if done.returncode:
-        lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        errors = [line for line in lines if "error" in line.lower()] or lines
-        raise RuntimeError(errors[-1][:120] if errors else f"exit code {done.returncode}")
+        lines = (done.stdout + done.stderr).strip().splitlines() or [f"exit code {done.returncode}"]
+        raise RuntimeError(([line for line in lines if "error" in line.lower()] or lines)[-1].strip()[:120])
     return done.stdout.splitlines()[-1] if done.stdout else ""
 
 
@@ -102,26 +102,20 @@ def other_seconds(name: str, texts: list[str], font: Path) -> float:
         place = Path(folder)
         (place / "fonts").mkdir()
         shutil.copy(font, place / "fonts")
-        config = FONT_CONFIG.format(fonts=escape(str(place / "fonts")), cache=escape(str(place / "cache")))
-        (place / "fonts.conf").write_text(config)
+        (place / "fonts.conf").write_text(FONT_CONFIG.format(fonts=place / "fonts", cache=place / "cache"))
         (place / "manimpango.py").write_text(STAND_IN)
         (place / "texts.json").write_text(json.dumps(texts))
         run([sys.executable, "-m", "venv", str(place / "env")])
         python = str(place / "env" / ("Scripts" if os.name == "nt" else "bin") / "python")
         run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES[name]])
-        answer = run(
-            [python, __file__, "--driver", name, str(place / "texts.json")],
-            FONTCONFIG_FILE=str(place / "fonts.conf"),
-            PYTHONPATH=str(place),
-        )
+        driver = [python, __file__, "--driver", name, str(place / "texts.json")]
+        answer = run(driver, FONTCONFIG_FILE=str(place / "fonts.conf"), PYTHONPATH=str(place))
         return json.loads(answer)["seconds"]
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--texts", type=int, default=300, help="size of the sample")
     parser.add_argument("--driver", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -133,22 +127,17 @@ def main() -> None:
     if not SHARED.is_dir():
         sys.exit(f"needs the shared data folder; looked for {SHARED} (set PIXEL_M4_SHARED to its place)")
     warnings.simplefilter("ignore")
-    from pixel_m4 import TextRenderer
+    from pixel_m4.render.fonts import find_font
 
     texts = random.Random(0).sample(sib200(), arguments.texts)
     characters = sum(map(len, texts))
-    ours = {}
-    for strategy in ("bigrams", "continuous"):
-        renderer = TextRenderer(strategy=strategy, max_seq_length=PATCHES)
-        render = partial(renderer.batch, padding="max_length")
-        ours[strategy] = measure(lambda batch, render=render: render(batch)["pixel_values"], texts)
-
+    ours = {strategy: measure(pixel_m4(strategy), texts) for strategy in ("bigrams", "continuous")}
     print("| package | characters/s | our `bigrams` against it | our `continuous` |\n|---|---:|---:|---:|")
     for strategy, took in ours.items():
         print(f"| ours, `{strategy}` | {characters / took:,.0f} | | |")
     for name in PACKAGES:
         try:
-            took = other_seconds(name, texts, renderer.font_file)
+            took = other_seconds(name, texts, find_font())
         except RuntimeError as error:
             print(f"| `{name}` | does not install or run: {error} | | |")
             continue

@@ -103,6 +103,8 @@ class Layout:
         words = self._atlas.words(second, rtl)
         start = line.sep_patches[0] + 1
         end = min(max_length or self._max, self._max - 1)
+        if end <= start:
+            raise ValueError("the first text leaves no room for the second one; give text_a_max_length")
         counts = [word.width for word in words]
         # A word that would begin in the last patch is not drawn at all.
         whole = min(bisect_right(line.word_starts, end) - 1, bisect_left(line.word_starts, end))

@@ -300,6 +300,8 @@ def test_bad_calls(renderer: TextRenderer) -> None:
         renderer.batch(["a"], return_tensors="tf")
     with pytest.raises(ValueError, match="only a pair"):
         renderer("a", return_overflowing_patches=True)
+    with pytest.raises(ValueError, match="no room for the second one; give text_a_max_length"):
+        renderer(("a " * 600, "b"), return_overflowing_patches=True)
     with pytest.raises(ValueError, match="stride must be"):
         renderer(("a", "b " * 900), return_overflowing_patches=True, stride=600)
 
