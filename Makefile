@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 ORACLE := $(VENV)/.oracle
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-all oracle lint format bench clean
+.PHONY: help setup quickstart test test-all oracle lint format bench bench-others clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,8 +48,12 @@ format: setup ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## measure exactness, speed and memory; speeds are ratios of one run (PangoCairo's rows need `make oracle`)
-	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+bench: setup ## exactness and speed, as tables; speeds are ratios of one run (PangoCairo's rows need `make oracle`)
+	$(BIN)/python benchmarks/bench_exactness.py
+	$(BIN)/python benchmarks/bench_rendering.py
+
+bench-others: setup ## rendering against other packages, each in an environment of its own (several GB of downloads)
+	$(BIN)/python benchmarks/bench_other_renderers.py
 
 clean: ## remove the environment and what runs left behind
 	rm -rf $(VENV) quickstart runs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
