@@ -10,9 +10,8 @@ Each package goes into an environment of its own, which is thrown away (6 GB whe
 only); it needs PangoCairo (`make oracle`).  Where one does not install or run, its row says why.
 - `pixel-renderer` draws each text by itself as wide as it is, in RGB, with sizes in whole pixels (13 for our
   13.3); one channel of it is copied onto the canvas.
-- `pixar-render` has ManimPango register its font and list all.  That builds only with Pango's headers, so two
-  functions that do nothing take its place: fontconfig is told of the font in any case.  Torch is not pinned
-  for it, since torchvision has to match.
+- `pixar-render` registers fonts with ManimPango, which builds only with Pango's headers.  Two empty functions
+  take its place, as fontconfig is told of the font anyway.  Torch is not pinned, so that torchvision matches.
 """
 
 from __future__ import annotations
