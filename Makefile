@@ -48,9 +48,10 @@ format: setup ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## exactness and speed, as tables; speeds are ratios of one run (PangoCairo's rows need `make oracle`)
+bench: setup ## exactness, speed and memory, as tables; speeds are ratios of one run (PangoCairo's rows need `make oracle`)
 	$(BIN)/python benchmarks/bench_exactness.py
 	$(BIN)/python benchmarks/bench_rendering.py
+	$(BIN)/python benchmarks/bench_model.py --sentences 128
 
 bench-others: setup ## rendering against other packages, each in an environment of its own (several GB of downloads)
 	$(BIN)/python benchmarks/bench_other_renderers.py
