@@ -12,12 +12,13 @@ from rich.table import Table
 from rich.text import Text
 from transformers.utils import logging as transformers_logging
 
+from pixel_m4.files import replacing
 from pixel_m4.model import PixelConfig, PixelForBiaffineParsing, PixelForPreTraining
 from pixel_m4.model.checkpoint import Checkpoint, open_checkpoint
 from pixel_m4.model.config import NAMED
 from pixel_m4.model.flops import PATCHES_PER_WORD, Cost, forward_flops, parameters, training_flops
+from pixel_m4.render.renderer import CONFIG_NAME
 
-RENDERER_CONFIG = "text_renderer_config.json"
 SHOWN_LABELS = 40
 SENTENCES = (  # what int8 is measured on
     "The quick brown fox jumps over the lazy dog .",
@@ -99,7 +100,7 @@ def describe(checkpoint: Checkpoint) -> list[tuple[str, str]]:
         facts.append(("labels", labels(config)))
     if head.endswith("SequenceClassification"):
         facts.append(("pooling", config.pooling_mode))
-    facts.append(("renderer", renderer_settings(Path(checkpoint.name) / RENDERER_CONFIG)))
+    facts.append(("renderer", renderer_settings(Path(checkpoint.name) / CONFIG_NAME)))
     weights = ", ".join(file.name for file in checkpoint.files)
     if checkpoint.files:
         weights += f", {checkpoint.size / 1e6:,.1f} MB, {', '.join(checkpoint.dtypes)}"
@@ -121,7 +122,7 @@ def renderer_settings(file: Path) -> str:
         ValueError: It is no JSON object.
     """
     if not file.is_file():
-        return f"no {RENDERER_CONFIG}"
+        return f"no {CONFIG_NAME}"
     try:
         settings: Any = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -170,7 +171,6 @@ def export(name: str, output: Path, int8: bool = False) -> None:
         open_session,
         quantise,
         to_onnx,
-        write_atomically,
     )
 
     if output.suffix != ".onnx":
@@ -193,7 +193,9 @@ def export(name: str, output: Path, int8: bool = False) -> None:
             if cost.agreement is not None:
                 line += f"; the same choice in {cost.agreement:.1%}"
             console.print(line)
-    write_atomically(output, content)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(output) as scratch:
+        scratch.write_bytes(content)
     console.print(f"{type(model).__name__} written to {output}, {len(content) / 1e6:,.1f} MB", markup=False)
 
 
@@ -202,7 +204,7 @@ def sample_sentences(name: str, max_seq_length: int) -> dict[str, Any]:
     from pixel_m4.data.batch import render_words
     from pixel_m4.render import TextRenderer
 
-    if (Path(name) / RENDERER_CONFIG).is_file():
+    if (Path(name) / CONFIG_NAME).is_file():
         renderer = TextRenderer.from_pretrained(name, max_seq_length=max_seq_length, rgb=False)
     else:
         renderer = TextRenderer(max_seq_length=max_seq_length)

@@ -245,7 +245,7 @@ class Atlas:
     def _draw_piece(self, piece: Piece) -> Drawn:
         size = self._size
         pen, placed = 0, []
-        for ink in self._inks(piece):
+        for ink in chain.from_iterable(map(self.inks, piece)):
             placed.append((pen + ink.left, ink))
             pen += ink.advance
         width = -(-pen // size)
@@ -280,12 +280,8 @@ class Atlas:
     def _width(self, run: str | Run) -> int:
         """Pixels by which the pen moves; long runs are not drawn for it."""
         if isinstance(run, str) or run.rtl is None:
-            return sum(ink.advance for ink in self._inks([run]))
+            return sum(ink.advance for ink in self.inks(run))
         return max(right for _, right in self._typesetter.boxes(run.text, run.rtl, run.script))
-
-    def _inks(self, piece: Piece) -> Iterator[Ink]:
-        for run in piece:
-            yield from self.inks(run)
 
     def inks(self, run: str | Run) -> list[Ink]:
         """Look a run up, or draw it."""
@@ -313,7 +309,9 @@ class Atlas:
     def store(self, patches: np.ndarray) -> int:
         """Keep patches [n, H, H, C] as they are, one after another; returns the number of the first."""
         first = self._count
-        self._reserve(len(patches))
+        self._count += len(patches)
+        while self._count > len(self._patches):
+            self._patches = np.concatenate([self._patches, np.empty_like(self._patches)])
         self._patches[first : self._count] = patches
         self._bytes += patches.size
         return first
@@ -321,11 +319,6 @@ class Atlas:
     def copy(self, piece: Drawn) -> int:
         """Store the patches of a piece one after another; returns the number of the first."""
         return self.store(self._patches[np.frombuffer(piece.ids, np.int32)])
-
-    def _reserve(self, count: int) -> None:
-        self._count += count
-        while self._count > len(self._patches):
-            self._patches = np.concatenate([self._patches, np.empty_like(self._patches)])
 
     def _number(self, patch: np.ndarray) -> int:
         """Number of a patch [H, H, C], which is stored if it is new."""

@@ -17,7 +17,7 @@ from pixel_m4.model import PixelForTokenClassification
 
 from .base import DataError, Task, Window, find_split, gather, innermost
 from .conllu import Sentence, read_conllu, with_tags, write_conllu
-from .parsing import CONLLU_FILES
+from .parsing import CONLLU_FILES, Parsing
 
 # https://universaldependencies.org/u/pos/ (version 2), in alphabetical order.
 UPOS = (
@@ -32,16 +32,7 @@ class Tagging(Task[Sentence, list[int], Sentence]):
     name = "pos"
     model_class = PixelForTokenClassification
     metric = "accuracy"
-    recipe: ClassVar[Mapping[str, Any]] = {
-        "max_seq_length": 256,
-        "per_device_train_batch_size": 64,
-        "per_device_eval_batch_size": 64,
-        "learning_rate": 5e-5,
-        "max_steps": 15_000,
-        "warmup_steps": 100,
-        "eval_steps": 500,
-        "early_stopping_patience": 5,
-    }
+    recipe: ClassVar[Mapping[str, Any]] = {**Parsing.recipe, "learning_rate": 5e-5}
 
     @staticmethod
     def default_labels() -> list[str]:

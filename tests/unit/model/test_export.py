@@ -32,7 +32,6 @@ from pixel_m4.model.export import (
     random_inputs,
     real_places,
     to_onnx,
-    write_atomically,
 )
 
 Model = type[PixelPreTrainedModel]
@@ -220,20 +219,6 @@ def test_tolerance_grows_with_the_values() -> None:
     inputs = random_inputs(made, 1, 8, 4)
     difference = compare(made, FakeSession(made, logits=1e-3), inputs)["logits"]
     assert difference.close == (difference.scale > 10)
-
-
-def test_files_are_written_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "model.onnx"
-    write_atomically(path, b"old")
-
-    def full(*_: object) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr("os.replace", full)
-    with pytest.raises(OSError, match="no space left"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
