@@ -22,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     finetune = commands.add_parser("finetune", help="train a model on a task", add_help=False)
     finetune.add_argument("task", choices=TASKS, help="the task")
 
+    commands.add_parser("pretrain", help="train a model on text in many languages", add_help=False)
+
     render = commands.add_parser(
         "render",
         help="draw text as patches: to PNG, to .npz, or in the terminal",
@@ -77,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(f"  {name:9}{what}" for name, what in TASKS.items()) + "\n")
         print("`pixel-m4 finetune TASK --help` lists the arguments of a task and its published recipe.")
         return 0
+    if arguments[:1] == ["pretrain"]:
+        return _guard(_pretrain, arguments[1:])
     known = parser.parse_args(arguments)
     runs = {
         "render": _render,
@@ -103,6 +107,12 @@ def _finetune(arguments: argparse.Namespace, rest: list[str]) -> None:
     from pixel_m4.train.finetune import main as run
 
     run(arguments.task, rest)
+
+
+def _pretrain(rest: list[str]) -> None:
+    from pixel_m4.train.pretrain import main as run
+
+    run(rest)
 
 
 def _render(arguments: argparse.Namespace) -> None:

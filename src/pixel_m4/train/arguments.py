@@ -76,7 +76,7 @@ def parse_arguments(
     parser.set_defaults(**defaults)
     first, _ = parser.parse_known_args(argv)
     if first.config:
-        parser.set_defaults(**_read_recipe(Path(first.config)))
+        parser.set_defaults(**_read_recipe(Path(first.config), (FinetuneArguments, TrainingArguments)))
         first, _ = parser.parse_known_args(argv)
     if first.data_dir is None:
         parser.error("the following arguments are required: --data_dir")
@@ -89,14 +89,50 @@ def parse_arguments(
     return task_arguments, training_arguments
 
 
-def _read_recipe(path: Path) -> dict[str, Any]:
+def parse_groups(
+    command: str,
+    groups: tuple[type, ...],
+    defaults: Mapping[str, Any],
+    argv: Sequence[str],
+    required: Sequence[str] = (),
+) -> tuple[Any, ...]:
+    """Parse a command line into dataclasses; it wins over the ``--config`` file, and that over the defaults.
+
+    Args:
+        command: what ``--help`` calls the program.
+        groups: dataclasses of arguments.
+        defaults: by argument name, where they differ from the dataclasses'.
+        argv: the command line.
+        required: names of arguments that the command line or the file must give.
+
+    Returns:
+        An object of each dataclass
+
+    Raises:
+        ValueError: the YAML file is no mapping, holds a name that is no argument, or a value is not possible.
+        SystemExit: the command line is wrong (argparse has printed why).
+    """
+    parser = HfArgumentParser(groups, prog=command)
+    parser.add_argument("--config", metavar="RECIPE.yaml", help="YAML file with arguments by name")
+    parser.set_defaults(**defaults)
+    first, _ = parser.parse_known_args(argv)
+    if first.config:
+        parser.set_defaults(**_read_recipe(Path(first.config), groups))
+        first, _ = parser.parse_known_args(argv)
+    missing = [f"--{name}" for name in required if getattr(first, name) is None]
+    if missing:
+        parser.error(f"the following arguments are required: {', '.join(missing)}")
+    return parser.parse_args_into_dataclasses(list(argv))[: len(groups)]
+
+
+def _read_recipe(path: Path, groups: tuple[type, ...]) -> dict[str, Any]:
     try:
         recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise ValueError(f"cannot read the recipe {path}: {error}") from error
     if not isinstance(recipe, dict):
         raise ValueError(f"{path} must hold a mapping of argument names to values")
-    known = {entry.name for group in (FinetuneArguments, TrainingArguments) for entry in fields(group)}
+    known = {entry.name for group in groups for entry in fields(group)}
     unknown = sorted(set(recipe) - known)
     if unknown:
         raise ValueError(f"{path}: no such argument(s): {', '.join(unknown)}")
