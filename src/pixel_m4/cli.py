@@ -71,6 +71,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     export.add_argument("output", type=Path, help="the file to write, .onnx")
     export.add_argument("--int8", action="store_true", help="in eight bits, and print what that costs")
 
+    data = commands.add_parser("data", help="prepare text for pretraining")
+    data_commands = data.add_subparsers(dest="data_command", required=True, metavar="COMMAND")
+    prepare = data_commands.add_parser("prepare", help="pack a corpus into blocks, on one machine or on many")
+    prepare.add_argument("--data_dir", type=Path, required=True, help="folder with <lang>.txt or <lang>/")
+    prepare.add_argument("--output_dir", type=Path, required=True, help="folder for the shards")
+    prepare.add_argument("--languages", nargs="+", help="default: all that there are")
+    prepare.add_argument("--max_seq_length", type=int, default=529, help="patches of a block; default: 529")
+    prepare.add_argument("--shards", type=int, help="of each language; default: one for each 64 MB")
+    prepare.add_argument("--engine", choices=("local", "ray"), default="local", help="default: local")
+    prepare.add_argument("--workers", type=int, default=1, help="shards written at a time; default: 1")
+    prepare.add_argument("--font_file", type=Path, help="the font; default: GoNotoCurrent.ttf")
+    prepare.add_argument("--fallback_fonts_dir", type=Path, help="folder with fallback fonts")
+
     if arguments[:1] == ["finetune"] and not {"-h", "--help"} & set(arguments[:2]):
         known, _ = parser.parse_known_args(arguments[:2])
         return _guard(_finetune, known, arguments[2:])
@@ -88,6 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "fonts": _fonts,
         "info": _info,
         "export": _export,
+        "data": _data,
     }
     return _guard(runs[known.command], known)
 
@@ -95,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _guard(command, *args) -> int:  # type: ignore[no-untyped-def]
     try:
         command(*args)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"pixel-m4: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -176,6 +190,27 @@ def _export(arguments: argparse.Namespace) -> None:
     from pixel_m4.checkpoints import export
 
     export(arguments.checkpoint, arguments.output, arguments.int8)
+
+
+def _data(arguments: argparse.Namespace) -> None:
+    from pixel_m4.data.prepared import prepare
+    from pixel_m4.render import TextRenderer
+
+    manifest = prepare(
+        arguments.data_dir,
+        arguments.output_dir,
+        languages=arguments.languages,
+        renderer=TextRenderer(
+            arguments.font_file, arguments.fallback_fonts_dir, max_seq_length=arguments.max_seq_length
+        ),
+        max_seq_length=arguments.max_seq_length,
+        shards=arguments.shards,
+        engine=arguments.engine,
+        workers=arguments.workers,
+    )
+    for language, found in manifest["languages"].items():
+        counts = f"{len(found['shards'])} shards  {found['blocks']:,} blocks  {found['patches']:,} patches"
+        print(f"{language}  {counts}  fill rate {found['fill_rate']:.2%}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,9 @@ from torch.utils.data import IterableDataset, get_worker_info
 from pixel_m4.render import TextRenderer
 
 from .packing import Cleaner, Packer
-from .sources import Source, hub_sources, local_sources
+from .prepared import MANIFEST, PreparedBlocks, PreparedSource, packing_settings, prepared_sources
+from .sources import Source, hub_sources
+from .sources import local_sources as _text_sources
 
 __all__ = ["Block", "TextStream", "hub_sources", "local_sources", "mixture", "render_blocks"]
 
@@ -105,8 +108,9 @@ class TextStream(IterableDataset[Block]):
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self._check_prepared()
         self._loaded: Mapping[str, Any] | None = None
-        self._position: tuple[int, int, int, dict[str, Packer]] | None = None
+        self._position: tuple[int, int, int, Mapping[str, Packer | PreparedBlocks]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # Open files stay where they are; a copy in another process begins anew, or at the loaded state.
@@ -121,41 +125,52 @@ class TextStream(IterableDataset[Block]):
         self._check(state, share, shares)
         clean = Cleaner(self.renderer.covers)
         packers = {
-            language: source_packer(
-                source,
-                self.renderer,
-                clean,
-                share,
-                shares,
-                max_seq_length=self.max_seq_length,
-                min_patches=self.min_patches,
-                repeat=self.exhausted == "repeat",
-                name=language,
-                state=state["languages"][language] if state else None,
+            language: self._packer(
+                language, clean, share, shares, state["languages"][language] if state else None
             )
-            for language, source in self.sources.items()
+            for language in self.sources
         }
         number = state["number"] if state else 0
         return self._blocks(number, share, shares, packers)
 
-    def _blocks(self, number: int, share: int, shares: int, packers: dict[str, Packer]) -> Iterator[Block]:
+    def _packer(
+        self, language: str, clean: Cleaner, share: int, shares: int, state: Mapping[str, Any] | None
+    ) -> Packer | PreparedBlocks:
+        source = self.sources[language]
+        repeat = self.exhausted == "repeat"
+        if isinstance(source, PreparedSource):
+            return PreparedBlocks(source, share, shares, repeat=repeat, name=language, state=state)
+        return Packer(
+            source,
+            self.renderer,
+            clean,
+            share,
+            shares,
+            max_seq_length=self.max_seq_length,
+            min_patches=self.min_patches,
+            repeat=repeat,
+            name=language,
+            state=state,
+        )
+
+    def _blocks(
+        self, number: int, share: int, shares: int, packers: Mapping[str, Packer | PreparedBlocks]
+    ) -> Iterator[Block]:
         draws = np.zeros(0)
         drawn = -1
         while True:
-            # A language that has ended is found out when it is drawn; then this block is drawn again.
             chunk, place = divmod(number, _DRAWS)
             if chunk != drawn:
                 draws, drawn = np.random.default_rng([self.seed, share, chunk]).random(_DRAWS), chunk
             block = None
-            live = [language for language, packer in packers.items() if not packer.done]
+            stop = self.exhausted == "stop"
+            # That a language has ended is found out when it is drawn.
+            live = [language for language, packer in packers.items() if stop or not packer.done]
             while live and block is None:
                 language = _choose(live, self.probabilities, float(draws[place]))
                 block = packers[language].next()
                 if block is None:
-                    if self.exhausted == "stop":
-                        live = []
-                    else:
-                        live.remove(language)
+                    live = [] if stop else [other for other in live if other != language]
             if block is None:
                 self._position = (number, share, shares, packers)
                 return
@@ -164,7 +179,7 @@ class TextStream(IterableDataset[Block]):
             yield Block(language, block.texts, block.num_patches, number - 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the stream of this rank and worker is, as JSON; the next block is the one that would have come.
+        """Where the stream of this rank and worker is, as JSON: after the last block that it gave.
 
         To be called where the stream is iterated: in the worker, as ``StatefulDataLoader`` does.
         """
@@ -188,17 +203,37 @@ class TextStream(IterableDataset[Block]):
         """
         if state and state.get("settings") != self._settings():
             raise ValueError(
-                "the saved position is of a stream with other settings (languages, files' sizes, probabilities, seed, "
-                "max_seq_length, font); restore them, or start a new run"
+                "the saved position is of a stream with other settings (languages, sizes of files, "
+                "probabilities, seed, max_seq_length, font); restore them, or start a new run"
             )
         self._loaded = dict(state) or None
         self._position = None
 
+    def _check_prepared(self) -> None:
+        """Blocks that were measured with other fonts, or for a longer canvas, would not fit."""
+        prepared = [source for source in self.sources.values() if isinstance(source, PreparedSource)]
+        if not prepared:
+            return
+        ours = packing_settings(self.renderer, self.max_seq_length, self.min_patches)
+        for theirs in (source.settings for source in prepared):
+            for name in ("font_sha256", "font_size", "dpi", "pixels_per_patch", "strategy"):
+                if theirs[name] != ours[name]:
+                    raise ValueError(
+                        f"the corpus was prepared with {name} = {theirs[name]}, "
+                        f"the renderer has {ours[name]}; prepare it again"
+                    )
+            if theirs["max_seq_length"] > self.max_seq_length:
+                raise ValueError(
+                    f"the corpus was prepared with max_seq_length = {theirs['max_seq_length']}, more than "
+                    f"{self.max_seq_length}; prepare it again"
+                )
+
     def _check(self, state: Mapping[str, Any] | None, share: int, shares: int) -> None:
         if state and (state["share"], state["shares"]) != (share, shares):
             raise ValueError(
-                f"the saved position is of share {state['share'] + 1} of {state['shares']} (ranks x workers), this is "
-                f"share {share + 1} of {shares}; resume with the same number of ranks and workers"
+                f"the saved position is of share {state['share'] + 1} of {state['shares']} "
+                f"(ranks x workers), this is share {share + 1} of {shares}; "
+                "resume with the same number of ranks and workers"
             )
 
     def _settings(self) -> str:
@@ -214,11 +249,6 @@ class TextStream(IterableDataset[Block]):
             "strategy": self.renderer.strategy,
         }
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
-
-
-def source_packer(source: Source, *args: Any, **options: Any) -> Packer:
-    """What gives blocks of a source."""
-    return Packer(source, *args, **options)
 
 
 def mixture(
@@ -253,12 +283,27 @@ def mixture(
     for language, probability in probabilities.items():
         if not probability > 0 or not math.isfinite(probability):
             raise ValueError(
-                f"the probability of {language} must be greater than 0, not {probability}; leave the language out"
+                f"the probability of {language} must be greater than 0, not {probability}; "
+                "leave the language out instead"
             )
     total = math.fsum(probabilities.values())
     if abs(total - 1) > 1e-6:
         raise ValueError(f"probabilities must sum to one, not {total:g}: {dict(probabilities)}")
     return {language: float(probabilities[language]) for language in sources}
+
+
+def local_sources(
+    data_dir: Path | str, languages: Sequence[str] | None = None, *, text_column: str = "text"
+) -> dict[str, Source]:
+    """Text of each language in a folder, or the blocks of each if ``pixel-m4 data prepare`` wrote it.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no text in it.
+        ValueError: a language is missing, is there twice, or has no text; or the manifest is damaged.
+    """
+    if (Path(data_dir) / MANIFEST).is_file():
+        return prepared_sources(data_dir, languages)
+    return _text_sources(data_dir, languages, text_column=text_column)
 
 
 def _choose(languages: Sequence[str], probabilities: Mapping[str, float], draw: float) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,16 @@ _CHUNK = 1 << 15  # characters that are measured at once
 _LONG, _UNIT = 24, 8  # longer words may be cut at the end of a block, every so many characters
 _BAD_CATEGORIES = ("Cn", "Cs", "Co")
 _SPACE, _KEEP = 1, 2
+
+
+_START: dict[str, Any] = {
+    "epoch": 0,
+    "position": None,
+    "unit": 0,
+    "words": False,
+    "done": False,
+    "dropped": 0,
+}
 
 
 class Cleaner:
@@ -65,7 +75,7 @@ class Packed(NamedTuple):
 class Packer:
     """Fills blocks with the share of a source that one reader reads.
 
-    A block takes words as long as they fit.  A word of more than 24 characters (a sentence of Chinese or Thai)
+    A block takes words as long as they fit.  A word of more than 24 characters (a Chinese or Thai sentence)
     may be cut where the block ends, between pieces, and goes on in the next one; so may any word that is
     wider than a block.  After one pass over the share either the next begins (``repeat``), or the last block
     is given out, unless it is shorter than ``min_patches``: that is the only text that is ever dropped.
@@ -108,14 +118,7 @@ class Packer:
         self._share, self._shares = share, shares
         self._max, self._min = max_seq_length, min_patches
         self._repeat, self._name = repeat, name
-        state = state or {
-            "epoch": 0,
-            "position": None,
-            "unit": 0,
-            "words": False,
-            "done": False,
-            "dropped": 0,
-        }
+        state = state or _START
         self.epoch = int(state["epoch"])
         self.dropped_patches = int(state["dropped"])
         self.done = bool(state["done"])
@@ -281,7 +284,7 @@ class Packer:
             return None
         self._first = first + fits
         edges = [0, *changes[changes < fits].tolist(), fits]
-        texts = tuple(self._join(first + a, first + b) for a, b in zip(edges, edges[1:], strict=False))
+        texts = tuple(self._join(first + a, first + b) for a, b in pairwise(edges))
         return Packed(texts, int(costs[fits - 1]) + 1)
 
     def _join(self, start: int, stop: int) -> str:
@@ -314,7 +317,7 @@ def published_fill(
         widths = iter(renderer.measure_texts([line for document in some for line in document]))
         for document in some:
             real = counted = 0
-            for line in document:
+            for _ in document:
                 width = next(widths)
                 # A line that is longer than a block is cut at words.
                 for word in width.tolist():

@@ -1,7 +1,7 @@
 """Files to documents: text of one language, read piece by piece, from any position, in shares.
 
-A *document* is a sequence of *pieces* (lines, or the text of a row).  A *share* is what one of several readers
-reads of a source; shares are disjoint and together they are the whole.
+A *document* is a sequence of *pieces* (lines, or the text of a row).  A *share* is what one of several
+readers reads of a source; shares are disjoint and together they are the whole.
 
 * ``<lang>.txt``: a document a line.
 * Text files in a folder ``<lang>/``: a paragraph a line, an empty line between documents.  Where the first
@@ -191,7 +191,7 @@ class FileReader:
             rows = _table_rows(path, self._column, self._row)
         for text in rows:
             self._row += 1
-            piece, mine = Piece(cast(str, text), self._document), self._mine()
+            piece, mine = Piece(text, self._document), self._mine()
             self._document += 1
             if mine and text:
                 yield piece
@@ -290,7 +290,8 @@ def _table_rows(path: Path, column: str, skip: int) -> Iterator[str]:
         if format_of(path) == ".parquet":
             with pq.ParquetFile(path) as file:
                 _check_column(path, column, file.schema_arrow.names)
-                groups, before = [], 0
+                groups: list[int] = []
+                before = 0
                 for group in range(file.num_row_groups):
                     rows = file.metadata.row_group(group).num_rows
                     if skip >= before + rows and not groups:
@@ -359,7 +360,7 @@ class HubReader:
         self._dataset = dataset
         self._column = text_column
         self._document = int(position["document"]) if position else 0
-        if position:
+        if position and position["dataset"]:
             dataset.load_state_dict(dict(position["dataset"]))
 
     def position(self) -> dict[str, Any]:
@@ -367,12 +368,14 @@ class HubReader:
         return {"document": self._document, "dataset": self._dataset.state_dict()}
 
     def __iter__(self) -> Iterator[Piece]:
-        for row in self._dataset:
-            if self._column not in row:
-                raise ValueError(f"no column {self._column!r} in the dataset; there are: {', '.join(row)}")
+        # Iterated plainly, a dataset would divide what it has among a loader's workers once more.
+        for rows in self._dataset.iter(batch_size=1):
+            if self._column not in rows:
+                raise ValueError(f"no column {self._column!r} in the dataset; there are: {', '.join(rows)}")
             self._document += 1
-            if row[self._column]:
-                yield Piece(row[self._column], self._document)
+            (text,) = rows[self._column]
+            if text:
+                yield Piece(text, self._document)
 
 
 def local_sources(
@@ -457,7 +460,13 @@ def hub_sources(
         ValueError: there is no such config.
         OSError: the dataset cannot be reached.
     """
-    from datasets import load_dataset
+    from datasets import get_dataset_config_names, load_dataset
+
+    configs = get_dataset_config_names(dataset_name, revision=revision)
+    if missing := [language for language in languages if language not in configs]:
+        raise ValueError(
+            f"{dataset_name} has no config {', '.join(missing)}; there are: {', '.join(configs)}"
+        )
 
     sources: dict[str, Source] = {}
     for language in languages:
