@@ -109,7 +109,7 @@ def held_out_blocks(
     blocks = list(islice(stream, count))
     if not blocks:
         raise ValueError(
-            f"{language}: no held-out text of at least {min_patches} patches; raise --validation_share, give a "
-            "--validation_dir, or set --validation_blocks 0 to train on everything without evaluating"
+            f"{language}: no held-out text of at least {min_patches} patches; raise --validation_share, give "
+            "a --validation_dir, or set --validation_blocks 0 to train on everything without evaluating"
         )
     return blocks

@@ -88,8 +88,8 @@ class MaskedBlocks:
     def __call__(self, blocks: Sequence[Block]) -> dict[str, Any]:
         """Draw blocks on whole canvases, as published, and choose what is hidden.
 
-        What a model may be given beside pixels and masks, such as positions drawn from the whole table, belongs
-        here, too: every entry but ``language`` is an argument of ``PixelForPreTraining.forward``.
+        What a model may be given beside pixels and masks, such as positions drawn from the whole table,
+        belongs here, too: every entry but ``language`` is an argument of ``PixelForPreTraining.forward``.
 
         Returns:
             ``pixel_values`` uint8 [B, 16, 16 * P], ``attention_mask`` int64 [B, P], ``patch_mask`` bool

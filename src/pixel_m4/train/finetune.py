@@ -26,6 +26,7 @@ from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.tagging import Tagging
 
 from .arguments import FinetuneArguments, parse_arguments, parse_overrides
+from .pretrain_arguments import PretrainArguments
 from .trainer import EncodedSplit, TaskTrainer
 
 TASKS: dict[str, type[Task]] = {task.name: task for task in (Parsing, Tagging)}
@@ -119,7 +120,7 @@ def finetune(
     return json.loads((Path(training.output_dir) / "all_results.json").read_text(encoding="utf-8"))
 
 
-def make_renderer(arguments: FinetuneArguments) -> TextRenderer:
+def make_renderer(arguments: FinetuneArguments | PretrainArguments) -> TextRenderer:
     """The renderer of the checkpoint where it has one, else the default, with the arguments' changes."""
     overrides: dict[str, Any] = {"max_seq_length": arguments.max_seq_length}
     for name in ("font_file", "fallback_fonts_dir"):

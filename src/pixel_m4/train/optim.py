@@ -44,7 +44,10 @@ class MuonWithAdamW(torch.optim.Optimizer):
     def _share(self) -> None:
         """Let the two optimizers work on this one's groups and state."""
         muons = len(self._muon.param_groups)
-        self._muon.param_groups, self._adamw.param_groups = self.param_groups[:muons], self.param_groups[muons:]
+        self._muon.param_groups, self._adamw.param_groups = (
+            self.param_groups[:muons],
+            self.param_groups[muons:],
+        )
         self._muon.state = self._adamw.state = self.state
 
     @torch.no_grad()
@@ -70,7 +73,8 @@ def split_for_muon(model: nn.Module) -> tuple[list[str], list[str]]:
     Muon takes the matrices of encoder and decoder layers; embeddings, norms, biases, the projection to pixels
     and heads are AdamW's.
     """
-    muon, adamw = [], []
+    muon: list[str] = []
+    adamw: list[str] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             layer = ".layer." in name or "decoder_layers." in name

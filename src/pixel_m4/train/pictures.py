@@ -50,6 +50,7 @@ class Pictures:
         """
         self._drawn = step
         device = next(model.parameters()).device
+        config: Any = model.config
         for language in self._languages:
             batch = self._validation.batch(language, 0, 1)
             batch.pop("language")
@@ -61,7 +62,7 @@ class Pictures:
             if self._folder is None:
                 continue
             pixels = batch["pixel_values"]
-            filled = reconstruct(model.config, pixels, outputs.logits, outputs.mask)
+            filled = reconstruct(config, pixels, outputs.logits, outputs.mask)
             length = int(batch["attention_mask"].sum())
             image = strips(
                 pixels[0].cpu().numpy(), filled[0].cpu().numpy(), outputs.mask[0].cpu().numpy() != 0, length

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from accelerate.utils import set_seed as set_seed_of_process
 from torch.utils.tensorboard import SummaryWriter
-from transformers import PrinterCallback, TrainerCallback, set_seed
+from transformers import PrinterCallback, TrainerCallback, TrainerState, set_seed
 from transformers.integrations import TensorBoardCallback
+from transformers.trainer import TRAINER_STATE_NAME
 
 from pixel_m4.data.corpora import Source, TextStream, hub_sources, local_sources
 from pixel_m4.data.heldout import held_out_blocks, without_held_out
@@ -20,16 +21,18 @@ from pixel_m4.data.pretraining import MaskedBlocks, Masking
 from pixel_m4.files import replacing
 from pixel_m4.model import PixelConfig, PixelForPreTraining
 from pixel_m4.render import TextRenderer
+from pixel_m4.render.renderer import CONFIG_NAME as RENDERER_CONFIG_NAME
 
 from .arguments import parse_overrides
 from .finetune import make_renderer
 from .pictures import Pictures
 from .pretrain_arguments import PretrainArguments, PretrainTrainingArguments, parse_arguments
 from .pretrain_trainer import PretrainTrainer, last_losses
-from .saving import STAGING, is_whole, last_whole, start_anew, step_of
+from .saving import is_whole, last_whole, start_anew, step_of
 from .validation import Validation
 
 RESULTS = "all_results.json"
+MODEL_FILES = ("config.json", "model.safetensors", RENDERER_CONFIG_NAME)
 
 logger = logging.getLogger(__name__)
 
@@ -93,9 +96,8 @@ def pretrain(
     with training.main_process_first(desc="looking for checkpoints"):
         checkpoint = find_checkpoint(arguments, training)
     if checkpoint is not None and step_of(checkpoint) >= training.max_steps:
-        if (output_dir / RESULTS).is_file():
-            logger.warning("%s has all its %d steps already", output_dir, training.max_steps)
-            return json.loads((output_dir / RESULTS).read_text(encoding="utf-8"))
+        logger.warning("%s has all its %d steps already", output_dir, training.max_steps)
+        return finish(output_dir, checkpoint, write=training.process_index == 0)
 
     writer = tensorboard_writer(training, 0 if checkpoint is None else step_of(checkpoint))
     pictures = None
@@ -127,10 +129,31 @@ def pretrain(
     metrics = {**last_losses(trainer.state.log_history), **result.metrics}
     metrics |= {"train_parameters": model.num_parameters(), "train_steps": trainer.state.global_step}
     if trainer.is_world_process_zero():
-        with replacing(output_dir / RESULTS) as scratch:
-            scratch.write_text(json.dumps(metrics, indent=4, sort_keys=True) + "\n", encoding="utf-8")
+        write_results(output_dir, metrics)
     if not quiet:
         trainer.log_metrics("train", metrics)
+    return metrics
+
+
+def write_results(output_dir: Path, metrics: Mapping[str, float]) -> None:
+    """Write ``all_results.json``."""
+    with replacing(output_dir / RESULTS) as scratch:
+        scratch.write_text(json.dumps(metrics, indent=4, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def finish(output_dir: Path, checkpoint: Path, *, write: bool) -> dict[str, float]:
+    """The results of a finished run; if it was killed at its very end, they are made from its checkpoint."""
+    results = output_dir / RESULTS
+    if results.is_file():
+        return json.loads(results.read_text(encoding="utf-8"))
+    state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+    metrics = {**last_losses(state.log_history), "train_steps": state.global_step}
+    if write:
+        for name in MODEL_FILES:
+            if (checkpoint / name).is_file():
+                with replacing(output_dir / name) as scratch:
+                    shutil.copyfile(checkpoint / name, scratch)
+        write_results(output_dir, metrics)
     return metrics
 
 
@@ -154,7 +177,7 @@ def hold_out(
     renderer: TextRenderer,
     masking: Masking,
 ) -> tuple[dict[str, Source], Validation]:
-    """What to train on, and what to evaluate on: text of ``--validation_dir``, or a share of the documents."""
+    """What to train on, and what to evaluate on: ``--validation_dir``, or a share of the documents."""
     if arguments.validation_dir is not None:
         training_sources = dict(sources)
         held_out = make_sources(arguments, arguments.validation_dir)
@@ -216,9 +239,7 @@ def parse_probabilities(text: str) -> dict[str, float] | None:
     return found or None
 
 
-def find_checkpoint(
-    arguments: PretrainArguments, training: PretrainTrainingArguments
-) -> Path | None:
+def find_checkpoint(arguments: PretrainArguments, training: PretrainTrainingArguments) -> Path | None:
     """The checkpoint to go on from; what a killed run left half-written is removed.
 
     Raises:
@@ -238,9 +259,10 @@ def find_checkpoint(
 
 def tensorboard_writer(training: PretrainTrainingArguments, step: int) -> SummaryWriter | None:
     """A writer to ``tensorboard`` in the output folder; what a killed run wrote after ``step`` is hidden."""
-    if "tensorboard" not in training.report_to:
+    wanted = list(training.report_to or ())
+    if "tensorboard" not in wanted:
         return None
-    training.report_to = [name for name in training.report_to if name != "tensorboard"]
+    training.report_to = [name for name in wanted if name != "tensorboard"]
     if training.process_index:
         return None
     folder = os.environ.get("TENSORBOARD_LOGGING_DIR", str(Path(training.output_dir) / "tensorboard"))

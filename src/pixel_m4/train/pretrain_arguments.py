@@ -20,8 +20,8 @@ class PretrainArguments:
     data_dir: str | None = field(
         default=None,
         metadata={
-            "help": "folder with <language>.txt files (a document a line) or <language>/ folders of txt, jsonl, "
-            "parquet or Arrow files, plain or compressed"
+            "help": "folder with <language>.txt files (a document a line) or <language>/ folders of txt, "
+            "jsonl, parquet or Arrow files, plain or compressed"
         },
     )
     dataset_name: str | None = field(
@@ -35,7 +35,8 @@ class PretrainArguments:
         },
     )
     language_probabilities: str = field(
-        default="", metadata={"help": "how often each is drawn: en=0.4,hi=0.2,uk=0.2,zh=0.2; default: equally"}
+        default="",
+        metadata={"help": "how often each is drawn: en=0.4,hi=0.2,uk=0.2,zh=0.2; default: alike"},
     )
     temperature: float | None = field(
         default=None, metadata={"help": "instead: by their sizes to the power of 1 / temperature"}
@@ -48,13 +49,15 @@ class PretrainArguments:
     )
     validation_share: float = field(
         default=0.01,
-        metadata={"help": "without --validation_dir: share of the documents that is held out, chosen by hash"},
+        metadata={"help": "without --validation_dir: share of documents that is held out, chosen by hash"},
     )
     validation_blocks: int = field(
-        default=64, metadata={"help": "held-out blocks of a language to evaluate on; 0: none, and train on all"}
+        default=64,
+        metadata={"help": "held-out blocks of a language to evaluate on; 0: none, train on all"},
     )
     model_name_or_path: str | None = field(
-        default=None, metadata={"help": "checkpoint to go on from: a folder or a hub name; else random weights"}
+        default=None,
+        metadata={"help": "weights to start from: a folder or a hub name; default: random"},
     )
     config_name: str = field(
         default="base", metadata={"help": "size of a model with random weights: base, small, tiny or nano"}
@@ -79,11 +82,12 @@ class PretrainArguments:
     mask_ratio: float = field(default=0.25, metadata={"help": "share of the patches that is hidden"})
     max_span: int = field(default=6, metadata={"help": "longest hidden span"})
     picture_steps: int = field(
-        default=5_000, metadata={"help": "draw reconstructions of held-out text every so many steps; 0: never"}
+        default=5_000,
+        metadata={"help": "draw reconstructions of held-out text every so many steps; 0: no"},
     )
     overwrite_output_dir: bool = field(
         default=False,
-        metadata={"help": "start anew: delete the checkpoints in --output_dir, instead of going on from the last"},
+        metadata={"help": "delete the checkpoints in --output_dir instead of going on from the last"},
     )
 
     def __post_init__(self) -> None:
@@ -104,8 +108,9 @@ class PretrainArguments:
 class PretrainTrainingArguments(TrainingArguments):
     """The Trainer's arguments with the published recipe as defaults.
 
-    The batch of a step is ``total_batch_size`` whatever the number of processes: gradients are accumulated over
-    as many parts as ``per_device_train_batch_size`` asks for, unless ``gradient_accumulation_steps`` is given.
+    The batch of a step is ``total_batch_size`` whatever the number of processes: gradients are accumulated
+    over as many parts as ``per_device_train_batch_size`` asks for, unless ``gradient_accumulation_steps`` is
+    given.
     """
 
     max_steps: int = field(default=1_000_000, metadata={"help": "optimizer steps"})
@@ -115,20 +120,20 @@ class PretrainTrainingArguments(TrainingArguments):
     per_device_train_batch_size: int = field(
         default=32, metadata={"help": "blocks that a process computes at once, at most"}
     )
-    gradient_accumulation_steps: int | None = field(  # type: ignore[assignment]
+    gradient_accumulation_steps: int | None = field(
         default=None, metadata={"help": "parts of a step; default: what makes up --total_batch_size"}
     )
-    per_device_eval_batch_size: int = field(default=32, metadata={"help": "blocks that are evaluated at once"})
+    per_device_eval_batch_size: int = field(default=32, metadata={"help": "blocks evaluated at once"})
     base_learning_rate: float = field(
         default=1.5e-4, metadata={"help": f"rate for a batch of {BASE_BATCH}; scaled with the batch"}
     )
-    learning_rate: float | None = field(  # type: ignore[assignment]
+    learning_rate: float | None = field(
         default=None, metadata={"help": "highest rate, instead of --base_learning_rate"}
     )
     min_learning_rate: float = field(default=1e-5, metadata={"help": "rate of the last step"})
     optim: str = field(
         default="adamw_torch_fused",
-        metadata={"help": "muon (with AdamW for what is no matrix of a layer), or an optimizer of the Trainer"},
+        metadata={"help": "muon (AdamW for what is no matrix of a layer), or an optimizer of the Trainer"},
     )
     muon_learning_rate: float = field(default=0.02, metadata={"help": "highest rate of Muon's matrices"})
     lr_scheduler_type: str = field(default="cosine_with_min_lr", metadata={"help": "schedule of the rate"})
@@ -138,9 +143,6 @@ class PretrainTrainingArguments(TrainingArguments):
     eval_steps: float | None = field(default=5_000, metadata={"help": "evaluate every so many steps"})
     save_steps: float = field(default=5_000, metadata={"help": "save a checkpoint every so many steps"})
     save_total_limit: int | None = field(default=2, metadata={"help": "newest checkpoints to keep"})
-    report_to: None | str | list[str] = field(
-        default="tensorboard", metadata={"help": "tensorboard, wandb, trackio … or none"}
-    )
     remove_unused_columns: bool = field(default=False, metadata={"help": "has no use here"})
     dataloader_pin_memory: bool = field(
         default_factory=torch.cuda.is_available, metadata={"help": "keep batches where GPUs can fetch them"}
@@ -156,8 +158,8 @@ class PretrainTrainingArguments(TrainingArguments):
         super().__post_init__()
         if self.n_gpu > 1:
             raise ValueError(
-                f"one process sees {self.n_gpu} GPUs: start with torchrun --nproc_per_node {self.n_gpu}, or set "
-                "CUDA_VISIBLE_DEVICES to one of them"
+                f"one process sees {self.n_gpu} GPUs: start with torchrun --nproc_per_node {self.n_gpu}, or "
+                "set CUDA_VISIBLE_DEVICES to one of them"
             )
         if self.max_steps < 1:
             raise ValueError(f"--max_steps must be at least 1, got {self.max_steps}")
@@ -169,6 +171,7 @@ class PretrainTrainingArguments(TrainingArguments):
             self.total_batch_size = self.per_device_train_batch_size * self.world_size * accumulation
         if given is None:
             self.learning_rate = self.base_learning_rate * self.total_batch_size / BASE_BATCH
+        self.lr_scheduler_kwargs: dict[str, float] | str | None
         if self.lr_scheduler_type == "cosine_with_min_lr" and not self.lr_scheduler_kwargs:
             # A small batch may have a smaller rate than the minimum; then it is constant.
             self.lr_scheduler_kwargs = {"min_lr": min(self.min_learning_rate, self.learning_rate)}
@@ -177,25 +180,26 @@ class PretrainTrainingArguments(TrainingArguments):
         share, rest = divmod(self.total_batch_size, self.world_size)
         if rest or share < 1:
             raise ValueError(
-                f"--total_batch_size {self.total_batch_size} is no multiple of the {self.world_size} processes"
+                f"--total_batch_size {self.total_batch_size} is no multiple of {self.world_size} processes"
             )
         self.per_device_train_batch_size = min(self.per_device_train_batch_size, share)
         self.gradient_accumulation_steps, rest = divmod(share, self.per_device_train_batch_size)
         if rest:
             raise ValueError(
-                f"--total_batch_size {self.total_batch_size} gives each of {self.world_size} processes {share} "
-                f"blocks, which is no multiple of --per_device_train_batch_size "
+                f"--total_batch_size {self.total_batch_size} gives each of {self.world_size} processes "
+                f"{share} blocks, which is no multiple of --per_device_train_batch_size "
                 f"{self.per_device_train_batch_size}"
             )
 
 
 def parse_arguments(argv: Sequence[str]) -> tuple[PretrainArguments, PretrainTrainingArguments]:
-    """Parse the command line of ``pixel-m4 pretrain``: it wins over the ``--config`` file, that over defaults.
+    """Parse the command line of ``pixel-m4 pretrain``: it wins over ``--config``, that over defaults.
 
     Raises:
         ValueError: a value is not possible, or the YAML file holds a name that is no argument.
         SystemExit: the command line is wrong (argparse has printed why).
     """
     groups = (PretrainArguments, PretrainTrainingArguments)
-    arguments, training = parse_groups("pixel-m4 pretrain", groups, {}, argv, required=("output_dir",))
+    defaults = {"report_to": "tensorboard"}
+    arguments, training = parse_groups("pixel-m4 pretrain", groups, defaults, argv, required=("output_dir",))
     return arguments, training

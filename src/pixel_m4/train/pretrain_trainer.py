@@ -63,6 +63,8 @@ class PretrainTrainer(Trainer):
         self._validation = validation
         self._pictures = pictures
         self._endless = endless
+        self.control: Any
+        self.optimizer: Any
         self._loader: StatefulDataLoader | None = None
         self._resume_from: Path | None = None
         dtype = torch.bfloat16 if self.args.bf16 else torch.float32
@@ -133,9 +135,9 @@ class PretrainTrainer(Trainer):
             layout = json.loads(first.read_text(encoding="utf-8"))["layout"]
         if layout != self._layout():
             raise ValueError(
-                f"{checkpoint} was written with {layout}, and this run has {self._layout()}: the text is divided "
-                "in another way, so its position has no meaning here. Use the same numbers, or start anew from "
-                f"its weights: --model_name_or_path {checkpoint} with another --output_dir"
+                f"{checkpoint} was written with {layout}, and this run has {self._layout()}: the text is "
+                "divided in another way, so its position has no meaning here. Use the same numbers, or start "
+                f"anew from its weights: --model_name_or_path {checkpoint} with another --output_dir"
             )
         self._throughput.load(state["throughput"])
         return state["loader"]
@@ -170,7 +172,9 @@ class PretrainTrainer(Trainer):
 
     def _get_learning_rate(self) -> float:
         """AdamW's, which is that of the last group."""
-        return float(self.optimizer.param_groups[-1]["lr"]) if self.args.muon else super()._get_learning_rate()
+        return (
+            float(self.optimizer.param_groups[-1]["lr"]) if self.args.muon else super()._get_learning_rate()
+        )
 
     def compute_loss(
         self,
@@ -196,7 +200,7 @@ class PretrainTrainer(Trainer):
         counted = (outputs.mask * (attention_mask != 0)).sum(1)
         self._by_language.index_add_(1, languages, torch.stack([outputs.patch_losses.sum(1), counted]))
 
-    def floating_point_ops(self, inputs: Batch) -> float:  # type: ignore[override]
+    def floating_point_ops(self, inputs: Batch) -> float:
         """Operations of a step with a batch that is still on the CPU, by formula; counts its patches, too."""
         return self._throughput.add(inputs["attention_mask"])
 
@@ -314,8 +318,8 @@ class PretrainTrainer(Trainer):
             number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
             raise OSError(
                 number,
-                f"cannot write {output_dir / name} ({error}); {kept}. Make room, or mend what is wrong, and start "
-                "the same command again: it goes on from there",
+                f"cannot write {output_dir / name} ({error}); {kept}. Make room, or mend what is wrong, and "
+                "start the same command again: it goes on from there",
             ) from error
 
 

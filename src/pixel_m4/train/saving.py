@@ -1,8 +1,9 @@
 """Checkpoint folders that appear only when they are whole, and the last of them.
 
-A checkpoint is written to a folder of another name, its files are forced to the disk, a manifest with their
-sizes is written last, and only then the folder gets its name. So a run that is killed, or a disk that fills up,
-leaves older checkpoints as they were; and a folder that was copied in part is found out by its manifest.
+A checkpoint is written to a folder of another name, its files are forced to the disk, a manifest with
+their sizes is written last, and only then the folder gets its name. So a run that is killed, or a disk that
+fills up, leaves older checkpoints as they were; and a folder that was copied in part is found out by its
+manifest.
 """
 
 from __future__ import annotations

@@ -48,7 +48,10 @@ class Throughput:
 
     def __init__(self, config: PixelConfig, peak: float) -> None:
         self._costs = np.array(  # by the number of real patches
-            [0] + [training_flops(config, PixelForPreTraining, n).total for n in range(1, 1 + config.max_patches)],
+            [0]
+            + [
+                training_flops(config, PixelForPreTraining, n).total for n in range(1, 1 + config.max_patches)
+            ],
             dtype=np.float64,
         )
         self._peak = peak
@@ -103,8 +106,8 @@ class Throughput:
             processes: how many there are.
 
         Returns:
-            ``patches_per_second`` (real ones, of all processes), ``peak_share`` of the measured matrix product,
-            ``fill_rate`` (real patches of all places in batches), ``patches_seen`` since the first step
+            ``patches_per_second`` (real ones, of all processes), ``peak_share`` of the measured matrix
+            product, ``fill_rate`` (real patches of all places in batches), ``patches_seen`` since step 1
         """
         patches, places, flops, carried = totals
         seconds = max(time.perf_counter() - self._start, 1e-9)
