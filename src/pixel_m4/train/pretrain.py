@@ -17,6 +17,8 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from pixel_m4.data.corpora import Source, TextStream, hub_sources, local_sources
 from pixel_m4.data.heldout import held_out_blocks, without_held_out
+from pixel_m4.data.prepared import MANIFEST as PREPARED_MANIFEST
+from pixel_m4.data.prepared import PreparedSource, prepared_sources
 from pixel_m4.data.pretraining import MaskedBlocks, Masking
 from pixel_m4.files import replacing
 from pixel_m4.model import PixelConfig, PixelForPreTraining
@@ -164,7 +166,9 @@ def make_sources(arguments: PretrainArguments, data_dir: str | None) -> dict[str
         ValueError: a language is missing.
     """
     if data_dir is not None:
-        return local_sources(Path(data_dir), arguments.languages)
+        if (Path(data_dir) / PREPARED_MANIFEST).is_file():
+            return prepared_sources(data_dir, arguments.languages)
+        return local_sources(data_dir, arguments.languages)
     assert arguments.dataset_name is not None
     assert arguments.languages is not None
     return hub_sources(arguments.dataset_name, arguments.languages)
@@ -181,6 +185,11 @@ def hold_out(
     if arguments.validation_dir is not None:
         training_sources = dict(sources)
         held_out = make_sources(arguments, arguments.validation_dir)
+    elif any(isinstance(source, PreparedSource) for source in sources.values()):
+        raise ValueError(
+            f"{arguments.data_dir} holds blocks that are packed already, where documents cannot be told apart: give "
+            "a --validation_dir with other text, or --validation_blocks 0 to train without evaluating"
+        )
     else:
         training_sources, held_out = without_held_out(sources, arguments.validation_share)
     blocks = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -153,9 +154,14 @@ class PretrainTrainingArguments(TrainingArguments):
         self.muon = self.optim == "muon"
         if self.muon:
             self.optim = "adamw_torch_fused"
+        if not torch.accelerator.is_available():
+            self.use_cpu = True  # else processes of torchrun do not find each other
         given, accumulation = self.learning_rate, self.gradient_accumulation_steps
         self.learning_rate, self.gradient_accumulation_steps = given or 0.0, accumulation or 1
         super().__post_init__()
+        launched = int(os.environ.get("WORLD_SIZE", "1"))
+        if launched != self.world_size:
+            raise ValueError(f"{launched} processes were started, but only {self.world_size} found each other")
         if self.n_gpu > 1:
             raise ValueError(
                 f"one process sees {self.n_gpu} GPUs: start with torchrun --nproc_per_node {self.n_gpu}, or "
