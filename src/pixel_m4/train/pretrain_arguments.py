@@ -151,6 +151,8 @@ class PretrainTrainingArguments(TrainingArguments):
     muon: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
+        if self.load_best_model_at_end or self.metric_for_best_model or self.save_strategy == "best":
+            raise ValueError("pretraining keeps the newest checkpoints, there is no choice of the best one")
         self.muon = self.optim == "muon"
         if self.muon:
             self.optim = "adamw_torch_fused"
@@ -169,8 +171,6 @@ class PretrainTrainingArguments(TrainingArguments):
             )
         if self.max_steps < 1:
             raise ValueError(f"--max_steps must be at least 1, got {self.max_steps}")
-        if self.load_best_model_at_end or self.metric_for_best_model or self.save_strategy == "best":
-            raise ValueError("pretraining keeps the newest checkpoints, there is no choice of the best one")
         if accumulation is None:
             self._divide_batch()
         else:

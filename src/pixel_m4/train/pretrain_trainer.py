@@ -9,6 +9,7 @@ import errno
 import json
 import logging
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,17 +83,19 @@ class PretrainTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader:
         """Batches of this process's own share of the corpus; accelerate must not divide it again."""
         workers = self.args.dataloader_num_workers
-        loader = StatefulDataLoader(
-            self.train_dataset,
-            batch_size=self.args.per_device_train_batch_size,
-            collate_fn=self.data_collator,
-            num_workers=workers,
-            pin_memory=self.args.dataloader_pin_memory,
-            prefetch_factor=self.args.dataloader_prefetch_factor if workers else None,
-            multiprocessing_context=self.args.dataloader_multiprocessing_context if workers else None,
-            # Its own source of chance: drawing from the common one would change dropout after a resumption.
-            generator=torch.Generator().manual_seed(self.args.seed),
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "'set_vital' is deprecated")  # torchdata 0.11 with torch 2.13
+            loader = StatefulDataLoader(
+                self.train_dataset,
+                batch_size=self.args.per_device_train_batch_size,
+                collate_fn=self.data_collator,
+                num_workers=workers,
+                pin_memory=self.args.dataloader_pin_memory,
+                prefetch_factor=self.args.dataloader_prefetch_factor if workers else None,
+                multiprocessing_context=self.args.dataloader_multiprocessing_context if workers else None,
+                # Its own source of chance: the common one would give another dropout after a resumption.
+                generator=torch.Generator().manual_seed(self.args.seed),
+            )
         if self._resume_from is not None:
             loader.load_state_dict(self._read_stream(self._resume_from))
         self._loader = loader
