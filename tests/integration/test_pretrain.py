@@ -26,9 +26,9 @@ from pixel_m4.train.pretrain_arguments import parse_arguments
 from pixel_m4.train.saving import STAGING, last_whole
 
 WORDS = {
-    "en": "the cat reads pixels and sleeps near a river".split(),
-    "hi": "मेरी बिल्ली को दलिया पसंद है और नदी".split(),
-    "uk": "моя кішка любить вівсянку та спить біля річки".split(),
+    "en": ["the", "cat", "reads", "pixels", "and", "sleeps", "near", "a", "river"],
+    "hi": ["मेरी", "बिल्ली", "को", "दलिया", "पसंद", "है", "और", "नदी"],
+    "uk": ["моя", "кішка", "любить", "вівсянку", "та", "спить", "біля", "річки"],
     "zh": list("我的猫喜欢燕麦片和河"),
 }
 # Two parts a step, so that accumulation takes part in everything that is tested.
@@ -305,7 +305,9 @@ def test_two_processes_compute_what_one_does_with_their_batches(corpus: Path, tm
     assert start(command(corpus, tmp_path / "one", options + "--dataloader_num_workers 2")).wait() == 0
     one, two = (history(tmp_path / name) for name in ("one", "two"))
     for name in ("loss", "grad_norm", "eval_loss", *(f"loss_{language}" for language in WORDS)):
-        assert [entry.get(name) for entry in one] == pytest.approx([entry.get(name) for entry in two], rel=1e-5)
+        assert [entry.get(name) for entry in one] == pytest.approx(
+            [entry.get(name) for entry in two], rel=1e-5
+        )
     first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for name in first:
         torch.testing.assert_close(first[name], second[name], rtol=0, atol=2e-5)
@@ -345,12 +347,18 @@ def test_fsdp2_computes_the_same(corpus: Path, tmp_path: Path) -> None:
         "FSDP_CPU_RAM_EFFICIENT_LOADING": "false",
         "OMP_NUM_THREADS": "1",
     }
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        str(script),
+    ]
     launch += ["pretrain", *command(corpus, tmp_path / "fsdp", options)]
     subprocess.run(launch, env={**os.environ, **fsdp}, check=True, capture_output=True)
     assert (tmp_path / "fsdp" / "checkpoint-4" / "pytorch_model_fsdp.bin").is_file()
     ddp, sharded = (history(tmp_path / name) for name in ("ddp", "fsdp"))
     for name in ("loss", "grad_norm", "eval_loss"):
         assert [e.get(name) for e in ddp] == pytest.approx([e.get(name) for e in sharded], rel=1e-4)
-
-

@@ -171,7 +171,28 @@ def make_sources(arguments: PretrainArguments, data_dir: str | None) -> dict[str
         return local_sources(data_dir, arguments.languages)
     assert arguments.dataset_name is not None
     assert arguments.languages is not None
-    return hub_sources(arguments.dataset_name, arguments.languages)
+    sources: dict[str, Source] = {}
+    for language in arguments.languages:
+        name, dataset, config = parse_language(language, arguments.dataset_name)
+        if name in sources:
+            raise ValueError(f"--languages: {name} is there twice")
+        sources[name] = hub_sources(dataset, [config])[config]
+    return sources
+
+
+def parse_language(text: str, dataset_name: str) -> tuple[str, str, str]:
+    """``CONFIG``, ``NAME=CONFIG`` or ``NAME=DATASET:CONFIG`` as a name, a data set and its config.
+
+    Raises:
+        ValueError: a part is empty.
+    """
+    name, equals, place = text.partition("=")
+    place = place if equals else name
+    dataset, colon, config = place.rpartition(":")
+    dataset = dataset if colon else dataset_name
+    if not (name and dataset and config):
+        raise ValueError(f"--languages: {text!r} is not CONFIG, NAME=CONFIG or NAME=DATASET:CONFIG")
+    return name, dataset, config
 
 
 def hold_out(

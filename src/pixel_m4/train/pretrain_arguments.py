@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -31,8 +30,8 @@ class PretrainArguments:
     languages: list[str] | None = field(
         default=None,
         metadata={
-            "help": "languages, or the data set's configs; NAME=CONFIG gives a config a shorter name; "
-            "default: all of --data_dir"
+            "help": "languages of --data_dir (default: all), or configs of --dataset_name: CONFIG, NAME=CONFIG "
+            "or, from another data set, NAME=DATASET:CONFIG"
         },
     )
     language_probabilities: str = field(
@@ -161,9 +160,6 @@ class PretrainTrainingArguments(TrainingArguments):
         given, accumulation = self.learning_rate, self.gradient_accumulation_steps
         self.learning_rate, self.gradient_accumulation_steps = given or 0.0, accumulation or 1
         super().__post_init__()
-        launched = int(os.environ.get("WORLD_SIZE", "1"))
-        if launched != self.world_size:
-            raise ValueError(f"{launched} processes were started, but only {self.world_size} found each other")
         if self.n_gpu > 1:
             raise ValueError(
                 f"one process sees {self.n_gpu} GPUs: start with torchrun --nproc_per_node {self.n_gpu}, or "
