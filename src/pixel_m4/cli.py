@@ -124,9 +124,12 @@ def _finetune(arguments: argparse.Namespace, rest: list[str]) -> None:
 
 
 def _pretrain(rest: list[str]) -> None:
-    from pixel_m4.train.pretrain import main as run
+    from pixel_m4.train.pretrain_arguments import parse_arguments
 
-    run(rest)
+    parsed = parse_arguments(rest)  # --help needs no more than this
+    from pixel_m4.train.pretrain import pretrain
+
+    pretrain(*parsed)
 
 
 def _render(arguments: argparse.Namespace) -> None:

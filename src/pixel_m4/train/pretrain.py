@@ -28,7 +28,7 @@ from pixel_m4.render.renderer import CONFIG_NAME as RENDERER_CONFIG_NAME
 from .arguments import parse_overrides
 from .finetune import make_renderer
 from .pictures import Pictures
-from .pretrain_arguments import PretrainArguments, PretrainTrainingArguments, parse_arguments
+from .pretrain_arguments import PretrainArguments, PretrainTrainingArguments
 from .pretrain_trainer import PretrainTrainer, last_losses
 from .saving import is_whole, last_whole, start_anew, step_of
 from .validation import Validation
@@ -37,11 +37,6 @@ RESULTS = "all_results.json"
 MODEL_FILES = ("config.json", "model.safetensors", RENDERER_CONFIG_NAME)
 
 logger = logging.getLogger(__name__)
-
-
-def main(argv: Sequence[str]) -> dict[str, float]:
-    """Run ``pixel-m4 pretrain …``; return what ``all_results.json`` holds."""
-    return pretrain(*parse_arguments(argv))
 
 
 def pretrain(
@@ -208,8 +203,8 @@ def hold_out(
         held_out = make_sources(arguments, arguments.validation_dir)
     elif any(isinstance(source, PreparedSource) for source in sources.values()):
         raise ValueError(
-            f"{arguments.data_dir} holds blocks that are packed already, where documents cannot be told apart: give "
-            "a --validation_dir with other text, or --validation_blocks 0 to train without evaluating"
+            f"{arguments.data_dir} holds blocks that are packed already, where documents cannot be told apart: "
+            "give a --validation_dir with other text, or --validation_blocks 0 to train without evaluating"
         )
     else:
         training_sources, held_out = without_held_out(sources, arguments.validation_share)

@@ -30,8 +30,8 @@ class PretrainArguments:
     languages: list[str] | None = field(
         default=None,
         metadata={
-            "help": "languages of --data_dir (default: all), or configs of --dataset_name: CONFIG, NAME=CONFIG "
-            "or, from another data set, NAME=DATASET:CONFIG"
+            "help": "languages of --data_dir (default: all), or configs of --dataset_name: CONFIG, "
+            "NAME=CONFIG or, from another data set, NAME=DATASET:CONFIG"
         },
     )
     language_probabilities: str = field(

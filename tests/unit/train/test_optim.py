@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -8,6 +9,13 @@ from transformers import get_scheduler
 
 from pixel_m4.model import PixelConfig, PixelForPreTraining
 from pixel_m4.train.optim import MuonWithAdamW, split_for_muon
+
+
+def groups(model: torch.nn.Module) -> list[dict[str, Any]]:
+    return [
+        {"params": [model[0].bias], "weight_decay": 0.1},  # type: ignore[index]
+        {"params": [model[2].bias], "weight_decay": 0.0},  # type: ignore[index]
+    ]
 
 
 def make(seed: int = 0) -> tuple[torch.nn.Module, MuonWithAdamW]:
@@ -80,13 +88,13 @@ def test_a_schedule_scales_both_rates_to_the_same_share() -> None:
     schedule = get_scheduler(
         "cosine_with_min_lr", optimizer, 2, 10, scheduler_specific_kwargs={"min_lr": 1e-3}
     )
-    for _ in range(9):
+    for _ in range(10):
         loss(model, 0).backward()
         optimizer.step()
-        schedule.step()
         rates = [group["lr"] for group in optimizer.param_groups]
         assert rates[0] / 0.02 == pytest.approx(rates[1] / 1e-2)
         assert rates[1] == rates[2]
+        schedule.step()
     assert rates[1] == pytest.approx(1e-3)
     frozen = copy.deepcopy(model)
     for group in optimizer.param_groups:
