@@ -104,7 +104,9 @@ def hide(renderer: TextRenderer, text: str, hiding: Hiding | None = None, rtl: b
     limit = renderer.max_seq_length
     words = drawn.text.split()
     if renderer.strategy != "continuous" and (needed := sum(renderer.measure(words)) + 1) > limit:
-        raise ValueError(f"the text takes {needed} patches, and the model has positions for {limit}; split it")
+        raise ValueError(
+            f"the text takes {needed} patches, and the model has positions for {limit}; split it"
+        )
     encoding = renderer(drawn.text, rtl=rtl)
     patches = renderer.offsets(drawn.text, encoding, rtl=rtl).patches[0]  # [C, 2]
     if renderer.strategy == "continuous" and (patches[_last(drawn.text)] < 0).any():
@@ -125,9 +127,7 @@ def hide(renderer: TextRenderer, text: str, hiding: Hiding | None = None, rtl: b
     if not mask.any():
         raise ValueError(f"nothing is masked: {_HOW}")
     rtl = rtl or is_rtl(drawn.text)
-    stretches = (
-        [] if renderer.strategy == "continuous" else _stretches(renderer, drawn, mask, rtl)
-    )
+    stretches = [] if renderer.strategy == "continuous" else _stretches(renderer, drawn, mask, rtl)
     return Hidden(text, encoding, mask, hole, rtl, stretches)
 
 
@@ -204,7 +204,7 @@ def _cover(patches: np.ndarray, chosen: Sequence[bool], count: int) -> Mask:
 
 
 def _stretches(renderer: TextRenderer, drawn: _Drawn, mask: Mask, rtl: bool) -> list[Stretch]:
-    """Go through the pieces from the left, and join neighbours of one word that are hidden, if only in part."""
+    """Go through the pieces from the left, and join neighbours of one word that are hidden, even in part."""
     found: list[Stretch] = []
     patch = 0
     words = [match.span() for match in re.finditer(r"\S+", drawn.text)]

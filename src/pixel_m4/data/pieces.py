@@ -8,12 +8,15 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import regex
 
 from pixel_m4.render import TextRenderer
+from pixel_m4.render.show import read_texts
 from pixel_m4.render.strategies import STRATEGIES, Piece
 
+MAX_PIECES = 65_536  # of a corpus, the most frequent ones
 MAX_ALPHABET = 200  # characters, so at most 40,200 pieces
 _COMMON = "0123456789.,;:!?'\"()-"
 _UNLISTED = regex.compile(r"[\p{Han}\p{Hangul}]")  # their Unicode neighbours tell nothing of their use
@@ -76,6 +79,21 @@ def possible_pieces(renderer: TextRenderer, texts: Sequence[str]) -> Counter[str
     for piece in found:
         counts.setdefault(piece, 0)
     return counts
+
+
+def known_pieces(renderer: TextRenderer, texts: Sequence[str], file: Path | None = None) -> Counter[str]:
+    """The `MAX_PIECES` most frequent pieces of a file, or :func:`possible_pieces` of texts, counted.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no text, or is blank.
+    """
+    if file is None:
+        return possible_pieces(renderer, texts)
+    pieces = count_pieces(renderer, read_texts(file))
+    if not pieces:
+        raise ValueError(f"{file} holds no pieces to read: it is blank")
+    return Counter(dict(pieces.most_common(MAX_PIECES)))
 
 
 def alphabet(renderer: TextRenderer, texts: Sequence[str]) -> list[str]:

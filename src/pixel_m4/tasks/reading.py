@@ -1,14 +1,14 @@
 """Read pixels back: which known pieces do predicted patches look like?
 
-Every known piece is drawn, and a prediction is compared with its patches as the pretraining loss compares them:
-by the squared error, mean over the pixels, between the prediction and the patch (standardised by its own mean
-and deviation where the model's targets are).  That error is a Gaussian log-likelihood,
+Every known piece is drawn, and a prediction is compared with its patches as the pretraining loss compares
+them: by the squared error, mean over the pixels, between the prediction and the patch (standardised by its
+own mean and deviation where the model's targets are).  That error is a Gaussian log-likelihood,
 
     log p(prediction | patch) = - pixels / (2 * temperature * variance) * error + constant,
 
-with 256 pixels to a patch and the variance of the targets (1 where they are standardised).  A temperature of 1
-takes pixels for independent; strokes tie neighbours together, so the default counts eight pixels as one.  All
-pieces are as likely before the pixels are seen.
+with 256 pixels to a patch and the variance of the targets (1 where they are standardised).  A temperature of
+1 takes pixels for independent; strokes tie neighbours together, so the default counts eight pixels as one.
+All pieces are as likely before the pixels are seen.
 
 Dimensions: M patches to read, N pieces, U different patches, C values of a patch (256 grey, 768 colour).
 """
@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,7 +47,7 @@ class Reading:
         pieces: In logical order.
         probability: Among all sequences of known pieces that fill the stretch; they sum up to 1. Pieces that
             look the same count as one, named after the most frequent of them.
-        distance: Squared error, mean over pixels and patches: the pretraining loss if this were the text.
+        distance: Squared error, mean over pixels (of the channels' mean, if the pieces are grey) and patches.
         pixels: uint8 [M, C], what the pieces look like.
     """
 
@@ -107,6 +108,10 @@ class _Table(NamedTuple):
     pieces: dict[int, tuple[Tensor, list[str]]]
 
 
+_Path = tuple[tuple[int, int], ...]  # (width, number of the piece) each
+_Scored = tuple[float, _Path]  # its log-likelihood first
+
+
 class PieceReader:
     """Find the known pieces that patches look like.
 
@@ -156,22 +161,20 @@ class PieceReader:
         table = self.table(rtl)
         distances = self.distances(patches, rtl)
         size = self.renderer.pixels_per_patch
-        logits = distances * (-(size**2) / (2 * self.temperature * table.variance))
+        logits = distances.double() * (-(size**2) / (2 * self.temperature * table.variance))
         length = len(patches)
-        # At every place: log of the summed likelihood, and the best sequences of (width, number of the piece).
+        # At every place: log of the summed likelihood, and the best sequences of pieces.
         total = [0.0] + [-math.inf] * length
-        best: list[list[tuple[float, tuple[tuple[int, int], ...]]]] = [[(0.0, ())]] + [[]] * length
+        best: list[list[_Scored]] = [[(0.0, ())], *([] for _ in range(length))]
         for stop in range(1, length + 1):
-            found: list[tuple[float, tuple[tuple[int, int], ...]]] = []
+            found: list[_Scored] = []
             for width, (rows, _) in table.pieces.items():
                 if width > stop or not best[stop - width]:
                     continue
                 costs = sum(logits[stop - width + i, rows[:, i]] for i in range(width))
                 assert isinstance(costs, Tensor)
                 total[stop] = float(
-                    torch.logaddexp(
-                        torch.tensor(total[stop]), total[stop - width] + costs.double().logsumexp(0)
-                    )
+                    np.logaddexp(total[stop], total[stop - width] + float(costs.logsumexp(0)))
                 )
                 values, numbers = costs.topk(min(top, len(costs)))
                 for value, number in zip(values.tolist(), numbers.tolist(), strict=True):
@@ -280,7 +283,7 @@ class PieceReader:
         self,
         table: _Table,
         distances: Tensor,
-        path: tuple[tuple[int, int], ...],
+        path: _Path,
         probability: float,
         rtl: bool | None,
     ) -> Reading:
