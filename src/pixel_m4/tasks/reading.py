@@ -100,12 +100,19 @@ class _Table(NamedTuple):
         targets: float [U, C], as the model predicts them.
         variance: of the pixels of targets, mean over patches.
         pieces: for every width the patch numbers int64 [N, width] and the names of the pieces [N].
+        known: the bytes of ``pixels``, patch by patch.
     """
 
     pixels: Tensor
     targets: Tensor
     variance: float
     pieces: dict[int, tuple[Tensor, list[str]]]
+    known: frozenset[bytes]
+
+    def to(self, device: torch.device) -> _Table:
+        pieces = {width: (rows.to(device), names) for width, (rows, names) in self.pieces.items()}
+        pixels, targets = self.pixels.to(device), self.targets.to(device)
+        return self._replace(pixels=pixels, targets=targets, pieces=pieces)
 
 
 _Path = tuple[tuple[int, int], ...]  # (width, number of the piece) each
@@ -118,6 +125,7 @@ class PieceReader:
     Args:
         renderer: Draws the pieces, as it draws the texts that the model sees; not with "continuous" lines.
         pieces: Known pieces, or how often each occurs (which chooses names and the baseline, not readings).
+            Those with characters that no font has are left out.
         normalised: Whether the model predicts standardised patches (`norm_pix_loss`).
         temperature: See the module.
 
@@ -142,6 +150,7 @@ class PieceReader:
         counts = dict(pieces) if isinstance(pieces, Mapping) else dict.fromkeys(pieces, 1)
         # Most frequent first, so that of pieces that look the same, the first one names them.
         self.counts = dict(sorted(counts.items(), key=lambda item: -item[1]))
+        self._device = torch.device("cpu")
         self._tables: dict[bool | None, _Table] = {}
         self.table(None)
 
@@ -214,21 +223,14 @@ class PieceReader:
 
     def to(self, device: torch.device | str) -> PieceReader:
         """Move what is compared to a device, in place."""
-        self._tables = {
-            rtl: _Table(
-                table.pixels.to(device),
-                table.targets.to(device),
-                table.variance,
-                {width: (rows.to(device), names) for width, (rows, names) in table.pieces.items()},
-            )
-            for rtl, table in self._tables.items()
-        }
+        self._device = torch.device(device)
+        self._tables = {rtl: table.to(self._device) for rtl, table in self._tables.items()}
         return self
 
     def table(self, rtl: bool | None) -> _Table:
         """The known pieces as drawn in a direction (None: as they look), drawn when first needed."""
         if rtl not in self._tables:
-            self._tables[rtl] = self._draw(rtl)
+            self._tables[rtl] = self._draw(rtl).to(self._device)
         return self._tables[rtl]
 
     def _draw(self, rtl: bool | None) -> _Table:
@@ -246,7 +248,7 @@ class PieceReader:
         drawn = {width: torch.cat(strips[width]) for width in widths_known}
         everything = torch.cat([drawn[width].flatten(0, 1) for width in widths_known])
         counts = torch.cat([self._count(names[w]).repeat_interleave(w) for w in widths_known])
-        pixels, inverse = torch.unique(everything, dim=0, return_inverse=True)
+        pixels, inverse = _unique_patches(everything)
         weight = torch.zeros(len(pixels), dtype=torch.float64).index_add_(0, inverse, counts)
         order = weight.argsort(descending=True, stable=True)
         pixels, inverse = pixels[order], order.argsort()[inverse]
@@ -261,14 +263,16 @@ class PieceReader:
             targets = standardise(targets)
         targets = targets if self.renderer.rgb else targets[:, ::3].contiguous()
         variance = 1.0 if self.normalised else float(targets.var(1).mean().clamp(min=1e-6))
-        return _Table(pixels, targets, variance, pieces)
+        known = frozenset(patch.tobytes() for patch in pixels.numpy())
+        return _Table(pixels, targets, variance, pieces, known)
 
     def _count(self, names: list[str]) -> Tensor:
         return torch.tensor([self.counts[name] for name in names], dtype=torch.float64)
 
     def _strips(self, rtl: bool | None) -> Iterator[tuple[list[str], Tensor, Tensor]]:
         """Draw pieces in parts: their names, patches uint8 [n, P, C] and widths int64 [n]."""
-        known = [piece for piece in self.counts if piece]
+        drawable = {char: self.renderer.covers(char) for char in set("".join(self.counts))}
+        known = [piece for piece in self.counts if piece and all(map(drawable.get, piece))]
         for first in range(0, len(known), _DRAWN_AT_ONCE):
             texts = known[first : first + _DRAWN_AT_ONCE]
             # Letters after a right-to-left piece make the text count as left-to-right.
@@ -289,11 +293,18 @@ class PieceReader:
     ) -> Reading:
         pieces = [table.pieces[width][1][number] for width, number in path]
         rows = torch.cat([table.pieces[width][0][number] for width, number in path])
-        distance = float(distances[torch.arange(len(rows)), rows].mean())
+        distance = float(distances.gather(1, rows[:, None]).mean())
         if is_rtl("".join(pieces)) if rtl is None else rtl:
             pieces.reverse()
         text = "".join(piece + " " * ends_word(self.renderer, piece) for piece in pieces).rstrip()
         return Reading(text, tuple(pieces), probability, distance, table.pixels[rows])
+
+
+def _unique_patches(patches: Tensor) -> tuple[Tensor, Tensor]:
+    """The different ones of patches uint8 [n, C], and which of them each one is, int64 [n]."""
+    rows = np.ascontiguousarray(patches.numpy()).view(np.dtype((np.void, patches.shape[1])))[:, 0]
+    _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
+    return patches[torch.from_numpy(first)], torch.from_numpy(inverse)
 
 
 def _different(rows: Tensor, names: list[str]) -> tuple[Tensor, list[str]]:
@@ -334,12 +345,10 @@ def reading_accuracy(
     pixels = reader.table(None).pixels
     hidden = reader.match(patches[counted]).to(pixels.device)
     nearest = reader.nearest(logits[counted].to(pixels.device))
-    both, inverse = torch.unique(torch.cat([pixels, hidden]), dim=0, return_inverse=True)
-    is_known = torch.zeros(len(both), dtype=torch.bool, device=pixels.device)
-    is_known[inverse[: len(pixels)]] = True
+    known = reader.table(None).known
     return ReadingAccuracy(
         patches=len(hidden),
         correct=int((pixels[nearest] == hidden).all(1).sum()),
         baseline=int((pixels[0] == hidden).all(1).sum()),
-        known=int(is_known[inverse[len(pixels) :]].sum()),
+        known=sum(patch.tobytes() in known for patch in hidden.cpu().numpy()),
     )
