@@ -130,7 +130,8 @@ class PieceReader:
         temperature: See the module.
 
     Raises:
-        ValueError: No piece can be drawn, the temperature is not positive, or the renderer has no pieces.
+        ValueError: There are no pieces (or, when they are first compared, none that can be drawn), the
+            temperature is not positive, or the renderer draws continuous lines.
     """
 
     def __init__(
@@ -152,7 +153,9 @@ class PieceReader:
         self.counts = dict(sorted(counts.items(), key=lambda item: -item[1]))
         self._device = torch.device("cpu")
         self._tables: dict[bool | None, _Table] = {}
-        self.table(None)
+        if not counts:
+            raise ValueError("there are no known pieces to compare with")
+        self._has_rtl = any(map(is_rtl, counts))
 
     def read(self, patches: Tensor, top: int = 5, rtl: bool | None = None) -> list[Reading]:
         """Read a stretch of neighbouring patches, in which whole pieces stand side by side.
@@ -229,6 +232,8 @@ class PieceReader:
 
     def table(self, rtl: bool | None) -> _Table:
         """The known pieces as drawn in a direction (None: as they look), drawn when first needed."""
+        if rtl is False and not self._has_rtl:
+            rtl = None
         if rtl not in self._tables:
             self._tables[rtl] = self._draw(rtl).to(self._device)
         return self._tables[rtl]
@@ -258,13 +263,17 @@ class PieceReader:
             for width, part in zip(widths_known, numbers, strict=True)
         }
         size = self.renderer.pixels_per_patch
-        targets = as_targets(pixels, size, 3)
-        if self.normalised:
-            targets = standardise(targets)
-        targets = targets if self.renderer.rgb else targets[:, ::3].contiguous()
+        targets = torch.cat([self._targets(part, size) for part in pixels.split(_DRAWN_AT_ONCE)])
         variance = 1.0 if self.normalised else float(targets.var(1).mean().clamp(min=1e-6))
         known = frozenset(patch.tobytes() for patch in pixels.numpy())
         return _Table(pixels, targets, variance, pieces, known)
+
+    def _targets(self, pixels: Tensor, size: int) -> Tensor:
+        """Patches uint8 [n, C] as the model predicts them, float [n, C]."""
+        targets = as_targets(pixels, size, 3)
+        if self.normalised:
+            targets = standardise(targets)
+        return targets if self.renderer.rgb else targets[:, ::3]
 
     def _count(self, names: list[str]) -> Tensor:
         return torch.tensor([self.counts[name] for name in names], dtype=torch.float64)

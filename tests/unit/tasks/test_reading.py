@@ -146,7 +146,7 @@ def test_errors(renderer: TextRenderer) -> None:
     with pytest.raises(ValueError, match="no known pieces"):
         PieceReader(renderer, [])
     with pytest.raises(ValueError, match="none of them can be drawn"):
-        PieceReader(renderer, ["\u0378", "\u200b"])
+        PieceReader(renderer, ["\u0378", "\u200b"]).read(torch.zeros(1, 256))
     with pytest.raises(ValueError, match="temperature must be positive, got 0"):
         PieceReader(renderer, ["a"], temperature=0)
     with pytest.raises(ValueError, match="continuous lines are not made of pieces"):
