@@ -10,31 +10,27 @@ with 256 pixels to a patch and the variance of the targets (1 where they are sta
 1 takes pixels for independent; strokes tie neighbours together, so the default counts eight pixels as one.
 All pieces are as likely before the pixels are seen.
 
-Dimensions: M patches to read, N pieces, U different patches, C values of a patch (256 grey, 768 colour).
+Dimensions: M patches to read, U different known patches, C values of a patch (256 grey, 768 colour).
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pixel_m4.data.pieces import ends_word
-from pixel_m4.model.mae import as_targets, standardise
 from pixel_m4.model.vit import split_patches
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.strategies import is_rtl
+from pixel_m4.tasks.known import KnownPatches, draw_pieces
 
 TEMPERATURE = 8.0
-MAX_WIDTH = 16  # patches of a piece; wider ones are not known
-_DRAWN_AT_ONCE = 4096
 _COMPARED_AT_ONCE = 1 << 24
 
 
@@ -92,29 +88,6 @@ class ReadingAccuracy:
         }
 
 
-class _Table(NamedTuple):
-    """Known pieces in one direction.
-
-    Attributes:
-        pixels: uint8 [U, C], the most frequent patch first.
-        targets: float [U, C], as the model predicts them.
-        variance: of the pixels of targets, mean over patches.
-        pieces: for every width the patch numbers int64 [N, width] and the names of the pieces [N].
-        known: the bytes of ``pixels``, patch by patch.
-    """
-
-    pixels: Tensor
-    targets: Tensor
-    variance: float
-    pieces: dict[int, tuple[Tensor, list[str]]]
-    known: frozenset[bytes]
-
-    def to(self, device: torch.device) -> _Table:
-        pieces = {width: (rows.to(device), names) for width, (rows, names) in self.pieces.items()}
-        pixels, targets = self.pixels.to(device), self.targets.to(device)
-        return self._replace(pixels=pixels, targets=targets, pieces=pieces)
-
-
 _Path = tuple[tuple[int, int], ...]  # (width, number of the piece) each
 _Scored = tuple[float, _Path]  # its log-likelihood first
 
@@ -152,7 +125,7 @@ class PieceReader:
         # Most frequent first, so that of pieces that look the same, the first one names them.
         self.counts = dict(sorted(counts.items(), key=lambda item: -item[1]))
         self._device = torch.device("cpu")
-        self._tables: dict[bool | None, _Table] = {}
+        self._tables: dict[bool | None, KnownPatches] = {}
         if not counts:
             raise ValueError("there are no known pieces to compare with")
         self._has_rtl = any(map(is_rtl, counts))
@@ -230,71 +203,17 @@ class PieceReader:
         self._tables = {rtl: table.to(self._device) for rtl, table in self._tables.items()}
         return self
 
-    def table(self, rtl: bool | None) -> _Table:
+    def table(self, rtl: bool | None) -> KnownPatches:
         """The known pieces as drawn in a direction (None: as they look), drawn when first needed."""
         if rtl is False and not self._has_rtl:
             rtl = None
         if rtl not in self._tables:
-            self._tables[rtl] = self._draw(rtl).to(self._device)
+            self._tables[rtl] = draw_pieces(self.renderer, self.counts, self.normalised, rtl).to(self._device)
         return self._tables[rtl]
-
-    def _draw(self, rtl: bool | None) -> _Table:
-        names: defaultdict[int, list[str]] = defaultdict(list)
-        strips: defaultdict[int, list[Tensor]] = defaultdict(list)
-        for texts, patches, widths in self._strips(rtl):
-            for width in set(widths.tolist()) - {0}:
-                same = (widths == width).nonzero()[:, 0]
-                if width <= min(MAX_WIDTH, patches.shape[1]):
-                    names[width] += [texts[i] for i in same.tolist()]
-                    strips[width].append(patches[same, :width])
-        if not names:
-            raise ValueError("there are no known pieces to compare with: none of them can be drawn")
-        widths_known = sorted(names)
-        drawn = {width: torch.cat(strips[width]) for width in widths_known}
-        everything = torch.cat([drawn[width].flatten(0, 1) for width in widths_known])
-        counts = torch.cat([self._count(names[w]).repeat_interleave(w) for w in widths_known])
-        pixels, inverse = _unique_patches(everything)
-        weight = torch.zeros(len(pixels), dtype=torch.float64).index_add_(0, inverse, counts)
-        order = weight.argsort(descending=True, stable=True)
-        pixels, inverse = pixels[order], order.argsort()[inverse]
-        numbers = inverse.split([drawn[width].shape[0] * width for width in widths_known])
-        pieces = {
-            width: _different(part.unflatten(0, (-1, width)), names[width])
-            for width, part in zip(widths_known, numbers, strict=True)
-        }
-        size = self.renderer.pixels_per_patch
-        targets = torch.cat([self._targets(part, size) for part in pixels.split(_DRAWN_AT_ONCE)])
-        variance = 1.0 if self.normalised else float(targets.var(1).mean().clamp(min=1e-6))
-        known = frozenset(patch.tobytes() for patch in pixels.numpy())
-        return _Table(pixels, targets, variance, pieces, known)
-
-    def _targets(self, pixels: Tensor, size: int) -> Tensor:
-        """Patches uint8 [n, C] as the model predicts them, float [n, C]."""
-        targets = as_targets(pixels, size, 3)
-        if self.normalised:
-            targets = standardise(targets)
-        return targets if self.renderer.rgb else targets[:, ::3]
-
-    def _count(self, names: list[str]) -> Tensor:
-        return torch.tensor([self.counts[name] for name in names], dtype=torch.float64)
-
-    def _strips(self, rtl: bool | None) -> Iterator[tuple[list[str], Tensor, Tensor]]:
-        """Draw pieces in parts: their names, patches uint8 [n, P, C] and widths int64 [n]."""
-        drawable = {char: self.renderer.covers(char) for char in set("".join(self.counts))}
-        known = [piece for piece in self.counts if piece and all(map(drawable.get, piece))]
-        for first in range(0, len(known), _DRAWN_AT_ONCE):
-            texts = known[first : first + _DRAWN_AT_ONCE]
-            # Letters after a right-to-left piece make the text count as left-to-right.
-            lines = [
-                [text, "a" * (2 * len(text) + 2)] if rtl is False and is_rtl(text) else [text]
-                for text in texts
-            ]
-            batch = self.renderer.batch(lines, rtl=bool(rtl), return_tensors="pt")
-            yield texts, split_patches(batch["pixel_values"]), batch.word_starts[:, 1]
 
     def _reading(
         self,
-        table: _Table,
+        table: KnownPatches,
         distances: Tensor,
         path: _Path,
         probability: float,
@@ -307,23 +226,6 @@ class PieceReader:
             pieces.reverse()
         text = "".join(piece + " " * ends_word(self.renderer, piece) for piece in pieces).rstrip()
         return Reading(text, tuple(pieces), probability, distance, table.pixels[rows])
-
-
-def _unique_patches(patches: Tensor) -> tuple[Tensor, Tensor]:
-    """The different ones of patches uint8 [n, C], and which of them each one is, int64 [n]."""
-    rows = np.ascontiguousarray(patches.numpy()).view(np.dtype((np.void, patches.shape[1])))[:, 0]
-    _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
-    return patches[torch.from_numpy(first)], torch.from_numpy(inverse)
-
-
-def _different(rows: Tensor, names: list[str]) -> tuple[Tensor, list[str]]:
-    """The first of each group of equal rows [N, width], and its name."""
-    different, inverse = torch.unique(rows, dim=0, return_inverse=True)
-    first = torch.full((len(different),), len(rows)).scatter_reduce(
-        0, inverse, torch.arange(len(rows)), reduce="amin"
-    )
-    first = first.sort().values
-    return rows[first], [names[i] for i in first.tolist()]
 
 
 def reading_accuracy(
