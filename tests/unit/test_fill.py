@@ -88,7 +88,11 @@ def test_holes_and_their_pixels(model: PixelForPreTraining, renderer: TextRender
     assert [gap.patches for gap in filled.gaps] == [(2, 4), (7, 12)]
     assert [len(gap.readings) for gap in filled.gaps] == [3, 3]
     original = renderer(TEXT).pixel_values[:, : 13 * 16].astype(float)
-    assert np.abs(filled.reconstructed.pixel_values - original).mean() < 12
+    # Mean and deviation of the best reading, which is right here, make the painted patches as dark as these.
+    hole = np.repeat(filled.mask, 16)
+    painted = filled.reconstructed.pixel_values.astype(float)[:, hole]
+    assert painted.mean() == pytest.approx(original[:, hole].mean(), abs=4)
+    assert np.abs(painted - original[:, hole]).mean() < 16
     assert (filled.original.pixel_values == filled.masked.pixel_values).all()
     assert (filled.masked.pixel_values[:, 32:64] == 160).all()
 
