@@ -69,6 +69,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     export.add_argument("output", type=Path, help="the file to write, .onnx")
     export.add_argument("--int8", action="store_true", help="in eight bits, and print what that costs")
 
+    sweep = commands.add_parser("sweep", help="fine-tune over a grid, then make tables and plots")
+    sweep.add_argument(
+        "file", type=Path, help="YAML file: arguments of finetune, lists of values make the grid"
+    )
+    sweep.add_argument(
+        "--output_dir", type=Path, required=True, help="gets a folder for every run, and tables"
+    )
+    sweep.add_argument("--jobs", type=int, help="runs at the same time; default: one for each GPU, or 1")
+    sweep.add_argument("--dry_run", action="store_true", help="list the runs and how far they are")
+    sweep.add_argument("--report_only", action="store_true", help="make tables and plots, run nothing")
+    sweep.add_argument("--rerun_changed", action="store_true", help="repeat runs that had other arguments")
+    sweep.add_argument(
+        "--resume_runs", action="store_true", help="go on from checkpoints of interrupted runs"
+    )
+
     if arguments[:1] == ["finetune"] and not {"-h", "--help"} & set(arguments[:2]):
         known, _ = parser.parse_known_args(arguments[:2])
         return _guard(_finetune, known, arguments[2:])
@@ -84,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "fonts": _fonts,
         "info": _info,
         "export": _export,
+        "sweep": _sweep,
     }
     return _guard(runs[known.command], known)
 
@@ -166,6 +182,13 @@ def _export(arguments: argparse.Namespace) -> None:
     from pixel_m4.checkpoints import export
 
     export(arguments.checkpoint, arguments.output, arguments.int8)
+
+
+def _sweep(arguments: argparse.Namespace) -> None:
+    from pixel_m4.train.sweep import sweep
+
+    options = {name: value for name, value in vars(arguments).items() if name != "command"}
+    sweep(**options)
 
 
 if __name__ == "__main__":
