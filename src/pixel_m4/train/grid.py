@@ -183,6 +183,8 @@ def _runs(block: Mapping[str, Any]) -> list[Run]:
             for axis, (label, value) in chosen.items():
                 bundle = isinstance(value, dict) and axis in block and isinstance(block[axis], dict)
                 if bundle:
+                    if axis in _known(task):
+                        settings[axis] = label
                     settings |= {str(name): item for name, item in value.items()}
                 elif axis == "model":
                     settings |= {"model_name_or_path": value}
@@ -194,9 +196,14 @@ def _runs(block: Mapping[str, Any]) -> list[Run]:
     return runs
 
 
-def _run(task: str, settings: Mapping[str, Any], chosen: Mapping[str, tuple[str, Any]]) -> Run:
+def _known(task: str) -> set[str]:
+    """The arguments of a task."""
     groups = (FinetuneArguments, TrainingArguments, TASKS[task].options_class)
-    known = {entry.name for group in groups for entry in fields(group) if entry.init} | {"config"}
+    return {entry.name for group in groups for entry in fields(group) if entry.init} | {"config"}
+
+
+def _run(task: str, settings: Mapping[str, Any], chosen: Mapping[str, tuple[str, Any]]) -> Run:
+    known = _known(task)
     names = {**settings, **{axis: value for axis, (_, value) in chosen.items()}}
     used: set[str] = set()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,11 @@ table: {difference: [four, scratch]}
     assert sweep.table.rows == ["name", "data_dir"]
 
 
+def test_a_label_is_the_value_of_its_axis_beside_a_bundle(read) -> None:  # type: ignore[no-untyped-def]
+    sweep = read("task: pos\ndata_dir: {one: {group: x}, two: {group: y, data_dir: other}}\n")
+    assert [run.arguments["data_dir"] for run in sweep.runs] == ["one", "other"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -116,3 +122,20 @@ def test_changes_of_the_recipe_file_change_the_digest(read, tmp_path: Path) -> N
     assert read(text).runs[0].digest == first
     recipe.write_text("max_steps: 2\n")
     assert read(text).runs[0].digest != first
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_shipped_sweeps_can_be_read(file: Path) -> None:
+    try:
+        sweep = read_sweep(file)
+    except ValueError as error:
+        if re.search("no task '(ner|classification)'", str(error)):
+            pytest.skip(str(error))
+        raise
+    assert len(sweep.runs) >= 4
+
+
+def test_published_sweeps() -> None:
+    sweep = read_sweep(CONFIGS / "ud.yaml")
+    assert {run.axes["seed"] for run in sweep.runs} == set("01234567")
+    assert {run.group for run in sweep.runs} == {"Latin", "Arabic", "Brahmic", "CJK", "other"}
