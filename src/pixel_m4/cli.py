@@ -84,6 +84,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--resume_runs", action="store_true", help="go on from checkpoints of interrupted runs"
     )
 
+    data = commands.add_parser("data", help="fetch public data sets").add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
+    data.add_parser("list", help="show what can be fetched")
+    fetch = data.add_parser("fetch", help="fetch a data set from its home")
+    fetch.add_argument("name", help="the data set: ud, sib200, uner …; `pixel-m4 data list` shows all")
+    fetch.add_argument("names", nargs="*", help="parts of it, such as languages or treebanks")
+    fetch.add_argument("--output_dir", type=Path, default=Path("data"), help="default: data")
+    fetch.add_argument("--release", default="2.10", help="of Universal Dependencies; default: 2.10")
+    fetch.add_argument("--mirror", help="URL that holds the same files as MIRROR/host/path")
+
     if arguments[:1] == ["finetune"] and not {"-h", "--help"} & set(arguments[:2]):
         known, _ = parser.parse_known_args(arguments[:2])
         return _guard(_finetune, known, arguments[2:])
@@ -100,6 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "info": _info,
         "export": _export,
         "sweep": _sweep,
+        "data": _data,
     }
     return _guard(runs[known.command], known)
 
@@ -189,6 +201,16 @@ def _sweep(arguments: argparse.Namespace) -> None:
 
     options = {name: value for name, value in vars(arguments).items() if name != "command"}
     sweep(**options)
+
+
+def _data(arguments: argparse.Namespace) -> None:
+    from pixel_m4.fetch import fetch, list_sources
+
+    if arguments.action == "list":
+        list_sources()
+    else:
+        places = {"release": arguments.release, "mirror": arguments.mirror}
+        fetch(arguments.name, arguments.names, arguments.output_dir, **places)
 
 
 if __name__ == "__main__":
