@@ -12,7 +12,8 @@ import pytest
 
 from pixel_m4.cli import main
 from pixel_m4.download import DownloadError
-from pixel_m4.fetch import SOURCES, fetch
+from pixel_m4.fetch import fetch
+from pixel_m4.sources import SOURCES
 
 SIB = "/raw.githubusercontent.com/dadelani/sib-200/e7a172159963fd28c65f1ea53a0cea931bd08719/data/annotated"
 
@@ -147,13 +148,3 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "list"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in SOURCES)
-
-
-@pytest.mark.parametrize("name", SOURCES)
-def test_items_lie_in_the_output_folder_and_have_a_home(name: str) -> None:
-    source = SOURCES[name]
-    for part in source.all or ("Some-Name",):
-        for item in source.items(part, "2.10"):
-            assert item.url.startswith("https://")
-            assert not Path(item.path).is_absolute()
-            assert bool(item.members) == item.url.endswith((".tar.gz", ".tgz", ".zip"))

@@ -20,6 +20,7 @@ from .finetune import TASKS
 _SPECIAL = ("task", "model", "group", "metric")
 _SWEEPS_OWN = ("output_dir", "resume_from_checkpoint")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_LONGEST_NAME = 200  # bytes; file systems allow 255
 _FLOAT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")  # PyYAML takes 1e-5 for a string, people do not
 
 
@@ -43,8 +44,12 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Its folder inside of the sweep's, named by its place in the grid."""
-        return Path(self.task, *(f"{axis}={_file_name(label)}" for axis, label in self.axes.items()))
+        """Its folder inside of the sweep's, named by its place in the grid; none lies inside another."""
+        name = ",".join(f"{axis}={_file_name(label)}" for axis, label in self.axes.items()) or "run"
+        if len(name.encode()) > _LONGEST_NAME:
+            digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+            name = f"{name.encode()[: _LONGEST_NAME - 9].decode(errors='ignore')},{digest}"
+        return Path(self.task, name)
 
     @property
     def digest(self) -> str:

@@ -34,7 +34,7 @@ def test_lists_make_a_grid_and_placeholders_are_filled(read) -> None:  # type: i
         "bf16": True,
         "max_steps": 300,
     }
-    assert last.folder == Path("parsing/name=B/learning_rate=5e-05/seed=1")
+    assert last.folder == Path("parsing/name=B,learning_rate=5e-05,seed=1")
     assert last.metric == "las"
     words = last.command()
     assert words[0] == "parsing"
@@ -61,15 +61,24 @@ table: {difference: [four, scratch]}
     )
     assert len(sweep.runs) == 2 * 2 * (2 + 2) + 2 * 2
     by_folder = {run.folder.as_posix(): run for run in sweep.runs}
-    scratch = by_folder["parsing/model=scratch/seed=0/name=Tamil-TTB"]
-    four = by_folder["parsing/model=four/seed=0/name=Thai-TUD"]
+    scratch = by_folder["parsing/model=scratch,seed=0,name=Tamil-TTB"]
+    four = by_folder["parsing/model=four,seed=0,name=Thai-TUD"]
     assert "model_name_or_path" not in scratch.arguments
     assert (scratch.arguments["max_steps"], scratch.group) == (100, "Tamil")
     assert four.arguments["model_name_or_path"] == "runs/four"
     assert (four.arguments["max_steps"], four.group) == (50, "Thai")
     assert four.arguments["data_dir"] == "UD_Thai-TUD"
-    assert by_folder["pos/model=four/seed=1/data_dir=elsewhere"].group == "Latin"
+    assert by_folder["pos/model=four,seed=1,data_dir=elsewhere"].group == "Latin"
     assert sweep.table.rows == ["name", "data_dir"]
+
+
+def test_folders_of_long_names_stay_apart(read) -> None:  # type: ignore[no-untyped-def]
+    long = "я" * 150
+    sweep = read(f"task: pos\ndata_dir: [{long}/one, {long}/two]\n")
+    folders = [run.folder for run in sweep.runs]
+    assert len(set(folders)) == 2
+    assert all(len(folder.name.encode()) <= 200 for folder in folders)
+    assert read("task: pos\n").runs[0].folder == Path("pos/run")
 
 
 def test_a_label_is_the_value_of_its_axis_beside_a_bundle(read) -> None:  # type: ignore[no-untyped-def]

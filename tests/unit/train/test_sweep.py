@@ -108,7 +108,7 @@ def test_failures_are_reported_and_the_others_go_on(place: Place, capsys: pytest
     assert place.run() == 1
     shown = capsys.readouterr()
     assert "    about to train\n    out of luck" in shown.out
-    assert "2 of 4 runs failed: parsing/learning_rate=1e-05/seed=1" in shown.err
+    assert "2 of 4 runs failed: parsing/learning_rate=1e-05,seed=1" in shown.err
     assert len(place.finished) == 2
     assert (place.output / "table.md").is_file()
     (place.data / "fail").unlink()
@@ -133,7 +133,7 @@ def test_changed_arguments(place: Place, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_folders_of_something_else_are_left_alone(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = place.output / "parsing" / "learning_rate=1e-05" / "seed=0"
+    folder = place.output / "parsing" / "learning_rate=1e-05,seed=0"
     folder.mkdir(parents=True)
     (folder / "thesis.tex").touch()
     assert place.run() == 1
@@ -165,7 +165,7 @@ def test_bad_number_of_jobs(place: Place, capsys: pytest.CaptureFixture[str]) ->
 
 def test_interrupted_runs_go_on_from_whole_checkpoints(place: Place) -> None:
     place.run()
-    folder = place.output / "parsing" / "learning_rate=1e-05" / "seed=0"
+    folder = place.output / "parsing" / "learning_rate=1e-05,seed=0"
     (folder / "all_results.json").write_text('{"eval_las": 50')  # cut off
     for step, whole in ((5, True), (10, True), (15, False)):
         (folder / f"checkpoint-{step}").mkdir()
