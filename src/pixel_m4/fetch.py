@@ -19,8 +19,8 @@ from rich.table import Table
 
 from pixel_m4.download import DownloadError, download
 from pixel_m4.files import replacing
+from pixel_m4.homes import SOURCES, Item
 from pixel_m4.render.fonts import sha256
-from pixel_m4.sources import SOURCES, Item
 
 RECORD = "fetched.json"
 DOWNLOADS = ".downloads"

@@ -13,7 +13,7 @@ import pytest
 from pixel_m4.cli import main
 from pixel_m4.download import DownloadError
 from pixel_m4.fetch import fetch
-from pixel_m4.sources import SOURCES
+from pixel_m4.homes import SOURCES
 
 SIB = "/raw.githubusercontent.com/dadelani/sib-200/e7a172159963fd28c65f1ea53a0cea931bd08719/data/annotated"
 

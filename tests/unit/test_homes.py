@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pixel_m4.sources import SOURCES, UD_RELEASES
+from pixel_m4.homes import SOURCES, UD_RELEASES
 
 
 @pytest.mark.parametrize("name", SOURCES)
