@@ -10,6 +10,7 @@ from pathlib import Path
 TASKS = {
     "parsing": "dependency parsing on Universal Dependencies",
     "pos": "part-of-speech tagging on Universal Dependencies",
+    "ner": "named entities: CoNLL and IOB2 columns, Universal NER, KLUE, Arrow folders, the hub",
 }
 
 

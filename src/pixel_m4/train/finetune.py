@@ -22,6 +22,7 @@ from pixel_m4.model import PixelConfig
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.renderer import CONFIG_NAME
 from pixel_m4.tasks.base import Task, TaskOptions
+from pixel_m4.tasks.ner import NER
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.splits import SingleFile, only_file, read_single_file
 from pixel_m4.tasks.tagging import Tagging
@@ -29,7 +30,7 @@ from pixel_m4.tasks.tagging import Tagging
 from .arguments import FinetuneArguments, parse_arguments, parse_overrides
 from .trainer import EncodedSplit, TaskTrainer
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Parsing, Tagging)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Parsing, Tagging, NER)}
 
 logger = logging.getLogger(__name__)
 
