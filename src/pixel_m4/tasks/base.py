@@ -130,6 +130,11 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
         self.labels = list(labels) if labels is not None else self.default_labels()
         self.options = options if options is not None else self.options_class()
 
+    @property
+    def best_metric(self) -> str:
+        """The score that chooses the best checkpoint, once the labels are known."""
+        return self.metric
+
     def default_labels(self) -> list[str]:
         """Labels of a model that is trained from nothing; empty if :meth:`find_labels` finds them."""
         return []

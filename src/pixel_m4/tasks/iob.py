@@ -136,7 +136,9 @@ def parse_raw(lines: Iterable[str], source: str) -> list[TaggedSentence]:
     """
     rows = [line.rstrip("\r\n") for line in lines]
     filled = [row.split() for row in rows if row.strip()]
-    if any("\t" in row for row in rows) or filled and all(len(row) == 2 and is_tag(row[1]) for row in filled):
+    if any("\t" in row for row in rows) or (
+        filled and all(len(row) == 2 and is_tag(row[1]) for row in filled)
+    ):
         return parse_iob(rows, source, tags=False)
     sentences = []
     for number, row in enumerate(rows, 1):
