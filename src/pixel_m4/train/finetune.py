@@ -24,6 +24,7 @@ from pixel_m4.render.renderer import CONFIG_NAME
 from pixel_m4.tasks.base import Task, TaskOptions
 from pixel_m4.tasks.classification import Classification
 from pixel_m4.tasks.parsing import Parsing
+from pixel_m4.tasks.splits import SingleFile, only_file, read_single_file
 from pixel_m4.tasks.tagging import Tagging
 
 from .arguments import FinetuneArguments, parse_arguments, parse_overrides
@@ -78,12 +79,7 @@ def finetune(
     task = task_class(renderer, labels, options)
 
     splits = {"train": training.do_train, "dev": training.do_eval, "test": training.do_predict}
-    data: dict[str, list[Any]] = {}
-    for split, wanted in splits.items():
-        if wanted:
-            data[split] = task.read(Path(arguments.data_dir or "."), split)
-        if split == "train" and wanted and not task.labels:
-            task.labels = task.find_labels(data[split])  # what the other splits are checked against
+    data = read_splits(task, arguments, [split for split, wanted in splits.items() if wanted])
     if training.metric_for_best_model is None or training.metric_for_best_model == "loss":
         training.metric_for_best_model = task.best_metric
     training.greater_is_better = not training.metric_for_best_model.endswith(("loss", "mse"))
@@ -125,6 +121,32 @@ def finetune(
                 logger.info("predictions for %s: %s", split, file)
             report(prefix, metrics)
     return json.loads((Path(training.output_dir) / "all_results.json").read_text(encoding="utf-8"))
+
+
+def read_splits(task: Task, arguments: FinetuneArguments, splits: Sequence[str]) -> dict[str, list[Any]]:
+    """The wanted splits; a task whose labels are found in data gets those of train, if that is read.
+
+    Raises:
+        DataError: something is wrong with the data; the message says where and what.
+    """
+    data_dir = Path(arguments.data_dir or ".")
+    single = only_file(data_dir, task.files) if arguments.data_dir is not None else None
+    if arguments.data_file is not None:
+        single = Path(arguments.data_file)
+    if single is not None:
+        source = SingleFile(
+            path=single, seed=arguments.split_seed, dev=arguments.dev_share, test=arguments.test_share
+        )
+        parts = read_single_file(task, source)
+        sizes = ", ".join(f"{len(examples)} {split}" for split, examples in parts.items())
+        logger.warning("%s is divided (--split_seed %d): %s", single, source.seed, sizes)
+        return {split: parts[split] for split in splits}
+    data = {}
+    for split in splits:
+        data[split] = task.read(data_dir, split)
+        if split == "train" and not task.labels:
+            task.labels = task.find_labels(data[split])  # what the other splits are checked against
+    return data
 
 
 def make_renderer(arguments: FinetuneArguments) -> TextRenderer:
