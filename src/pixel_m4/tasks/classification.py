@@ -20,7 +20,7 @@ from pixel_m4.model import PixelConfig, PixelForSequenceClassification
 from .base import DataError, DatasetOptions, Task
 from .cutting import cut_pair
 from .metrics import LABEL_METRICS, NUMBER_METRICS, label_scores, number_scores
-from .tables import Table, find_language, parse_json, read_hub, read_split, read_table
+from .tables import TABLE_FILES, Table, find_language, parse_json, read_hub, read_split, read_table
 
 PAIRS = (
     ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"),
@@ -137,7 +137,7 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
     options_class = ClassificationOptions
     options: ClassificationOptions
     suffix = ".jsonl"
-    files = ()  # found by read_split
+    files = TABLE_FILES
     recipe: ClassVar[Mapping[str, Any]] = {
         "max_seq_length": 256,
         "per_device_train_batch_size": 32,

@@ -15,7 +15,9 @@ from typing import Any
 
 from .base import ALIASES, DataError, find_split
 
-SUFFIXES = (".tsv", ".csv", ".jsonl", ".json", ".parquet")
+_NAMES = [f"{{split}}{end}{zipped}" for end in (".tsv", ".csv", ".jsonl", ".json") for zipped in ("", ".gz")]
+TABLE_FILES = [*_NAMES, "{split}.parquet", *(f"*{name}" for name in _NAMES), "{split}-*.parquet"]
+"""Patterns of a split's file."""
 
 _BOM_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -70,10 +72,7 @@ def read_split(folder: Path, split: str, *, columns: Sequence[str] = (), known: 
     """
     if folder.is_dir() and is_arrow(folder):
         return read_arrow(folder, split)
-    names = ALIASES.get(split, (split,))
-    patterns = [f"{name}{suffix}{zipped}" for name in names for suffix in SUFFIXES for zipped in ("", ".gz")]
-    patterns += [f"*{pattern}" for pattern in patterns] + [f"{name}-*.parquet" for name in names]
-    return read_table(find_split(folder, split, patterns), columns=columns, known=known)
+    return read_table(find_split(folder, split, TABLE_FILES), columns=columns, known=known)
 
 
 def is_arrow(folder: Path) -> bool:
