@@ -11,6 +11,7 @@ TASKS = {
     "parsing": "dependency parsing on Universal Dependencies",
     "pos": "part-of-speech tagging on Universal Dependencies",
     "classification": "classes or scores of texts and pairs of texts: SIB-200, GLUE, XNLI",
+    "qa": "answers as parts of texts: SQuAD, TyDiQA-GoldP, KorQuAD, JaQuAD",
 }
 
 
