@@ -13,14 +13,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from .base import DataError, find_split
+from .base import ALIASES, DataError, find_split
 
-ALIASES: Mapping[str, Sequence[str]] = {
-    "train": ("train",),
-    "dev": ("dev", "validation", "valid", "val"),
-    "test": ("test",),
-}
-"""Names of our splits in the wild, the preferred one first."""
 _NAMES = [f"{{split}}{end}{zipped}" for end in (".tsv", ".csv", ".jsonl", ".json") for zipped in ("", ".gz")]
 TABLE_FILES = [*_NAMES, "{split}.parquet", *(f"*{name}" for name in _NAMES), "{split}-*.parquet"]
 """Patterns of a split's file."""
