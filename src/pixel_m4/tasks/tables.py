@@ -58,12 +58,20 @@ class Table:
         return self.columns.index(name)
 
 
-def read_split(folder: Path, split: str, *, columns: Sequence[str] = (), known: Sequence[str] = ()) -> Table:
+def read_split(
+    folder: Path,
+    split: str,
+    *,
+    files: Sequence[str] = TABLE_FILES,
+    columns: Sequence[str] = (),
+    known: Sequence[str] = (),
+) -> Table:
     """The table of a split in a folder: an Arrow folder, or a file that is named after the split.
 
     Args:
         folder: the data set.
         split: ``train``, ``dev`` or ``test``.
+        files: patterns of its file.
         columns: names of the columns of files without a header.
         known: column names that tell a header from data.
 
@@ -72,7 +80,7 @@ def read_split(folder: Path, split: str, *, columns: Sequence[str] = (), known: 
     """
     if folder.is_dir() and is_arrow(folder):
         return read_arrow(folder, split)
-    return read_table(find_split(folder, split, TABLE_FILES), columns=columns, known=known)
+    return read_table(find_split(folder, split, files), columns=columns, known=known)
 
 
 def is_arrow(folder: Path) -> bool:

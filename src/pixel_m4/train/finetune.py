@@ -25,13 +25,16 @@ from pixel_m4.tasks.base import Task, TaskOptions
 from pixel_m4.tasks.classification import Classification
 from pixel_m4.tasks.ner import NER
 from pixel_m4.tasks.parsing import Parsing
+from pixel_m4.tasks.qa import QuestionAnswering
 from pixel_m4.tasks.splits import SingleFile, only_file, read_single_file
 from pixel_m4.tasks.tagging import Tagging
 
 from .arguments import FinetuneArguments, parse_arguments, parse_overrides
 from .trainer import EncodedSplit, TaskTrainer
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Parsing, Tagging, NER, Classification)}
+TASKS: dict[str, type[Task]] = {
+    task.name: task for task in (Parsing, Tagging, NER, Classification, QuestionAnswering)
+}
 
 logger = logging.getLogger(__name__)
 
