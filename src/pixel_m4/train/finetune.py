@@ -22,14 +22,19 @@ from pixel_m4.model import PixelConfig
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.renderer import CONFIG_NAME
 from pixel_m4.tasks.base import Task, TaskOptions
+from pixel_m4.tasks.classification import Classification
+from pixel_m4.tasks.ner import NER
 from pixel_m4.tasks.parsing import Parsing
+from pixel_m4.tasks.qa import QuestionAnswering
 from pixel_m4.tasks.splits import SingleFile, only_file, read_single_file
 from pixel_m4.tasks.tagging import Tagging
 
 from .arguments import FinetuneArguments, parse_arguments, parse_overrides
 from .trainer import EncodedSplit, TaskTrainer
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Parsing, Tagging)}
+TASKS: dict[str, type[Task]] = {
+    task.name: task for task in (Parsing, Tagging, NER, Classification, QuestionAnswering)
+}
 
 logger = logging.getLogger(__name__)
 
@@ -70,9 +75,6 @@ def finetune(
     """
     if training.do_train and not training.do_eval:
         raise ValueError("--do_train needs --do_eval: the best checkpoint is chosen on the dev split")
-    if training.metric_for_best_model is None or training.metric_for_best_model == "loss":
-        training.metric_for_best_model = task_class.metric
-    training.greater_is_better = not training.metric_for_best_model.endswith("loss")
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(Path(training.output_dir) / "tensorboard"))
     set_seed(training.seed)
     renderer = make_renderer(arguments)
@@ -82,6 +84,9 @@ def finetune(
 
     splits = {"train": training.do_train, "dev": training.do_eval, "test": training.do_predict}
     data = read_splits(task, arguments, [split for split, wanted in splits.items() if wanted])
+    if training.metric_for_best_model is None or training.metric_for_best_model == "loss":
+        training.metric_for_best_model = task.best_metric
+    training.greater_is_better = not training.metric_for_best_model.endswith(("loss", "mse"))
     encoded = {split: EncodedSplit(task, examples, sort=split != "train") for split, examples in data.items()}
     model = make_model(task, arguments, config)
 
