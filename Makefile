@@ -25,7 +25,7 @@ test: setup ## the quick tests
 	$(BIN)/python -m pytest
 
 test-all: setup oracle ## all tests, the slow ones and those against PangoCairo too
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,export]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,export,ray]'
 	$(BIN)/python -m pytest -m ''
 
 # The fonts are for comparing more than the default one.

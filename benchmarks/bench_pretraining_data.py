@@ -4,7 +4,8 @@ python benchmarks/bench_pretraining_data.py [--blocks 2000] [--megabytes 1000]
 
 Text is the shared corpus in four languages, or sentences of UD treebanks where that is missing.  Equality
 comes first: all words of a pass, and pixels of blocks against texts rendered one by one.  Speeds are
-patches by CPU seconds of one thread.  Memory is the peak of a process that streams a generated corpus, after 100 MB and at the end.
+patches by CPU seconds of one thread.  Memory is the peak of a process that streams a generated corpus, after
+100 MB and at the end.
 """
 
 from __future__ import annotations
