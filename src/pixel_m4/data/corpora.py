@@ -158,19 +158,19 @@ class TextStream(IterableDataset[Block]):
     ) -> Iterator[Block]:
         draws = np.zeros(0)
         drawn = -1
+        stop = self.exhausted == "stop"
         while True:
             chunk, place = divmod(number, _DRAWS)
             if chunk != drawn:
                 draws, drawn = np.random.default_rng([self.seed, share, chunk]).random(_DRAWS), chunk
             block = None
-            stop = self.exhausted == "stop"
-            # That a language has ended is found out when it is drawn.
-            live = [language for language, packer in packers.items() if stop or not packer.done]
-            while live and block is None:
+            live = [language for language, packer in packers.items() if not packer.done]
+            # A language ends with its last block, or when it is drawn and has no more.
+            while live and block is None and not (stop and len(live) < len(packers)):
                 language = _choose(live, self.probabilities, float(draws[place]))
                 block = packers[language].next()
                 if block is None:
-                    live = [] if stop else [other for other in live if other != language]
+                    live.remove(language)
             if block is None:
                 self._position = (number, share, shares, packers)
                 return

@@ -304,6 +304,8 @@ def prepare(
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
     if workers < 1 or (shards is not None and shards < 1):
         raise ValueError(f"workers and shards must be 1 or more, not {workers} and {shards}")
+    if (Path(data_dir) / MANIFEST).is_file():
+        raise ValueError(f"{data_dir} is a prepared corpus already")
     renderer = renderer or TextRenderer(max_seq_length=max_seq_length)
     if renderer.strategy != "bigrams":
         raise ValueError(f"only bigrams are packed ahead of training, not {renderer.strategy!r}")
@@ -313,8 +315,7 @@ def prepare(
     fallback = None if folder is None else str(folder.absolute())
     tasks = []
     for language, source in local_sources(Path(data_dir).absolute(), languages).items():
-        if not isinstance(source, FileSource):
-            raise ValueError(f"{data_dir} is a prepared corpus already")
+        assert isinstance(source, FileSource)
         count = shard_count(source, shards)
         text = [(str(file), file.stat().st_size) for file in source.files]
         for share in range(count):

@@ -232,7 +232,7 @@ class TextRenderer:
             return self._layout.widths(texts) if texts else []
 
     def covers(self, char: str) -> bool:
-        """Whether a font, the main one or a fallback, can draw a character."""
+        """Whether a font has this character, so that it is not drawn as a missing glyph."""
         with self._lock:
             return self._atlas.covers(char)
 
