@@ -204,7 +204,7 @@ def hold_out(
     elif any(isinstance(source, PreparedSource) for source in sources.values()):
         raise ValueError(
             f"{arguments.data_dir} holds blocks that are packed already, where documents cannot be told "
-            "apart: give a --validation_dir with other text, or --validation_blocks 0 to train without evaluating"
+            "apart: give a --validation_dir with other text, or --validation_blocks 0 for no evaluation"
         )
     else:
         training_sources, held_out = without_held_out(sources, arguments.validation_share)

@@ -88,7 +88,7 @@ def test_a_schedule_scales_both_rates_to_the_same_share() -> None:
     schedule = get_scheduler(
         "cosine_with_min_lr", optimizer, 2, 10, scheduler_specific_kwargs={"min_lr": 1e-3}
     )
-    for _ in range(10):
+    for _ in range(11):
         loss(model, 0).backward()
         optimizer.step()
         rates = [group["lr"] for group in optimizer.param_groups]
