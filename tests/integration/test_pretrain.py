@@ -334,7 +334,7 @@ def test_processes_read_no_document_twice(tmp_path: Path) -> None:
         stream = TextStream(sources, renderer, exhausted="drop", min_patches=1, rank=rank, world_size=ranks)
         read.append(re.findall(r"\w\w\d+", " ".join(text for block in stream for text in block.texts)))
     assert all(len(found) > 20 for found in read)
-    everything = sum(read, [])
+    everything = [document for found in read for document in found]
     assert len(everything) == len(set(everything)) == 600
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -290,5 +289,4 @@ def tensorboard_writer(training: PretrainTrainingArguments, step: int) -> Summar
     training.report_to = [name for name in wanted if name != "tensorboard"]
     if training.process_index:
         return None
-    folder = os.environ.get("TENSORBOARD_LOGGING_DIR", str(Path(training.output_dir) / "tensorboard"))
-    return SummaryWriter(folder, purge_step=step + 1)
+    return SummaryWriter(Path(training.output_dir) / "tensorboard", purge_step=step + 1)

@@ -72,9 +72,7 @@ def keep_newest(output_dir: Path, limit: int | None) -> None:
     """Delete all whole checkpoints but the newest ``limit``; None or 0 keeps all."""
     if limit:
         for folder in whole_checkpoints(output_dir)[:-limit]:
-            doomed = (
-                output_dir / STAGING / folder.name
-            )  # a kill while deleting leaves nothing that looks whole
+            doomed = output_dir / STAGING / folder.name
             doomed.parent.mkdir(exist_ok=True)
             os.replace(folder, doomed)
             shutil.rmtree(doomed, ignore_errors=True)
