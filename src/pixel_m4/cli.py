@@ -119,6 +119,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     export.add_argument("output", type=Path, help="the file to write, .onnx")
     export.add_argument("--int8", action="store_true", help="in eight bits, and print what that costs")
 
+    sweep = commands.add_parser("sweep", help="fine-tune over a grid, then make tables and plots")
+    sweep.add_argument(
+        "file", type=Path, help="YAML file: arguments of finetune, lists of values make the grid"
+    )
+    sweep.add_argument(
+        "--output_dir", type=Path, required=True, help="gets a folder for every run, and tables"
+    )
+    sweep.add_argument("--jobs", type=int, help="runs at the same time; default: one for each GPU, or 1")
+    sweep.add_argument("--dry_run", action="store_true", help="list the runs and how far they are")
+    sweep.add_argument("--report_only", action="store_true", help="make tables and plots, run nothing")
+    sweep.add_argument("--rerun_changed", action="store_true", help="repeat runs that had other arguments")
+    sweep.add_argument(
+        "--resume_runs", action="store_true", help="go on from checkpoints of interrupted runs"
+    )
+
+    data = commands.add_parser("data", help="fetch public data sets").add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
+    data.add_parser("list", help="show what can be fetched")
+    fetch = data.add_parser("fetch", help="fetch a data set from its home")
+    fetch.add_argument("name", help="the data set: ud, sib200, uner …; `pixel-m4 data list` shows all")
+    fetch.add_argument("names", nargs="*", help="parts of it, such as languages or treebanks")
+    fetch.add_argument("--output_dir", type=Path, default=Path("data"), help="default: data")
+    fetch.add_argument("--release", default="2.10", help="of Universal Dependencies; default: 2.10")
+    fetch.add_argument("--mirror", help="URL that holds the same files as MIRROR/host/path")
+
     if arguments[:1] == ["finetune"] and not {"-h", "--help"} & set(arguments[:2]):
         known, _ = parser.parse_known_args(arguments[:2])
         return _guard(_finetune, known, arguments[2:])
@@ -135,6 +161,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "fonts": _fonts,
         "info": _info,
         "export": _export,
+        "sweep": _sweep,
+        "data": _data,
     }
     return _guard(runs[known.command], known)
 
@@ -241,6 +269,23 @@ def _export(arguments: argparse.Namespace) -> None:
     from pixel_m4.checkpoints import export
 
     export(arguments.checkpoint, arguments.output, arguments.int8)
+
+
+def _sweep(arguments: argparse.Namespace) -> None:
+    from pixel_m4.train.sweep import sweep
+
+    options = {name: value for name, value in vars(arguments).items() if name != "command"}
+    sweep(**options)
+
+
+def _data(arguments: argparse.Namespace) -> None:
+    from pixel_m4.fetch import fetch, list_sources
+
+    if arguments.action == "list":
+        list_sources()
+    else:
+        places = {"release": arguments.release, "mirror": arguments.mirror}
+        fetch(arguments.name, arguments.names, arguments.output_dir, **places)
 
 
 if __name__ == "__main__":
