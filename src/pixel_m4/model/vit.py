@@ -9,6 +9,7 @@ W pixels of width, C channels, L = P rows of the position table without CLS.
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,6 +26,8 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from pixel_m4.model.attention import Packing, attend, attend_padded, in_pieces
 from pixel_m4.model.config import PixelConfig, check_square
+
+logger = logging.getLogger(__name__)
 
 # What may be attended: everything, a mask bool [B, 1, 1, S], or each sequence of a packed row to itself.
 Layout = Tensor | Packing | None
@@ -455,6 +458,8 @@ class PixelPreTrainedModel(PreTrainedModel):
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
         """Load a folder or a name on the hub: safetensors or `pytorch_model.bin` (tensors only).
 
+        What the checkpoint does not have, such as a new head, is named in one line of the log.
+
         Raises:
             FileNotFoundError: The path or its `config.json` does not exist.
             OSError: The folder holds no weights.
@@ -463,7 +468,8 @@ class PixelPreTrainedModel(PreTrainedModel):
         name = pretrained_model_name_or_path
         check_folder(name, needs_config=kwargs.get("config") is None)
         try:
-            loaded = super().from_pretrained(name, *model_args, **kwargs)
+            with_info = {**kwargs, "output_loading_info": True}
+            model, info = super().from_pretrained(name, *model_args, **with_info)
         except pickle.UnpicklingError as error:
             raise ValueError(
                 f"{weights_files(name)} holds more than tensors, or is damaged; it was not loaded, as "
@@ -474,9 +480,11 @@ class PixelPreTrainedModel(PreTrainedModel):
                 raise
             reason = str(error).split(". ")[0]
             raise ValueError(f"{weights_files(name)} is truncated or damaged: {reason}") from error
-        model = loaded[0] if isinstance(loaded, tuple) else loaded  # with output_loading_info
+        new = sorted({key.rpartition(".")[0] or key for key in info["missing_keys"]})
+        if new:
+            logger.warning("%s: new weights, not from %s, to be trained: %s", cls.__name__, name, ", ".join(new))
         model.freeze_positions()  # transformers makes new parameters, which are trainable
-        return loaded
+        return (model, info) if kwargs.get("output_loading_info") else model
 
 
 def init_positions(table: nn.Parameter) -> None:
