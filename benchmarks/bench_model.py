@@ -95,7 +95,11 @@ def pretraining(best: float, ours: float, theirs: float) -> list[tuple[str, str,
     name = "pretraining step, small, 8 × 529"
     return [
         (name, f"{took:.2f} s", f"{useful / took / best:.0%} of peak (bar: 55%)"),
-        (f"{name}: memory", f"{ours:.2f} GB", f"{ours / theirs:.0%} of the published way's {theirs:.2f} GB (bar: 70%)"),
+        (
+            f"{name}: memory",
+            f"{ours:.2f} GB",
+            f"{ours / theirs:.0%} of the published way's {theirs:.2f} GB (bar: 70%)",
+        ),
     ]
 
 

@@ -482,7 +482,9 @@ class PixelPreTrainedModel(PreTrainedModel):
             raise ValueError(f"{weights_files(name)} is truncated or damaged: {reason}") from error
         new = sorted({key.rpartition(".")[0] or key for key in info["missing_keys"]})
         if new:
-            logger.warning("%s: new weights, not from %s, to be trained: %s", cls.__name__, name, ", ".join(new))
+            logger.warning(
+                "%s: new weights, not from %s, to be trained: %s", cls.__name__, name, ", ".join(new)
+            )
         model.freeze_positions()  # transformers makes new parameters, which are trainable
         return (model, info) if kwargs.get("output_loading_info") else model
 
