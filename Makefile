@@ -25,7 +25,7 @@ test: setup ## the quick tests
 	$(BIN)/python -m pytest
 
 test-all: setup oracle ## all tests, the slow ones and those against PangoCairo too
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,export]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,export,ray]'
 	$(BIN)/python -m pytest -m ''
 
 # The fonts are for comparing more than the default one.
@@ -52,6 +52,7 @@ bench: setup ## exactness, speed and memory, as tables; speeds are ratios of one
 	$(BIN)/python benchmarks/bench_exactness.py
 	$(BIN)/python benchmarks/bench_rendering.py
 	$(BIN)/python benchmarks/bench_model.py --sentences 128
+	$(BIN)/python benchmarks/bench_pretraining_data.py
 
 bench-others: setup ## rendering against other packages, each in an environment of its own (several GB of downloads)
 	$(BIN)/python benchmarks/bench_other_renderers.py

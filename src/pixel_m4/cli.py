@@ -134,9 +134,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--resume_runs", action="store_true", help="go on from checkpoints of interrupted runs"
     )
 
-    data = commands.add_parser("data", help="fetch public data sets").add_subparsers(
-        dest="action", required=True, metavar="ACTION"
-    )
+    data = commands.add_parser(
+        "data", help="fetch public data sets, prepare text for pretraining"
+    ).add_subparsers(dest="action", required=True, metavar="ACTION")
     data.add_parser("list", help="show what can be fetched")
     fetch = data.add_parser("fetch", help="fetch a data set from its home")
     fetch.add_argument("name", help="the data set: ud, sib200, uner …; `pixel-m4 data list` shows all")
@@ -144,6 +144,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     fetch.add_argument("--output_dir", type=Path, default=Path("data"), help="default: data")
     fetch.add_argument("--release", default="2.10", help="of Universal Dependencies; default: 2.10")
     fetch.add_argument("--mirror", help="URL that holds the same files as MIRROR/host/path")
+    prepare = data.add_parser("prepare", help="pack a corpus into blocks, on one machine or on many")
+    prepare.add_argument("--data_dir", type=Path, required=True, help="folder with <lang>.txt or <lang>/")
+    prepare.add_argument("--output_dir", type=Path, required=True, help="folder for the shards")
+    prepare.add_argument("--languages", nargs="+", help="default: all that there are")
+    prepare.add_argument("--max_seq_length", type=int, default=529, help="patches of a block; default: 529")
+    prepare.add_argument("--shards", type=int, help="of each language; default: one for each 64 MB")
+    prepare.add_argument("--engine", choices=("local", "ray"), default="local", help="default: local")
+    prepare.add_argument("--workers", type=int, default=1, help="shards written at a time; default: 1")
+    prepare.add_argument("--font_file", type=Path, help="the font; default: GoNotoCurrent.ttf")
+    prepare.add_argument("--fallback_fonts_dir", type=Path, help="folder with fallback fonts")
 
     if arguments[:1] == ["finetune"] and not {"-h", "--help"} & set(arguments[:2]):
         known, _ = parser.parse_known_args(arguments[:2])
@@ -170,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _guard(command, *args) -> int:  # type: ignore[no-untyped-def]
     try:
         command(*args)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"pixel-m4: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -283,9 +293,32 @@ def _data(arguments: argparse.Namespace) -> None:
 
     if arguments.action == "list":
         list_sources()
+    elif arguments.action == "prepare":
+        _prepare(arguments)
     else:
         places = {"release": arguments.release, "mirror": arguments.mirror}
         fetch(arguments.name, arguments.names, arguments.output_dir, **places)
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    from pixel_m4.data.prepared import prepare
+    from pixel_m4.render import TextRenderer
+
+    manifest = prepare(
+        arguments.data_dir,
+        arguments.output_dir,
+        languages=arguments.languages,
+        renderer=TextRenderer(
+            arguments.font_file, arguments.fallback_fonts_dir, max_seq_length=arguments.max_seq_length
+        ),
+        max_seq_length=arguments.max_seq_length,
+        shards=arguments.shards,
+        engine=arguments.engine,
+        workers=arguments.workers,
+    )
+    for language, found in manifest["languages"].items():
+        counts = f"{len(found['shards'])} shards  {found['blocks']:,} blocks  {found['patches']:,} patches"
+        print(f"{language}  {counts}  fill rate {found['fill_rate']:.2%}")
 
 
 if __name__ == "__main__":

@@ -104,17 +104,7 @@ class BulkBigrams:
             classes[~drawn] = _SPACE
         else:
             drawn = classes != _SPACE
-        places = np.flatnonzero(drawn)
-        fresh = np.empty(len(places), bool)  # code points that begin a word
-        fresh[:1] = True
-        np.not_equal(places[1:], places[:-1] + 1, out=fresh[1:])
-        order = np.arange(len(places))
-        odd = (order - np.maximum.accumulate(np.where(fresh, order, 0))) & 1
-        heads = np.flatnonzero(odd == 0)
-        first = places[heads]
-        begins = fresh[heads]  # pieces that begin a word
-        one = codes[first].astype(np.int64)
-        two = np.where(drawn[first + 1], codes[first + 1], ALONE).astype(np.int64)
+        one, two, begins, first = _bigrams(codes, drawn)
         bounds = np.append(0, np.searchsorted(first, ends))  # pieces of text i: bounds[i] up to bounds[i + 1]
 
         # Right-to-left: swap the characters of a piece, reverse the pieces of a text (of a word in a list).
@@ -165,6 +155,27 @@ class BulkBigrams:
         starts = (cell - edges[text])[begins]
         return Bulk(cells, totals, starts, _sums(begins, bounds), np.flatnonzero(out).tolist(), missing)
 
+    def widths(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Patches of every word of B strings, int64 [all words], and the words of each string, int64 [B].
+
+        A bigram is as wide as its characters together, in either direction, so directions do not matter.
+        """
+        if self._generation != self._atlas.stats().evictions:
+            self._forget()
+        codes = np.frombuffer(("\n".join(texts) + "\n").encode("utf-32-le", "surrogatepass"), np.uint32)
+        if self._class_of is None:
+            self._class_of = _classes()
+        one, two, begins, first = _bigrams(codes, self._class_of.take(codes) != _SPACE)
+        rows = self._table.rows(one | two << CODE_BITS)
+        width = (self._table.kinds.take(rows) & WIDTH).astype(np.int64)
+        for piece in np.flatnonzero(width == WIDTH).tolist():  # as wide as the table can tell, or wider
+            pair = (one[piece], two[piece])
+            width[piece] = self._atlas.piece("".join(chr(code) for code in pair if code != ALONE)).width
+        borders = np.append(np.flatnonzero(begins), len(begins))
+        ends = np.fromiter(map(len, texts), np.int64, len(texts)).cumsum() + np.arange(len(texts))
+        counts = np.diff(np.searchsorted(first[begins], ends), prepend=0)
+        return _sums(width, borders), counts
+
     @staticmethod
     def _directions(count: int, rtl: bool, classes: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """Whether each text runs right-to-left, bool [B]; the rule of :func:`is_rtl`."""
@@ -190,6 +201,21 @@ class BulkBigrams:
             self._composed.put(missing, first + np.arange(len(missing)))
             numbers = self._composed.get(keys)
         return numbers
+
+
+def _bigrams(codes: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Cut code points into pieces: both characters, whether a word begins, and the place of the first."""
+    places = np.flatnonzero(drawn)
+    fresh = np.empty(len(places), bool)  # code points that begin a word
+    fresh[:1] = True
+    np.not_equal(places[1:], places[:-1] + 1, out=fresh[1:])
+    order = np.arange(len(places))
+    odd = (order - np.maximum.accumulate(np.where(fresh, order, 0))) & 1
+    heads = np.flatnonzero(odd == 0)
+    first = places[heads]
+    one = codes[first].astype(np.int64)
+    two = np.where(drawn[first + 1], codes[first + 1], ALONE).astype(np.int64)
+    return one, two, fresh[heads], first
 
 
 def _sums(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:

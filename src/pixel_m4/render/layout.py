@@ -180,6 +180,14 @@ class Layout:
             word_starts[number, : len(line.word_starts)] = line.word_starts
         return Block(ids, totals, word_starts)
 
+    def widths(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Patches of every word of each text."""
+        if self._bulk is not None:
+            widths, counts = self._bulk.widths(texts)
+            return np.split(widths, counts.cumsum()[:-1])
+        words = [text.split() for text in texts]
+        return [np.array([word.width for word in self._atlas.words(part, False)], np.int64) for part in words]
+
     def _fit(self, words: Sequence[Word], rtl: bool, start: int, limit: int) -> tuple[list[Drawn], list[int]]:
         """Choose the words that are drawn from patch ``start``, and the patches they start at."""
         drawn: list[Drawn] = []

@@ -221,6 +221,16 @@ class TextRenderer:
             self._atlas.trim()
             return [word.width for word in self._atlas.words(words, rtl=False)]
 
+    def measure_texts(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """How many patches each word of each text takes: :meth:`measure` of many strings at once.
+
+        Returns:
+            for each text int64 [W], its words being those that ``str.split`` gives.
+        """
+        with self._lock:
+            self._atlas.trim()
+            return self._layout.widths(texts) if texts else []
+
     def covers(self, char: str) -> bool:
         """Whether a font has this character, so that it is not drawn as a missing glyph."""
         with self._lock:

@@ -364,3 +364,22 @@ def test_published_renderer_config(tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(FileNotFoundError, match=r"no text_renderer_config\.json"):
         TextRenderer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("strategy", ["bigrams", "adaptive"])
+def test_measuring_texts_is_measuring_their_words(strategy: str) -> None:
+    renderer, again = TextRenderer(strategy=strategy), TextRenderer(strategy=strategy)
+    # Among them: no words, a piece of more than 15 patches, ink without width, a word wider than a canvas.
+    texts = [*SENTENCES, "\ufdfd\ufdfd a\ufdfd", "\u0301 \u200d", "wide" * 700, "a\u00a0b\u2028c", "end"]
+    assert [widths.tolist() for widths in renderer.measure_texts(texts)] == [
+        again.measure(text.split()) for text in texts
+    ]
+    assert renderer.measure_texts([]) == []
+    (nothing,) = renderer.measure_texts([""])
+    assert (nothing.dtype, nothing.shape) == (np.int64, (0,))
+
+
+def test_coverage_of_characters() -> None:
+    renderer = TextRenderer()
+    assert renderer.covers("a")
+    assert not renderer.covers("\U000f0000")

@@ -1,0 +1,478 @@
+"""Files to documents: text of one language, read piece by piece, from any position, in shares.
+
+A *document* is a sequence of *pieces* (lines, or the text of a row).  A *share* is what one of several
+readers reads of a source; shares are disjoint and together they are the whole.
+
+* ``<lang>.txt``: a document a line.
+* Text files in a folder ``<lang>/``: a paragraph a line, an empty line between documents.  Where the first
+  1,000 lines of such a file hold no empty one, each of its lines is a document.
+* jsonl, parquet, Arrow: a document a row, in the field ``text``.
+
+Text and jsonl may be compressed (``.gz``, ``.xz``, ``.zst``).
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import lzma
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+
+COMPRESSED = (".gz", ".xz", ".zst")
+FORMATS = (".txt", ".jsonl", ".parquet", ".arrow")
+_PROBE_LINES = 1000
+_EVEN = 1.1  # files are dealt out whole if no share gets more than this times the mean
+
+
+class Piece(NamedTuple):
+    """A part of a document.
+
+    Attributes:
+        text: a line, or the text of a row.
+        document: number of its document, which neighbouring pieces of one document share.
+    """
+
+    text: str
+    document: int
+
+
+class Reader(Protocol):
+    """Iterates over the pieces of a share."""
+
+    def __iter__(self) -> Iterator[Piece]: ...
+
+    def position(self) -> dict[str, Any]:
+        """Where the next piece is, as JSON."""
+        ...
+
+
+class Source(Protocol):
+    """The text of a language."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes, as they are stored, or None if that is not known."""
+        ...
+
+    def open(self, share: int, shares: int, position: Mapping[str, Any] | None = None) -> Reader:
+        """Read share number ``share`` of ``shares``, from the beginning or from a position."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSource:
+    """Text in files.
+
+    Args:
+        files: in the order in which they are read.
+        line_documents: lines of text files are documents, without a look at empty lines.
+        text_column: field or column that holds the text.
+    """
+
+    files: tuple[Path, ...]
+    line_documents: bool = False
+    text_column: str = "text"
+
+    @property
+    def size(self) -> int:
+        """Bytes of the files, compressed as they are."""
+        return sum(file.stat().st_size for file in self.files)
+
+    def open(self, share: int, shares: int, position: Mapping[str, Any] | None = None) -> FileReader:
+        """Read a share: whole files if they can be dealt out evenly by size, else every n-th document."""
+        files, modulus = self.files, (share, shares)
+        dealt = deal([file.stat().st_size for file in self.files], shares)
+        if dealt is not None:
+            files, modulus = tuple(self.files[i] for i in dealt[share]), (0, 1)
+        return FileReader(files, modulus, self.line_documents, self.text_column, position)
+
+
+def deal(sizes: Sequence[int], shares: int) -> list[list[int]] | None:
+    """Numbers of the files of each share, about equal in size, or None if files are too few or too unlike."""
+    dealt: list[list[int]] = [[] for _ in range(shares)]
+    loads = [0] * shares
+    for i in sorted(range(len(sizes)), key=lambda i: (-sizes[i], i)):
+        least = loads.index(min(loads))
+        dealt[least].append(i)
+        loads[least] += sizes[i]
+    if max(loads) > _EVEN * sum(loads) / shares:
+        return None
+    return [sorted(files) for files in dealt]
+
+
+class FileReader:
+    """Pieces of files, one after another.
+
+    Args:
+        files: what to read.
+        modulus: (r, n): of all documents those whose number is r modulo n.
+        line_documents: as of :class:`FileSource`.
+        text_column: as of :class:`FileSource`.
+        position: where to begin.
+
+    Raises:
+        ValueError: a file is damaged, not UTF-8, or lacks the column; names the file and the line or row.
+        OSError: a file cannot be read.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        modulus: tuple[int, int],
+        line_documents: bool,
+        text_column: str,
+        position: Mapping[str, Any] | None,
+    ) -> None:
+        self._files = files
+        self._remainder, self._modulus = modulus
+        self._line_documents = line_documents
+        self._column = text_column
+        start = dict(position or {})
+        self._file = int(start.get("file", 0))
+        self._row = int(start.get("row", 0))  # lines or rows of the file that were read
+        self._offset = int(start.get("offset", 0))  # bytes of them, for text that is not compressed
+        self._document = int(start.get("document", 0))
+        self._open_document = bool(start.get("open", False))  # the next line goes on with the document
+
+    def position(self) -> dict[str, Any]:
+        """Where the next piece is."""
+        return {
+            "file": self._file,
+            "row": self._row,
+            "offset": self._offset,
+            "document": self._document,
+            "open": self._open_document,
+        }
+
+    def __iter__(self) -> Iterator[Piece]:
+        while self._file < len(self._files):
+            path = self._files[self._file]
+            if format_of(path) == ".txt":
+                yield from self._lines(path)
+            else:
+                yield from self._rows(path)
+            self._end_document()
+            self._file += 1
+            self._row = self._offset = 0
+
+    def _end_document(self) -> None:
+        if self._open_document:
+            self._document += 1
+            self._open_document = False
+
+    def _mine(self) -> bool:
+        return self._document % self._modulus == self._remainder
+
+    def _lines(self, path: Path) -> Iterator[Piece]:
+        alone = self._line_documents or not _has_empty_line(path)
+        for line in read_lines(path, self._row, self._offset):
+            self._row += 1
+            self._offset += len(line)
+            text = _decode(line, path, self._row)
+            if not text or text.isspace():
+                self._end_document()
+                continue
+            piece, mine = Piece(text, self._document), self._mine()
+            self._open_document = True
+            if alone:
+                self._end_document()
+            if mine:
+                yield piece
+
+    def _rows(self, path: Path) -> Iterator[Piece]:
+        if format_of(path) == ".jsonl":
+            rows = self._json_rows(path)
+        else:
+            rows = _table_rows(path, self._column, self._row)
+        for text in rows:
+            self._row += 1
+            piece, mine = Piece(text, self._document), self._mine()
+            self._document += 1
+            if mine and text:
+                yield piece
+
+    def _json_rows(self, path: Path) -> Iterator[str]:
+        for number, line in enumerate(read_lines(path, self._row, self._offset), self._row + 1):
+            self._offset += len(line)
+            if line.isspace():
+                yield ""
+                continue
+            # The line is parsed even if its document is another reader's: its damage is ours to tell.
+            try:
+                row = json.loads(_decode(line, path, number))
+            except json.JSONDecodeError as error:
+                raise ValueError(
+                    f"{path}, line {number}: not valid JSON ({error}); mend or remove it"
+                ) from error
+            text = row.get(self._column) if isinstance(row, dict) else None
+            if not isinstance(text, str):
+                raise ValueError(f"{path}, line {number}: no text in the field {self._column!r}")
+            yield text
+
+
+def format_of(path: Path) -> str:
+    """The suffix of a file without that of its compression."""
+    return path.with_suffix("").suffix if path.suffix in COMPRESSED else path.suffix
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """Open a file, decompressed."""
+    if path.suffix == ".gz":
+        return cast(BinaryIO, gzip.open(path, "rb"))
+    if path.suffix == ".xz":
+        return cast(BinaryIO, lzma.open(path, "rb"))
+    if path.suffix == ".zst":
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
+        return cast(BinaryIO, io.BufferedReader(zstd.open(path, "rb")))
+    return path.open("rb")
+
+
+def read_lines(path: Path, row: int = 0, offset: int = 0) -> Iterator[bytes]:
+    """Lines of a file from number ``row`` on, which is at byte ``offset`` of the text.
+
+    Raises:
+        ValueError: the compressed file is truncated or damaged.
+    """
+    with open_bytes(path) as file:
+        number = row
+        if path.suffix not in COMPRESSED:
+            file.seek(offset)
+        for _ in range(row if path.suffix in COMPRESSED else 0):
+            _next_line(file, path, number)
+        while line := _next_line(file, path, number):
+            number += 1
+            yield line
+
+
+def _next_line(file: BinaryIO, path: Path, number: int) -> bytes:
+    try:
+        return file.readline()
+    except Exception as error:
+        # The errors of zlib and zstd are classes of whichever modules provide them.
+        damage = isinstance(error, EOFError | gzip.BadGzipFile | lzma.LZMAError)
+        if not damage and type(error).__name__ not in ("ZstdError", "error"):
+            raise
+        raise ValueError(
+            f"{path}: truncated or damaged after line {number} ({error}); fetch it again"
+        ) from error
+
+
+def _decode(line: bytes, path: Path, number: int) -> str:
+    try:
+        return line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}, line {number}: not UTF-8 ({error}); convert the file") from error
+
+
+def _has_empty_line(path: Path) -> bool:
+    for number, line in enumerate(read_lines(path)):
+        if line.isspace():
+            return True
+        if number >= _PROBE_LINES:
+            break
+    return False
+
+
+def _table_rows(path: Path, column: str, skip: int) -> Iterator[str]:
+    """Texts of a parquet or Arrow file from row ``skip`` on."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if format_of(path) == ".parquet":
+            with pq.ParquetFile(path) as file:
+                _check_column(path, column, file.schema_arrow.names)
+                groups: list[int] = []
+                before = 0
+                for group in range(file.num_row_groups):
+                    rows = file.metadata.row_group(group).num_rows
+                    if skip >= before + rows and not groups:
+                        before += rows
+                    else:
+                        groups.append(group)
+                batches = file.iter_batches(256, row_groups=groups, columns=[column])
+                yield from _texts(path, column, batches, before, skip)
+        else:
+            with pa.memory_map(str(path)) as file:
+                try:
+                    opened = pa.ipc.open_file(file)
+                    found = (opened.get_batch(i) for i in range(opened.num_record_batches))
+                except pa.ArrowInvalid:  # `datasets` writes streams
+                    file.seek(0)
+                    opened = pa.ipc.open_stream(file)
+                    found = iter(opened)
+                _check_column(path, column, opened.schema.names)
+                yield from _texts(path, column, found, 0, skip)
+    except pa.ArrowException as error:
+        raise ValueError(
+            f"{path}: not a whole {format_of(path)[1:]} file ({error}); fetch it again"
+        ) from error
+
+
+def _texts(path: Path, column: str, batches: Iterator[Any], row: int, skip: int) -> Iterator[str]:
+    for batch in batches:
+        if row + batch.num_rows > skip:
+            for text in batch.column(column)[max(skip - row, 0) :].to_pylist():
+                if text is not None and not isinstance(text, str):
+                    raise ValueError(f"{path}: the column {column!r} holds {type(text).__name__}, not text")
+                yield text or ""
+        row += batch.num_rows
+
+
+def _check_column(path: Path, column: str, names: Sequence[str]) -> None:
+    if column not in names:
+        raise ValueError(f"{path}: no column {column!r}; there are: {', '.join(names)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubSource:
+    """Rows of a dataset of the hub (or of a folder that ``datasets`` can load), streamed.
+
+    Args:
+        dataset: a ``datasets.IterableDataset``.
+        size: bytes, if they are known.
+        text_column: column that holds the text.
+    """
+
+    dataset: Any
+    size: int | None
+    text_column: str = "text"
+
+    def open(self, share: int, shares: int, position: Mapping[str, Any] | None = None) -> HubReader:
+        """Read a share: whole shards of the dataset if they can be dealt out evenly, else every n-th row."""
+        from datasets.distributed import split_dataset_by_node
+
+        return HubReader(split_dataset_by_node(self.dataset, share, shares), self.text_column, position)
+
+
+class HubReader:
+    """Rows of a streamed dataset, whose own state is the position."""
+
+    def __init__(self, dataset: Any, text_column: str, position: Mapping[str, Any] | None) -> None:
+        self._dataset = dataset
+        self._column = text_column
+        self._document = int(position["document"]) if position else 0
+        if position and position["dataset"]:
+            dataset.load_state_dict(dict(position["dataset"]))
+
+    def position(self) -> dict[str, Any]:
+        """Where the next row is."""
+        return {"document": self._document, "dataset": self._dataset.state_dict()}
+
+    def __iter__(self) -> Iterator[Piece]:
+        # Iterated plainly, a dataset would divide what it has among a loader's workers once more.
+        for rows in self._dataset.iter(batch_size=1):
+            if self._column not in rows:
+                raise ValueError(f"no column {self._column!r} in the dataset; there are: {', '.join(rows)}")
+            self._document += 1
+            (text,) = rows[self._column]
+            if text:
+                yield Piece(text, self._document)
+
+
+def local_sources(
+    data_dir: Path | str, languages: Sequence[str] | None = None, *, text_column: str = "text"
+) -> dict[str, Source]:
+    """Find the text of each language: ``<lang>.txt`` (also compressed) or a folder ``<lang>/``.
+
+    Args:
+        data_dir: where to look.
+        languages: which to take; default all that there are.
+        text_column: field or column of jsonl, parquet and Arrow files that holds the text.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no text in it.
+        ValueError: a language is missing, is there twice, or has no text.
+    """
+    root = Path(data_dir)
+    if not root.is_dir():
+        raise FileNotFoundError(f"no folder {root}")
+    found: dict[str, Source] = {}
+    for entry in sorted(root.iterdir()):
+        if entry.name.startswith((".", "_")):
+            continue
+        if entry.is_dir():
+            language = entry.name
+            files = sorted(file for file in entry.rglob("*") if file.is_file() and _is_text(file))
+            if not files and (languages is None or language not in languages):
+                continue
+        elif _is_text(entry):
+            language = (entry.with_suffix("") if _compressed(entry) else entry).stem
+            files = [entry]
+        else:
+            continue
+        if language in found:
+            raise ValueError(f"{root} holds {language} twice, as a file and as a folder; keep one of them")
+        if not sum(file.stat().st_size for file in files):
+            raise ValueError(f"the corpus of {language} is empty: {entry}")
+        found[language] = FileSource(
+            files=tuple(files), line_documents=not entry.is_dir(), text_column=text_column
+        )
+    if languages is not None:
+        missing = [language for language in languages if language not in found]
+        if missing:
+            there = ", ".join(found) or "none"
+            raise ValueError(f"no text of {', '.join(missing)} in {root}; languages there: {there}")
+        found = {language: found[language] for language in languages}
+    if not found:
+        raise FileNotFoundError(
+            f"no <lang>.txt and no folder <lang>/ with {', '.join(FORMATS)} files in {root}"
+        )
+    return found
+
+
+def _compressed(path: Path) -> bool:
+    return path.suffix in COMPRESSED
+
+
+def _is_text(path: Path) -> bool:
+    if path.name.startswith((".", "_")):
+        return False
+    return format_of(path) in (FORMATS[:2] if _compressed(path) else FORMATS)
+
+
+def hub_sources(
+    dataset_name: str,
+    languages: Sequence[str],
+    split: str = "train",
+    *,
+    text_column: str = "text",
+    revision: str | None = None,
+) -> dict[str, Source]:
+    """Stream a dataset of the hub that has one config a language.
+
+    Args:
+        dataset_name: repository of the dataset, or a local folder.
+        languages: names of the configs.
+        split: which split to read.
+        text_column: column that holds the text.
+        revision: commit, tag or branch, so that a run can be repeated.
+
+    Raises:
+        ValueError: there is no such config.
+        OSError: the dataset cannot be reached.
+    """
+    from datasets import get_dataset_config_names, load_dataset
+
+    configs = get_dataset_config_names(dataset_name, revision=revision)
+    if missing := [language for language in languages if language not in configs]:
+        raise ValueError(
+            f"{dataset_name} has no config {', '.join(missing)}; there are: {', '.join(configs)}"
+        )
+
+    sources: dict[str, Source] = {}
+    for language in languages:
+        dataset = load_dataset(dataset_name, language, split=split, streaming=True, revision=revision)
+        info = dataset.info
+        known = (info.splits or {}).get(split)
+        size = known.num_bytes if known is not None and known.num_bytes else info.dataset_size
+        sources[language] = HubSource(dataset=dataset, size=size or None, text_column=text_column)
+    return sources
