@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,17 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.trainer_utils import IntervalStrategy
 
 from pixel_m4.model import PixelConfig
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.renderer import CONFIG_NAME
-from pixel_m4.tasks.base import Task, TaskOptions
+from pixel_m4.tasks.base import MissingSplitError, Task, TaskOptions
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.tagging import Tagging
 
-from .arguments import FinetuneArguments, parse_arguments, parse_overrides
+from .arguments import FinetuneArguments, parse_arguments, parse_overrides, task_of_recipe
+from .records import METRICS, RunRecord, data_files, save_metrics, tensorboard_folder, write_card
 from .trainer import EncodedSplit, TaskTrainer
 
 TASKS: dict[str, type[Task]] = {task.name: task for task in (Parsing, Tagging)}
@@ -33,8 +35,16 @@ TASKS: dict[str, type[Task]] = {task.name: task for task in (Parsing, Tagging)}
 logger = logging.getLogger(__name__)
 
 
-def main(name: str, argv: Sequence[str]) -> dict[str, float]:
-    """Run ``pixel-m4 finetune NAME …``; return what ``all_results.json`` holds."""
+def main(name: str | None, argv: Sequence[str]) -> dict[str, float]:
+    """Run ``pixel-m4 finetune [NAME] …``; return what ``all_results.json`` holds.
+
+    Raises:
+        ValueError: the data, the model or an argument is wrong.
+        OSError: a file cannot be read or written.
+    """
+    name = name or task_of_recipe(argv)
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}; the tasks: {', '.join(TASKS)}")
     arguments, training, options = parse_arguments(f"pixel-m4 finetune {name}", TASKS[name], argv)
     return finetune(TASKS[name], arguments, training, options)
 
@@ -50,7 +60,8 @@ def finetune(
 ) -> dict[str, float]:
     """Train, choose the best checkpoint on dev, and report on test.
 
-    The output folder gets the model, its renderer, ``all_results.json`` and the predictions.
+    The output folder gets the model, its renderer and its card, ``all_results.json``, the predictions, and
+    ``run.json``, which tells how all this came about.
 
     Args:
         task_class: the task.
@@ -68,11 +79,12 @@ def finetune(
         OSError: a file cannot be read or written.
     """
     if training.do_train and not training.do_eval:
-        raise ValueError("--do_train needs --do_eval: the best checkpoint is chosen on the dev split")
+        logger.warning("without --do_eval there is no choice of a checkpoint: the last one is kept")
+        training.eval_strategy = IntervalStrategy.NO
+        training.load_best_model_at_end = False
     if training.metric_for_best_model is None or training.metric_for_best_model == "loss":
         training.metric_for_best_model = task_class.metric
     training.greater_is_better = not training.metric_for_best_model.endswith("loss")
-    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(Path(training.output_dir) / "tensorboard"))
     set_seed(training.seed)
     renderer = make_renderer(arguments)
     config = make_config(arguments)
@@ -80,26 +92,25 @@ def finetune(
     task = task_class(renderer, labels, options)
 
     splits = {"train": training.do_train, "dev": training.do_eval, "test": training.do_predict}
-    data: dict[str, list[Any]] = {}
-    for split, wanted in splits.items():
-        if wanted:
-            data[split] = task.read(Path(arguments.data_dir or "."), split)
-        if split == "train" and wanted and not task.labels:
-            task.labels = task.find_labels(data[split])  # what the other splits are checked against
+    data = read_splits(task, arguments, [split for split, wanted in splits.items() if wanted])
     encoded = {split: EncodedSplit(task, examples, sort=split != "train") for split, examples in data.items()}
     model = make_model(task, arguments, config)
+    output_dir = Path(training.output_dir)
+    record = RunRecord.begin(task, arguments, training, list(data))
 
-    trainer = TaskTrainer(
-        task=task,
-        model=model,
-        args=training,
-        train_dataset=encoded.get("train"),
-        eval_dataset=encoded.get("dev"),
-        callbacks=[*callbacks, *_early_stopping(arguments, training)],
-    )
+    with tensorboard_folder(output_dir / "tensorboard"):
+        trainer = TaskTrainer(
+            task=task,
+            model=model,
+            args=training,
+            train_dataset=encoded.get("train"),
+            eval_dataset=encoded.get("dev"),
+            callbacks=[*callbacks, *_early_stopping(arguments, training)],
+        )
 
     def report(split: str, metrics: dict[str, float]) -> None:
-        trainer.save_metrics(split, metrics)
+        if trainer.is_world_process_zero():
+            save_metrics(output_dir, split, metrics)
         if not quiet:
             trainer.log_metrics(split, metrics)
 
@@ -120,10 +131,62 @@ def finetune(
                 baseline = task.baseline(data["train"], data[split])
                 metrics |= {f"{prefix}_baseline_{key}": value for key, value in baseline.items()}
             if trainer.is_world_process_zero():
-                file = task.write(output.predictions, Path(training.output_dir) / f"{split}_predictions")
+                file = task.write(output.predictions, output_dir / f"{split}_predictions")
                 logger.info("predictions for %s: %s", split, file)
             report(prefix, metrics)
-    return json.loads((Path(training.output_dir) / "all_results.json").read_text(encoding="utf-8"))
+    results = json.loads((output_dir / METRICS).read_text(encoding="utf-8"))
+    if trainer.is_world_process_zero():
+        if training.do_train:
+            write_card(
+                output_dir, task, arguments, training, results, data_files(task, arguments, list(data))
+            )
+        record.finish(results)
+    return results
+
+
+def read_splits(task: Task, arguments: FinetuneArguments, splits: Sequence[str]) -> dict[str, list[Any]]:
+    """The wanted splits; a task whose labels are found in data gets those of train, if that is read.
+
+    Raises:
+        DataError: something is wrong with the data; the message says where and what.
+    """
+    data: dict[str, list[Any]] = {}
+    data_dir = Path(arguments.data_dir or ".")
+    for split in splits:
+        try:
+            data[split] = task.read(data_dir, split)
+        except MissingSplitError as error:
+            if split != "dev" or "train" not in data:
+                raise
+            if not arguments.dev_from_train:
+                raise MissingSplitError(
+                    f"{error}; --dev_from_train 0.1 holds out a tenth of train"
+                ) from error
+            data["train"], data["dev"] = hold_out(data["train"], arguments.dev_from_train)
+            logger.warning(
+                "%s has no dev split: %d of %d training examples are held out for it",
+                data_dir, len(data["dev"]), len(data["dev"]) + len(data["train"]),
+            )  # fmt: skip
+        if split == "train" and not task.labels:
+            task.labels = task.find_labels(data[split])  # what the other splits are checked against
+    return data
+
+
+def hold_out(examples: Sequence[Any], share: float) -> tuple[list[Any], list[Any]]:
+    """Divide examples into those that are kept and a share of them, always the same, in their order.
+
+    Raises:
+        ValueError: one of the parts would be empty.
+    """
+    count = round(share * len(examples))
+    if not 0 < count < len(examples):
+        raise ValueError(
+            f"dev_from_train {share}: of {len(examples)} training examples that leaves nothing for one part"
+        )
+    rng = random.Random(0)  # not the seed of the run: runs with different seeds share their dev
+    chosen = set(sorted(range(len(examples)), key=lambda _: rng.random())[:count])
+    kept = [example for number, example in enumerate(examples) if number not in chosen]
+    return kept, [examples[number] for number in sorted(chosen)]
 
 
 def make_renderer(arguments: FinetuneArguments) -> TextRenderer:
@@ -170,6 +233,6 @@ def make_model(task: Task, arguments: FinetuneArguments, config: PixelConfig) ->
 
 
 def _early_stopping(arguments: FinetuneArguments, training: TrainingArguments) -> list[TrainerCallback]:
-    if not (training.do_train and arguments.early_stopping_patience):
+    if not (training.do_train and training.do_eval and arguments.early_stopping_patience):
         return []
     return [EarlyStoppingCallback(arguments.early_stopping_patience)]
