@@ -23,6 +23,8 @@ from pixel_m4.train.finetune import TASKS
 
 # Lines that are read at once: few, so that a model that is fed slowly answers soon.
 _PIECE = 256
+# Lines that may belong to one sentence.
+_LONGEST = 4096
 # Batches that are cut from texts sorted by length; more waste less, fewer answer sooner.
 _BATCHES = 16
 
@@ -209,17 +211,20 @@ def _read_piece(task: Task, piece: list[str], source: str, before: int) -> list[
 def _pieces(lines: Iterable[str]) -> Iterator[list[str]]:
     piece: list[str] = []
     whole = None
+    blocks = False  # a word a line, and an empty line after a sentence
     for line in lines:
         piece.append(line)
         if whole is None and line.strip():
             whole = _begins_json(line)
-        if len(piece) >= _PIECE and not whole:
-            last = next((at for at in range(len(piece) - 1, -1, -1) if not piece[at].strip()), None)
-            if last is None and "\t" in piece[-1]:
-                continue  # inside a sentence with a word a line
-            cut = len(piece) if last is None else last + 1
-            yield piece[:cut]
-            piece = piece[cut:]
+        blocks = blocks or not line.strip() or "\t" in line
+        if len(piece) < _PIECE or whole:
+            continue
+        last = next((at for at in range(len(piece) - 1, -1, -1) if not piece[at].strip()), None)
+        if last is None and blocks and len(piece) < _LONGEST:
+            continue
+        cut = len(piece) if last is None else last + 1
+        yield piece[:cut]
+        piece = piece[cut:]
     if piece:
         yield piece
 

@@ -35,16 +35,14 @@ def open_text(path: Path | None) -> Iterator[Iterator[str]]:
     Raises:
         ValueError: it is not UTF-8.
     """
-    openers: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
     if path is None:
-        raw: Any = sys.stdin.buffer
-    else:
-        raw = openers.get(path.suffix, open)(path, "rb")
-    stream = io.TextIOWrapper(raw, encoding="utf-8-sig")
-    try:
-        yield _decoded(stream, str(path or "<stdin>"))
-    finally:
-        stream.detach() if path is None else stream.close()
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(encoding="utf-8-sig")
+        yield _decoded(sys.stdin, "<stdin>")
+        return
+    openers: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
+    with openers.get(path.suffix, open)(path, "rt", encoding="utf-8-sig") as stream:
+        yield _decoded(stream, str(path))
 
 
 def _decoded(stream: TextIO, source: str) -> Iterator[str]:
@@ -114,11 +112,9 @@ def predict(model: str, file: Path | None, output: Path | None, settings: Settin
         opened, network = settings.open(model)
         predicted = settings.annotate(opened, network, read_stream(opened, lines, str(file or "<stdin>")))
         if output is None:
-            stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="\n")
-            try:
-                _write(opened, predicted, stdout)
-            finally:
-                stdout.detach()
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+            _write(opened, predicted, sys.stdout)
         else:
             output.parent.mkdir(parents=True, exist_ok=True)
             with replacing(output) as scratch, scratch.open("w", encoding="utf-8", newline="\n") as stream:

@@ -166,7 +166,9 @@ def checkout() -> dict[str, Any] | None:
         return done.stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)  # the checkout of someone else's project?
+        git(
+            "ls-files", "--error-unmatch", "finetune.py"
+        )  # or is this inside the checkout of someone else's project?
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "-uno"))}
     except (OSError, subprocess.CalledProcessError):
         return None
@@ -258,14 +260,17 @@ def write_card(
         for name, row in scores.items()
     )
     settings = training.to_dict()
+    without = "num_train_epochs" if training.max_steps > 0 else "max_steps"
     recipe = "\n".join(
-        [f"- {name}: {settings[name]}" for name in _SHOWN]
+        [f"- {name}: {settings[name]}" for name in _SHOWN if name != without]
         + [f"- dropout_prob: {arguments.dropout_prob}", f"- steps done: {results.get('train_steps', '–')}"]
         + [f"- {name}: {value}" for name, value in asdict(task.options).items() if value is not None]
     )
     renderer = task.renderer
     side = renderer.pixels_per_patch
-    start = arguments.model_name_or_path or f"random weights ({arguments.config_name})"
+    start = _on_hub(arguments.model_name_or_path) or f"random weights ({arguments.config_name})"
+    if arguments.model_name_or_path and Path(arguments.model_name_or_path).exists():
+        start = f"the checkpoint {Path(arguments.model_name_or_path).resolve().name}"
     body = f"""
 # {output_dir.resolve().name}
 
