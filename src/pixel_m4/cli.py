@@ -11,6 +11,8 @@ from pathlib import Path
 TASKS = {
     "parsing": "dependency parsing on Universal Dependencies",
     "pos": "part-of-speech tagging on Universal Dependencies",
+    "ner": "named entities: CoNLL and IOB2 columns, Universal NER, KLUE, Arrow folders, the hub",
+    "classification": "classes or scores of texts and pairs of texts: SIB-200, GLUE, XNLI",
 }
 
 
@@ -82,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _guard(_evaluate, known, rest)
     if arguments[:1] == ["finetune"]:
         print("usage: pixel-m4 finetune [TASK] [ARGUMENTS]\n\ntasks:")
-        print("\n".join(f"  {name:9}{what}" for name, what in TASKS.items()) + "\n")
+        print("\n".join(f"  {name:16}{what}" for name, what in TASKS.items()) + "\n")
         print("`pixel-m4 finetune TASK --help` lists the arguments of a task and its published recipe.")
         print("Without TASK, the file that --config names must have a line `task: …`.")
         return 0

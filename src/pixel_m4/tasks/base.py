@@ -6,7 +6,7 @@ A task owns formats, labels, decoding and metrics; training knows only this cont
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -134,6 +134,11 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
         self.labels = list(labels) if labels is not None else self.default_labels()
         self.options = options if options is not None else self.options_class()
 
+    @property
+    def best_metric(self) -> str:
+        """The score that chooses the best checkpoint, once the labels are known."""
+        return self.metric
+
     def default_labels(self) -> list[str]:
         """Labels of a model that is trained from nothing; empty if :meth:`find_labels` finds them."""
         return []
@@ -173,6 +178,10 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
         Raises:
             DataError: something is wrong; names source, line and value.
         """
+
+    def group(self, example: Example) -> Hashable | None:
+        """What must stay in one split with the example when a single file is divided; None: nothing else."""
+        return None
 
     @abstractmethod
     def encode(self, examples: Sequence[Example], *, labels: bool = True) -> list[Item]:
@@ -265,12 +274,19 @@ def innermost(word: int, parts: Sequence[tuple[Window, Result]]) -> tuple[Window
     return max(shown, key=lambda part: min(word - part[0].span.start, part[0].span.stop - 1 - word))
 
 
+def split_patterns(split: str, patterns: Sequence[str]) -> list[str]:
+    """Patterns with the name of a split filled in, the preferred one first; dev has several names."""
+    names = ("dev", "validation", "valid", "val") if split == "dev" else (split,)
+    return [pattern.format(split=name) for name in names for pattern in patterns]
+
+
 def find_split(data_dir: Path, split: str, patterns: Sequence[str]) -> Path:
     """The one file of a split.
 
     Args:
         data_dir: folder of the data set.
-        split: name of the split, which ``{split}`` in the patterns stands for.
+        split: name of the split, which ``{split}`` in the patterns stands for; dev may also be called
+            validation, valid or val.
         patterns: glob patterns, the preferred one first.
 
     Raises:
@@ -279,8 +295,7 @@ def find_split(data_dir: Path, split: str, patterns: Sequence[str]) -> Path:
     """
     if not data_dir.is_dir():
         raise DataError(f"data_dir is no folder: {data_dir}")
-    wanted = [pattern.format(split=split) for pattern in patterns]
-    for pattern in wanted:
+    for pattern in split_patterns(split, patterns):
         found = sorted(data_dir.glob(pattern))
         if len(found) == 1:
             return found[0]
@@ -288,4 +303,8 @@ def find_split(data_dir: Path, split: str, patterns: Sequence[str]) -> Path:
             names = ", ".join(file.name for file in found)
             raise DataError(f"{data_dir} holds several files for the split {split!r}: {names}; leave one")
     there = ", ".join(sorted(file.name for file in data_dir.iterdir())) or "nothing"
-    raise MissingSplitError(f"{data_dir} has no {split!r} split ({' or '.join(wanted)}); it holds {there}")
+    wanted = " or ".join(pattern.format(split=split) for pattern in patterns)
+    raise MissingSplitError(
+        f"{data_dir} has no {split!r} split ({wanted}); it holds {there}; "
+        "--data_file FILE divides one file into splits"
+    )

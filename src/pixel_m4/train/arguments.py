@@ -22,6 +22,16 @@ class FinetuneArguments:
     data_dir: str | None = field(
         default=None, metadata={"help": "folder with the train, dev and test files of the data set"}
     )
+    data_file: str | None = field(
+        default=None,
+        metadata={
+            "help": "one file instead of data_dir, divided into splits by a seeded shuffle; so is "
+            "the only file of data_dir if it is not named after a split"
+        },
+    )
+    split_seed: int = field(default=0, metadata={"help": "seed by which a single file is divided"})
+    dev_share: float = field(default=0.1, metadata={"help": "share of a single file that becomes dev"})
+    test_share: float = field(default=0.1, metadata={"help": "share of a single file that becomes test"})
     model_name_or_path: str | None = field(
         default=None,
         metadata={"help": "checkpoint to start from: a folder or a hub name; without it, random weights"},
@@ -88,9 +98,12 @@ def parse_arguments(
         recipe = _read_recipe(Path(first.config), task.name, groups)
         parser.set_defaults(**recipe)
         first, _ = parser.parse_known_args(argv)
-    if first.data_dir is None and getattr(first, "dataset_name", None) is None:
-        either = " or --dataset_name" if "dataset_name" in first else ""
-        parser.error(f"the following arguments are required: --data_dir{either}")
+    sources = [name for name in ("data_dir", "data_file", "dataset_name") if name in first]
+    given = [name for name in sources if getattr(first, name) is not None]
+    if not given:
+        parser.error("the following arguments are required: " + " or ".join(f"--{name}" for name in sources))
+    if "data_file" in given and len(given) > 1:
+        parser.error(f"give one of {' and '.join(f'--{name}' for name in given)}, not both")
     # The best checkpoint can only be loaded if every evaluated model is saved.
     saving = {"save_strategy": first.eval_strategy, "save_steps": first.eval_steps}
     parser.set_defaults(**{name: value for name, value in saving.items() if name not in recipe})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,15 +21,18 @@ from transformers.trainer_utils import IntervalStrategy
 from pixel_m4.model import PixelConfig
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.renderer import CONFIG_NAME
-from pixel_m4.tasks.base import MissingSplitError, Task, TaskOptions
+from pixel_m4.tasks.base import Task, TaskOptions
+from pixel_m4.tasks.classification import Classification
+from pixel_m4.tasks.ner import NER
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.tagging import Tagging
 
 from .arguments import FinetuneArguments, parse_arguments, parse_overrides, task_of_recipe
-from .records import METRICS, RunRecord, data_files, save_metrics, tensorboard_folder, write_card
+from .data import data_files, read_splits
+from .records import METRICS, RunRecord, save_metrics, tensorboard_folder, write_card
 from .trainer import EncodedSplit, TaskTrainer
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Parsing, Tagging)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Parsing, Tagging, NER, Classification)}
 
 logger = logging.getLogger(__name__)
 
@@ -82,9 +84,6 @@ def finetune(
         logger.warning("without --do_eval there is no choice of a checkpoint: the last one is kept")
         training.eval_strategy = IntervalStrategy.NO
         training.load_best_model_at_end = False
-    if training.metric_for_best_model is None or training.metric_for_best_model == "loss":
-        training.metric_for_best_model = task_class.metric
-    training.greater_is_better = not training.metric_for_best_model.endswith("loss")
     set_seed(training.seed)
     renderer = make_renderer(arguments)
     config = make_config(arguments)
@@ -93,6 +92,9 @@ def finetune(
 
     splits = {"train": training.do_train, "dev": training.do_eval, "test": training.do_predict}
     data = read_splits(task, arguments, [split for split, wanted in splits.items() if wanted])
+    if training.metric_for_best_model is None or training.metric_for_best_model == "loss":
+        training.metric_for_best_model = task.best_metric
+    training.greater_is_better = not training.metric_for_best_model.endswith(("loss", "mse"))
     encoded = {split: EncodedSplit(task, examples, sort=split != "train") for split, examples in data.items()}
     model = make_model(task, arguments, config)
     output_dir = Path(training.output_dir)
@@ -142,51 +144,6 @@ def finetune(
             )
         record.finish(results)
     return results
-
-
-def read_splits(task: Task, arguments: FinetuneArguments, splits: Sequence[str]) -> dict[str, list[Any]]:
-    """The wanted splits; a task whose labels are found in data gets those of train, if that is read.
-
-    Raises:
-        DataError: something is wrong with the data; the message says where and what.
-    """
-    data: dict[str, list[Any]] = {}
-    data_dir = Path(arguments.data_dir or ".")
-    for split in splits:
-        try:
-            data[split] = task.read(data_dir, split)
-        except MissingSplitError as error:
-            if split != "dev" or "train" not in data:
-                raise
-            if not arguments.dev_from_train:
-                raise MissingSplitError(
-                    f"{error}; --dev_from_train 0.1 holds out a tenth of train"
-                ) from error
-            data["train"], data["dev"] = hold_out(data["train"], arguments.dev_from_train)
-            logger.warning(
-                "%s has no dev split: %d of %d training examples are held out for it",
-                data_dir, len(data["dev"]), len(data["dev"]) + len(data["train"]),
-            )  # fmt: skip
-        if split == "train" and not task.labels:
-            task.labels = task.find_labels(data[split])  # what the other splits are checked against
-    return data
-
-
-def hold_out(examples: Sequence[Any], share: float) -> tuple[list[Any], list[Any]]:
-    """Divide examples into those that are kept and a share of them, always the same, in their order.
-
-    Raises:
-        ValueError: one of the parts would be empty.
-    """
-    count = round(share * len(examples))
-    if not 0 < count < len(examples):
-        raise ValueError(
-            f"dev_from_train {share}: of {len(examples)} training examples that leaves nothing for one part"
-        )
-    rng = random.Random(0)  # not the seed of the run: runs with different seeds share their dev
-    chosen = set(sorted(range(len(examples)), key=lambda _: rng.random())[:count])
-    kept = [example for number, example in enumerate(examples) if number not in chosen]
-    return kept, [examples[number] for number in sorted(chosen)]
 
 
 def make_renderer(arguments: FinetuneArguments) -> TextRenderer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -35,8 +35,6 @@ _WITHOUT_MEANING = {
     "render_rgb": "text is rendered in grey, which a model with three channels reads as equal channels",
     "use_auth_token": "the hub's own login is used",
 }
-# The published name of a score, by task.
-_METRICS: Mapping[str, Mapping[str, str]] = {"classification": {"f1": "macro_f1"}}
 
 Flag = tuple[str, str | None]
 
@@ -76,7 +74,7 @@ def translate(task: str, argv: Sequence[str]) -> list[str]:
         elif name == "early_stopping_patience" and not early_stopping:
             say(name, "has no effect without --early_stopping")
         elif name == "metric_for_best_model":
-            translated.append((name, _metric(task, value or "")))
+            translated.append((name, _metric(value or "")))
         elif name == "report_to":
             translated.append((name, _report_to(value)))
         elif name == "fallback_fonts_dir":
@@ -122,12 +120,11 @@ def _is_true(value: str | None) -> bool:
     return value is None or value.lower() in ("true", "1", "yes", "y", "t")
 
 
-def _metric(task: str, name: str) -> str:
+def _metric(name: str) -> str:
     """The score on dev that is meant: ``eval_f1``, ``f1`` and ``test_f1`` are one."""
     if name.startswith("test_"):
         say("metric_for_best_model", f"checkpoints are chosen on dev: {name} is taken on dev")
-    score = name.removeprefix("eval_").removeprefix("test_")
-    return f"eval_{_METRICS.get(task, {}).get(score, score)}"
+    return f"eval_{name.removeprefix('eval_').removeprefix('test_')}"
 
 
 def _report_to(value: str | None) -> str:

@@ -24,9 +24,10 @@ from transformers import TrainingArguments
 from pixel_m4 import __version__
 from pixel_m4.files import replacing
 from pixel_m4.render.fonts import sha256
-from pixel_m4.tasks.base import DataError, Task, find_split
+from pixel_m4.tasks.base import Task
 
 from .arguments import FinetuneArguments
+from .data import data_files
 
 RUN = "run.json"
 METRICS = "all_results.json"
@@ -127,23 +128,6 @@ def save_metrics(output_dir: Path, split: str, metrics: Mapping[str, float]) -> 
     write_json(output_dir / f"{split}_results.json", dict(sorted(metrics.items())))
     write_json(path, dict(sorted(merged.items())))
     return merged
-
-
-def data_files(task: Task, arguments: FinetuneArguments, splits: Sequence[str]) -> list[Path]:
-    """The files that the splits were read from; of a folder without such files, all that is in it."""
-    if arguments.data_dir is None:
-        return []
-    folder = Path(arguments.data_dir)
-    found = []
-    for split in splits:
-        try:
-            found.append(find_split(folder, split, task.files))
-        except DataError:
-            continue
-    if found:
-        return found
-    inner = folder / (getattr(task.options, "language", None) or ".")
-    return sorted(file for file in (inner if inner.is_dir() else folder).rglob("*") if file.is_file())
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,463 @@
+"""Classification of texts and pairs of texts, and regression: SIB-200, GLUE, XNLI and the like.
+
+Dimensions: B batch, P patches, N labels.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, TextIO
+
+import torch
+
+from pixel_m4.model import PixelConfig, PixelForSequenceClassification
+
+from .base import DataError, DatasetOptions, Task
+from .cutting import cut_pair
+from .metrics import LABEL_METRICS, NUMBER_METRICS, label_scores, number_scores
+from .tables import Table, find_language, parse_json, read_hub, read_split, read_table
+
+PAIRS = (
+    ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"),
+    ("question", "sentence"), ("text1", "text2"), ("text_a", "text_b"),
+)  # fmt: skip
+TEXTS = ("text", "sentence", "content", "review", "headline", "tweet", "document", "title")
+LABELS = (
+    "label",
+    "category",
+    "labels",
+    "score",
+    "class",
+    "topic",
+    "target",
+    "gold_label",
+    "similarity_score",
+)
+SCORE = "score"  # what the one output of a regression is called
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationOptions(DatasetOptions):
+    """Where texts and labels stand, and what is measured."""
+
+    text_column: str | None = field(default=None, metadata={"help": "column of the text; default: found"})
+    text_pair_column: str | None = field(
+        default=None, metadata={"help": "column of the second text of a pair; default: found"}
+    )
+    label_column: str | None = field(default=None, metadata={"help": "column of the label; default: found"})
+    columns: str | None = field(
+        default=None, metadata={"help": "names of the columns of a file without a header: label,text"}
+    )
+    problem_type: str | None = field(
+        default=None,
+        metadata={"help": "regression or single_label_classification; default: as the labels look"},
+    )
+    metrics: str | None = field(
+        default=None,
+        metadata={
+            "help": f"what is reported, the first chooses the checkpoint: {', '.join(LABEL_METRICS)}; for "
+            f"regression {', '.join(NUMBER_METRICS)}; default: all, and macro F1 or Pearson's r chooses"
+        },
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelledText:
+    """A text, or a pair, and its label.
+
+    Attributes:
+        place: where it stands.
+        text: the text.
+        pair: the second text, or None.
+        label: name, or number for regression as it was written; None if unknown.
+        names: the label names of its file in their order, where it says so.
+    """
+
+    place: str
+    text: str
+    pair: str | None = None
+    label: str | None = None
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextItem:
+    """A text that fits on the canvas.
+
+    Attributes:
+        example: number of the example.
+        text: what is rendered: a string, or a pair.
+        length: patches.
+        label: number of the label, or the score; None for prediction.
+    """
+
+    example: int
+    text: str | tuple[str, str]
+    length: int
+    label: int | float | None
+
+    @property
+    def start(self) -> int:
+        """An example has one part, its beginning."""
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextPrediction:
+    """What the model says about a text.
+
+    Attributes:
+        text: the text.
+        pair: the second text, or None.
+        label: name of the best label; None for regression.
+        probabilities: by label; empty for regression.
+        score: the predicted number of a regression.
+    """
+
+    text: str
+    pair: str | None
+    label: str | None
+    probabilities: Mapping[str, float]
+    score: float | None
+
+
+class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
+    """A label, or a number, for a text or a pair of texts."""
+
+    name = "classification"
+    model_class = PixelForSequenceClassification
+    metric = "f1"
+    options_class = ClassificationOptions
+    options: ClassificationOptions
+    suffix = ".jsonl"
+    files = ()  # found by read_split
+    recipe: ClassVar[Mapping[str, Any]] = {
+        "max_seq_length": 256,
+        "per_device_train_batch_size": 32,
+        "per_device_eval_batch_size": 32,
+        "learning_rate": 1e-5,
+        "max_steps": 15_000,
+        "eval_strategy": "epoch",
+        "early_stopping_patience": 20,
+    }
+
+    @property
+    def regression(self) -> bool:
+        """Whether the model gives one number."""
+        return len(self.labels) == 1
+
+    @property
+    def best_metric(self) -> str:
+        """The first of the asked metrics, else macro F1 or Pearson's correlation."""
+        asked = self._asked_metrics()
+        return asked[0] if asked else "pearson" if self.regression else self.metric
+
+    def find_labels(self, train: Sequence[LabelledText]) -> list[str]:
+        """The names of the file's ``ClassLabel``; else what occurs, sorted (numbers by value).
+
+        For regression it is one output, ``score``.
+
+        Raises:
+            DataError: there is only one label.
+            ValueError: an option does not fit the labels.
+        """
+        names = next((list(example.names) for example in train if example.names), None)
+        problem = self.options.problem_type
+        if problem not in (None, "regression", "single_label_classification"):
+            raise ValueError(
+                f"problem_type must be regression or single_label_classification, not {problem!r}"
+            )
+        found = {example.label for example in train if example.label is not None}
+        if names is None:
+            if problem == "regression" or (problem is None and _are_fractions(found)):
+                for example in train:
+                    self._number(example)
+                return [SCORE]
+            names = sorted(found, key=lambda label: (0, int(label), "") if _is_int(label) else (1, 0, label))
+        if len(names) < 2:
+            raise DataError(
+                f"the training split has {len(names)} label(s) ({', '.join(names)}); it needs two or more"
+            )
+        return names
+
+    def configure(self, config: PixelConfig) -> None:
+        """Note also whether the model is for regression."""
+        super().configure(config)
+        config.problem_type = "regression" if self.regression else "single_label_classification"
+
+    def read(self, data_dir: Path, split: str) -> list[LabelledText]:
+        """Read a split of a folder, of a language's folder in it, or of a data set on the hub."""
+        options = self.options
+        if options.dataset_name is not None:
+            return self._examples(read_hub(options.dataset_name, options.language, split))
+        folder = find_language(data_dir, options.language)
+        return self._examples(
+            read_split(folder, split, columns=_split(options.columns), known=self._known_columns())
+        )
+
+    def read_file(self, path: Path) -> list[LabelledText]:
+        """Read csv, tsv, JSON or Parquet."""
+        columns = _split(self.options.columns)
+        return self._examples(read_table(path, columns=columns, known=self._known_columns()))
+
+    def read_raw(self, lines: Iterable[str], source: str) -> list[LabelledText]:
+        """A text a line, a pair with a tab between, or JSON objects with the columns of the task."""
+        rows = [line.rstrip("\r\n").removeprefix("\ufeff") for line in lines]
+        if next((row for row in rows if row.strip()), "").startswith("{"):
+            return self._examples(parse_json("\n".join(rows), source), labels=False)
+        examples = []
+        for number, row in enumerate(rows, 1):
+            if row.strip():
+                text, tab, pair = row.partition("\t")
+                values = (text, pair if tab else None)
+                examples.append(self._example(f"{source}:{number}", *values, None, ()))
+        if not examples:
+            raise DataError(f"{source}: holds no text; write a text a line")
+        return examples
+
+    def encode(self, examples: Sequence[LabelledText], *, labels: bool = True) -> list[TextItem]:
+        """One item an example; of texts that do not fit the end is cut off, of pairs the longer one's."""
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        room = self.renderer.max_seq_length - 1
+        encoded = []
+        shortened = 0
+        for number, example in enumerate(examples):
+            text: str | tuple[str, str] = example.text
+            widths = self.renderer.measure(example.text.split())
+            length = sum(widths)
+            whole = length <= room
+            if example.pair is not None:
+                length += 1 + sum(self.renderer.measure(example.pair.split()))
+                whole = length <= room
+                kept = (example.text, example.pair)
+                text = kept if whole else cut_pair(self.renderer, *kept, room - 1)
+            shortened += not whole
+            label: int | float | None = None
+            if labels:
+                label = self._number(example) if self.regression else numbers[example.label or ""]
+            encoded.append(TextItem(example=number, text=text, length=min(length, room), label=label))
+        if shortened:
+            logger.warning(
+                "%d of %d texts are longer than %d patches and were cut", shortened, len(examples), room
+            )
+        return encoded
+
+    def collate(self, batch: Sequence[TextItem]) -> dict[str, torch.Tensor]:
+        """``pixel_values`` [B, 16, 16 * P], ``attention_mask`` [B, P] and ``labels`` [B]."""
+        rendered = dict(self.renderer.batch([item.text for item in batch], return_tensors="pt"))
+        if batch[0].label is not None:
+            kind = torch.float32 if self.regression else torch.int64
+            rendered["labels"] = torch.tensor([item.label for item in batch], dtype=kind)
+        return rendered
+
+    def decode(self, outputs: Any, batch: Sequence[TextItem]) -> list[list[float]]:
+        """The probability of each label, or the score."""
+        logits = outputs.logits.float()
+        rows: list[list[float]] = (logits if self.regression else logits.softmax(-1)).cpu().tolist()
+        return rows
+
+    def predict(
+        self,
+        examples: Sequence[LabelledText],
+        encoded: Sequence[TextItem],
+        results: Sequence[list[float]],
+    ) -> list[TextPrediction]:
+        """The best label of each text, or its score."""
+        by_example = {item.example: result for item, result in zip(encoded, results, strict=True)}
+        return [self._prediction(example, by_example[i]) for i, example in enumerate(examples)]
+
+    def score(self, gold: Sequence[LabelledText], predicted: Sequence[TextPrediction]) -> dict[str, float]:
+        """What fits the task, or the metrics that were asked for.
+
+        Raises:
+            ValueError: a metric that was asked for does not exist here.
+        """
+        if self.regression:
+            numbers = [prediction.score or 0.0 for prediction in predicted]
+            scores = number_scores([self._number(example) for example in gold], numbers)
+        else:
+            names = [example.label or "" for example in gold]
+            scores = label_scores(names, [prediction.label or "" for prediction in predicted], self.labels)
+        asked = self._asked_metrics()
+        wrong = [name for name in asked if name not in scores]
+        if wrong:
+            raise ValueError(f"metrics: no {wrong[0]!r} here; there are {', '.join(scores)}")
+        return {name: scores[name] for name in asked} if asked else scores
+
+    def dump(self, predicted: Sequence[TextPrediction], stream: TextIO) -> None:
+        """Write a JSON object a text."""
+        for prediction in predicted:
+            values = {name: value for name, value in asdict(prediction).items() if value not in (None, {})}
+            stream.write(json.dumps(values, ensure_ascii=False) + "\n")
+
+    def baseline(self, train: Sequence[LabelledText], test: Sequence[LabelledText]) -> dict[str, float]:
+        """The most frequent label of the training split for every text, or its mean score."""
+        if self.regression:
+            guess = [sum(self._number(example) for example in train) / len(train)]
+        else:
+            best = Counter(example.label for example in train).most_common(1)[0][0]
+            guess = [float(label == best) for label in self.labels]
+        return self.score(test, [self._prediction(example, guess) for example in test])
+
+    def _prediction(self, example: LabelledText, result: Sequence[float]) -> TextPrediction:
+        best = None if self.regression else self.labels[max(range(len(result)), key=result.__getitem__)]
+        probabilities = {} if self.regression else dict(zip(self.labels, result, strict=True))
+        return TextPrediction(
+            text=example.text,
+            pair=example.pair,
+            label=best,
+            probabilities=probabilities,
+            score=result[0] if self.regression else None,
+        )
+
+    def _examples(self, table: Table, *, labels: bool = True) -> list[LabelledText]:
+        """Check a table and take texts and labels from it."""
+        text, pair, label = self._columns(table, labels)
+        names = tuple(table.label_names.get(table.columns[label], ())) if label is not None else ()
+        return [
+            self._example(
+                table.place(number),
+                row[text],
+                None if pair is None else row[pair],
+                None if label is None else row[label],
+                names,
+                needs_label=label is not None,
+            )
+            for number, row in enumerate(table.rows)
+        ]
+
+    def _example(
+        self,
+        place: str,
+        text: Any,
+        pair: Any,
+        label: Any,
+        names: tuple[str, ...],
+        *,
+        needs_label: bool = False,
+    ) -> LabelledText:
+        for what, value in (("text", text), ("second text", "-" if pair is None else pair)):
+            if not isinstance(value, str) or not value.strip():
+                raise DataError(f"{place}: the {what} is empty ({value!r}); give it words, or drop the row")
+        if names and isinstance(label, int):
+            label = names[label] if 0 <= label < len(names) else None
+        if needs_label and (label is None or not str(label).strip()):
+            raise DataError(f"{place}: the row has no label; without labels, leave out --do_predict")
+        known = None if label is None else str(label).strip()
+        example = LabelledText(place=place, text=text, pair=pair, label=known, names=names)
+        if known is not None and self.labels:
+            if self.regression:
+                self._number(example)
+            elif known not in self.labels:
+                raise DataError(
+                    f"{place}: the label {known!r} is not among those of the training split or the model: "
+                    f"{', '.join(self.labels)}"
+                )
+        return example
+
+    def _number(self, example: LabelledText) -> float:
+        try:
+            return float(example.label or "")
+        except ValueError as error:
+            raise DataError(f"{example.place}: the label {example.label!r} is no number") from error
+
+    def _columns(self, table: Table, labels: bool) -> tuple[int, int | None, int | None]:
+        """The columns of text, second text and label."""
+        options = self.options
+        lowered = {name.lower(): number for number, name in reversed(list(enumerate(table.columns)))}
+        if not table.header and options.text_column is None:
+            return _guess_columns(table)
+        label = None
+        if labels:
+            label = self._find(table, options.label_column, lowered, LABELS, "label_column", "label")
+        if options.text_column is not None:
+            second = options.text_pair_column
+            return table.column(options.text_column), second and table.column(second), label  # type: ignore[return-value]
+        for first, second in PAIRS:
+            if first in lowered and second in lowered:
+                return lowered[first], lowered[second], label
+        text = self._find(table, None, lowered, TEXTS, "text_column", "text")
+        second = options.text_pair_column
+        return text, None if second is None else table.column(second), label
+
+    @staticmethod
+    def _find(
+        table: Table,
+        asked: str | None,
+        lowered: Mapping[str, int],
+        usual: Sequence[str],
+        option: str,
+        what: str,
+    ) -> int:
+        if asked is not None:
+            return table.column(asked)
+        for name in usual:
+            if name in lowered:
+                return lowered[name]
+        raise DataError(
+            f"{table.source} has no column that is known to hold the {what}; it has "
+            f"{', '.join(table.columns)}; name it by --{option}"
+        )
+
+    def _known_columns(self) -> list[str]:
+        options = self.options
+        asked = [options.text_column, options.text_pair_column, options.label_column]
+        usual = [name for pair in PAIRS for name in pair]
+        return [*(name for name in asked if name and not name.isdigit()), *usual, *TEXTS, *LABELS]
+
+    def _asked_metrics(self) -> list[str]:
+        asked = _split(self.options.metrics)
+        for name in asked:
+            if name not in (*LABEL_METRICS, *NUMBER_METRICS):
+                known = ", ".join((*LABEL_METRICS, *NUMBER_METRICS))
+                raise ValueError(f"metrics: unknown {name!r}; there are {known}")
+        return asked
+
+
+def _guess_columns(table: Table) -> tuple[int, None, int]:
+    """Text and label of a file without a header, where only one way to read it makes sense."""
+    columns = list(zip(*table.rows, strict=True))
+    texts = [
+        i
+        for i, values in enumerate(columns)
+        if sum(" " in value.strip() for value in values) * 2 > len(values)
+    ]
+    labels = [i for i, values in enumerate(columns) if i not in texts and _look_like_labels(values)]
+    if len(texts) == len(labels) == 1 and len(columns) == 2:
+        return texts[0], None, labels[0]
+    example = ",".join(f"column{number}" for number in range(1, len(columns) + 1))
+    raise DataError(
+        f"{table.source} has no header that names text and label; name its {len(columns)} columns in order "
+        f"by --columns, such as --columns {example}, with text and label among them (or --text_column and "
+        f"--label_column)"
+    )
+
+
+def _look_like_labels(values: Sequence[str]) -> bool:
+    return all(value.strip() for value in values) and (
+        len(set(values)) <= max(2, len(values) // 2) or _are_fractions(set(values))
+    )
+
+
+def _split(names: str | None) -> list[str]:
+    return [name.strip() for name in (names or "").split(",") if name.strip()]
+
+
+def _is_int(label: str) -> bool:
+    return label.lstrip("-").isdecimal()
+
+
+def _are_fractions(labels: Iterable[str]) -> bool:
+    """Whether labels are numbers, and not all whole ones."""
+    try:
+        numbers = [float(label) for label in labels]
+    except ValueError:
+        return False
+    return any(not number.is_integer() for number in numbers)
