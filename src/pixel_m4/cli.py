@@ -13,6 +13,7 @@ TASKS = {
     "pos": "part-of-speech tagging on Universal Dependencies",
     "ner": "named entities: CoNLL and IOB2 columns, Universal NER, KLUE, Arrow folders, the hub",
     "classification": "classes or scores of texts and pairs of texts: SIB-200, GLUE, XNLI",
+    "qa": "answers as parts of texts: SQuAD, TyDiQA-GoldP, KorQuAD, JaQuAD",
 }
 
 

@@ -26,6 +26,13 @@ Item = TypeVar("Item", bound="Encoded")
 Result = TypeVar("Result")
 Prediction = TypeVar("Prediction")
 
+ALIASES: Mapping[str, Sequence[str]] = {
+    "train": ("train",),
+    "dev": ("dev", "validation", "valid", "val"),
+    "test": ("test",),
+}
+"""Names of our splits in the wild, the preferred one first."""
+
 
 class DataError(ValueError):
     """Task data is missing or wrong; the message names the place and says what to do."""
@@ -275,9 +282,8 @@ def innermost(word: int, parts: Sequence[tuple[Window, Result]]) -> tuple[Window
 
 
 def split_patterns(split: str, patterns: Sequence[str]) -> list[str]:
-    """Patterns with the name of a split filled in, the preferred one first; dev has several names."""
-    names = ("dev", "validation", "valid", "val") if split == "dev" else (split,)
-    return [pattern.format(split=name) for name in names for pattern in patterns]
+    """Patterns with the names of a split filled in, the preferred one first."""
+    return [pattern.format(split=name) for name in ALIASES.get(split, (split,)) for pattern in patterns]
 
 
 def find_split(data_dir: Path, split: str, patterns: Sequence[str]) -> Path:

@@ -18,26 +18,11 @@ import torch
 from pixel_m4.model import PixelConfig, PixelForSequenceClassification
 
 from .base import DataError, DatasetOptions, Task
+from .columns import KNOWN, are_fractions, find_columns
 from .cutting import cut_pair
 from .metrics import LABEL_METRICS, NUMBER_METRICS, label_scores, number_scores
-from .tables import Table, find_language, parse_json, read_hub, read_split, read_table
+from .tables import TABLE_FILES, Table, find_language, parse_json, read_hub, read_split, read_table
 
-PAIRS = (
-    ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"),
-    ("question", "sentence"), ("text1", "text2"), ("text_a", "text_b"),
-)  # fmt: skip
-TEXTS = ("text", "sentence", "content", "review", "headline", "tweet", "document", "title")
-LABELS = (
-    "label",
-    "category",
-    "labels",
-    "score",
-    "class",
-    "topic",
-    "target",
-    "gold_label",
-    "similarity_score",
-)
 SCORE = "score"  # what the one output of a regression is called
 
 logger = logging.getLogger(__name__)
@@ -137,7 +122,7 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
     options_class = ClassificationOptions
     options: ClassificationOptions
     suffix = ".jsonl"
-    files = ()  # found by read_split
+    files = TABLE_FILES
     recipe: ClassVar[Mapping[str, Any]] = {
         "max_seq_length": 256,
         "per_device_train_batch_size": 32,
@@ -176,7 +161,7 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
             )
         found = {example.label for example in train if example.label is not None}
         if names is None:
-            if problem == "regression" or (problem is None and _are_fractions(found)):
+            if problem == "regression" or (problem is None and are_fractions(found)):
                 for example in train:
                     self._number(example)
                 return [SCORE]
@@ -319,7 +304,14 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
 
     def _examples(self, table: Table, *, labels: bool = True) -> list[LabelledText]:
         """Check a table and take texts and labels from it."""
-        text, pair, label = self._columns(table, labels)
+        options = self.options
+        text, pair, label = find_columns(
+            table,
+            text=options.text_column,
+            pair=options.text_pair_column,
+            label=options.label_column,
+            labels=labels,
+        )
         names = tuple(table.label_names.get(table.columns[label], ())) if label is not None else ()
         return [
             self._example(
@@ -368,49 +360,10 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
         except ValueError as error:
             raise DataError(f"{example.place}: the label {example.label!r} is no number") from error
 
-    def _columns(self, table: Table, labels: bool) -> tuple[int, int | None, int | None]:
-        """The columns of text, second text and label."""
-        options = self.options
-        lowered = {name.lower(): number for number, name in reversed(list(enumerate(table.columns)))}
-        if not table.header and options.text_column is None:
-            return _guess_columns(table)
-        label = None
-        if labels:
-            label = self._find(table, options.label_column, lowered, LABELS, "label_column", "label")
-        if options.text_column is not None:
-            second = options.text_pair_column
-            return table.column(options.text_column), second and table.column(second), label  # type: ignore[return-value]
-        for first, second in PAIRS:
-            if first in lowered and second in lowered:
-                return lowered[first], lowered[second], label
-        text = self._find(table, None, lowered, TEXTS, "text_column", "text")
-        second = options.text_pair_column
-        return text, None if second is None else table.column(second), label
-
-    @staticmethod
-    def _find(
-        table: Table,
-        asked: str | None,
-        lowered: Mapping[str, int],
-        usual: Sequence[str],
-        option: str,
-        what: str,
-    ) -> int:
-        if asked is not None:
-            return table.column(asked)
-        for name in usual:
-            if name in lowered:
-                return lowered[name]
-        raise DataError(
-            f"{table.source} has no column that is known to hold the {what}; it has "
-            f"{', '.join(table.columns)}; name it by --{option}"
-        )
-
     def _known_columns(self) -> list[str]:
         options = self.options
         asked = [options.text_column, options.text_pair_column, options.label_column]
-        usual = [name for pair in PAIRS for name in pair]
-        return [*(name for name in asked if name and not name.isdigit()), *usual, *TEXTS, *LABELS]
+        return [*(name for name in asked if name and not name.isdigit()), *KNOWN]
 
     def _asked_metrics(self) -> list[str]:
         asked = _split(self.options.metrics)
@@ -421,43 +374,9 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
         return asked
 
 
-def _guess_columns(table: Table) -> tuple[int, None, int]:
-    """Text and label of a file without a header, where only one way to read it makes sense."""
-    columns = list(zip(*table.rows, strict=True))
-    texts = [
-        i
-        for i, values in enumerate(columns)
-        if sum(" " in value.strip() for value in values) * 2 > len(values)
-    ]
-    labels = [i for i, values in enumerate(columns) if i not in texts and _look_like_labels(values)]
-    if len(texts) == len(labels) == 1 and len(columns) == 2:
-        return texts[0], None, labels[0]
-    example = ",".join(f"column{number}" for number in range(1, len(columns) + 1))
-    raise DataError(
-        f"{table.source} has no header that names text and label; name its {len(columns)} columns in order "
-        f"by --columns, such as --columns {example}, with text and label among them (or --text_column and "
-        f"--label_column)"
-    )
-
-
-def _look_like_labels(values: Sequence[str]) -> bool:
-    return all(value.strip() for value in values) and (
-        len(set(values)) <= max(2, len(values) // 2) or _are_fractions(set(values))
-    )
-
-
 def _split(names: str | None) -> list[str]:
     return [name.strip() for name in (names or "").split(",") if name.strip()]
 
 
 def _is_int(label: str) -> bool:
     return label.lstrip("-").isdecimal()
-
-
-def _are_fractions(labels: Iterable[str]) -> bool:
-    """Whether labels are numbers, and not all whole ones."""
-    try:
-        numbers = [float(label) for label in labels]
-    except ValueError:
-        return False
-    return any(not number.is_integer() for number in numbers)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from .base import DataError, Task, split_patterns
+from .base import ALIASES, DataError, Task, split_patterns
 
 Example = TypeVar("Example")
 
-SPLITS = ("train", "dev", "test")
+SPLITS = tuple(ALIASES)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,15 +13,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from .base import DataError, find_split
+from .base import ALIASES, DataError, find_split
 
-ALIASES: Mapping[str, Sequence[str]] = {
-    "train": ("train",),
-    "dev": ("dev", "validation", "valid", "val"),
-    "test": ("test",),
-}
-"""Names of our splits in the wild, the preferred one first."""
-SUFFIXES = (".tsv", ".csv", ".jsonl", ".json", ".parquet")
+_NAMES = [f"{{split}}{end}{zipped}" for end in (".tsv", ".csv", ".jsonl", ".json") for zipped in ("", ".gz")]
+TABLE_FILES = [*_NAMES, "{split}.parquet", *(f"*{name}" for name in _NAMES), "{split}-*.parquet"]
+"""Patterns of a split's file."""
 
 _BOM_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -62,12 +58,20 @@ class Table:
         return self.columns.index(name)
 
 
-def read_split(folder: Path, split: str, *, columns: Sequence[str] = (), known: Sequence[str] = ()) -> Table:
+def read_split(
+    folder: Path,
+    split: str,
+    *,
+    files: Sequence[str] = TABLE_FILES,
+    columns: Sequence[str] = (),
+    known: Sequence[str] = (),
+) -> Table:
     """The table of a split in a folder: an Arrow folder, or a file that is named after the split.
 
     Args:
         folder: the data set.
         split: ``train``, ``dev`` or ``test``.
+        files: patterns of its file.
         columns: names of the columns of files without a header.
         known: column names that tell a header from data.
 
@@ -76,10 +80,7 @@ def read_split(folder: Path, split: str, *, columns: Sequence[str] = (), known: 
     """
     if folder.is_dir() and is_arrow(folder):
         return read_arrow(folder, split)
-    names = ALIASES.get(split, (split,))
-    patterns = [f"{name}{suffix}{zipped}" for name in names for suffix in SUFFIXES for zipped in ("", ".gz")]
-    patterns += [f"*{pattern}" for pattern in patterns] + [f"{name}-*.parquet" for name in names]
-    return read_table(find_split(folder, split, patterns), columns=columns, known=known)
+    return read_table(find_split(folder, split, files), columns=columns, known=known)
 
 
 def is_arrow(folder: Path) -> bool:

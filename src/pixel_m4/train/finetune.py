@@ -25,6 +25,7 @@ from pixel_m4.tasks.base import Task, TaskOptions
 from pixel_m4.tasks.classification import Classification
 from pixel_m4.tasks.ner import NER
 from pixel_m4.tasks.parsing import Parsing
+from pixel_m4.tasks.qa import QuestionAnswering
 from pixel_m4.tasks.tagging import Tagging
 
 from .arguments import FinetuneArguments, parse_arguments, parse_overrides, task_of_recipe
@@ -32,7 +33,9 @@ from .data import data_files, read_splits
 from .records import METRICS, RunRecord, save_metrics, tensorboard_folder, write_card
 from .trainer import EncodedSplit, TaskTrainer
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Parsing, Tagging, NER, Classification)}
+TASKS: dict[str, type[Task]] = {
+    task.name: task for task in (Parsing, Tagging, NER, Classification, QuestionAnswering)
+}
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import itertools
 import xml.etree.ElementTree as ElementTree
 
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from udtools import udeval
 
-from pixel_m4.tasks.conllu import parse_conllu
+from pixel_m4.tasks.conllu import parse_conllu, strip_subtype
 from pixel_m4.tasks.trees import (
     attachment_scores,
     draw_tree,
@@ -138,6 +140,37 @@ def test_attachment_scores_count_words_not_sentences() -> None:
         [["root", "obl", "punct"], ["root"]],
     )
     assert scores == {"uas": 75.0, "las": 50.0}
+
+
+def random_trees(generator: np.random.Generator, lengths: list[int]) -> tuple[list, list]:
+    relations = ["obj", "nsubj", "nsubj:pass", "punct", "obl"]
+    heads, rels = [], []
+    for length in lengths:
+        tree = maximum_spanning_tree(generator.normal(size=(length, length + 1))).tolist()
+        heads.append(tree)
+        rels.append([relations[generator.integers(5)] if head else "root" for head in tree])
+    return heads, rels
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_attachment_scores_are_those_of_the_shared_task(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    lengths = generator.integers(1, 9, size=40).tolist()
+    gold, predicted = (random_trees(generator, lengths) for _ in range(2))
+    expected = udeval.evaluate(*(load_for_udeval(*trees) for trees in (gold, predicted)))
+    plain = [[[strip_subtype(rel) for rel in rels] for rels in part[1]] for part in (gold, predicted)]
+    scores = attachment_scores(gold[0], plain[0], predicted[0], plain[1])
+    assert scores["uas"] == pytest.approx(100 * expected["UAS"].f1)
+    assert scores["las"] == pytest.approx(100 * expected["LAS"].f1)
+    assert 0 < scores["las"] < scores["uas"] < 100
+
+
+def load_for_udeval(heads: list, rels: list) -> object:
+    text = "".join(conllu(*zip(*sentence, strict=True)) for sentence in zip(heads, rels, strict=True))
+    kinds = ("no_gapping", "no_shared_parents_in_coordination", "no_shared_dependents_in_coordination")
+    kinds += ("no_control", "no_external_arguments_of_relative_clauses", "no_case_info")
+    options = {**dict.fromkeys(kinds, 0), "multiple_roots_okay": False}
+    return udeval.load_conllu(io.StringIO(text), "made", options)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,326 @@
+"""Extractive question answering in SQuAD format: SQuAD, XQuAD, TyDiQA-GoldP, KorQuAD, JaQuAD.
+
+A window shows the question, a black patch, a part of the context and a black patch.
+Dimensions: B batch, P patches.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import Any, ClassVar, NamedTuple, TextIO
+
+import numpy as np
+import torch
+
+from pixel_m4.model import PixelForQuestionAnswering
+from pixel_m4.render.windows import windows
+
+from .base import DataError, DatasetOptions, Task
+from .cutting import cut, pieces
+from .spans import answer_patches, span_characters
+from .squad import Question, read_questions, squad_scores
+from .tables import TABLE_FILES, find_language, parse_json, read_hub, read_split, read_table
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QAOptions(DatasetOptions):
+    """How contexts are cut and answers chosen."""
+
+    stride: int = field(
+        default=160, metadata={"help": "patches that neighbouring windows of a context share"}
+    )
+    max_question_length: int | None = field(
+        default=None, metadata={"help": "patches after which a question is cut; default: half the window"}
+    )
+    max_answer_length: int = field(default=60, metadata={"help": "patches of the longest answer to predict"})
+    n_best: int = field(default=20, metadata={"help": "first and last patches of a window to combine"})
+    version_2_with_negative: bool | None = field(
+        default=None,
+        metadata={"help": "whether questions may have no answer (SQuAD 2); default: as the data looks"},
+    )
+    null_score_diff_threshold: float = field(
+        default=0.0,
+        metadata={
+            "help": "no answer is given if its score is better than the best answer's by more than this"
+        },
+    )
+    align_answers: bool = field(
+        default=False,
+        metadata={"help": "move answers that are not at their place to where they occur nearest"},
+    )
+    word_f1: bool = field(
+        default=False,
+        metadata={"help": "let F1 count words, as SQuAD's script does, also where there are no spaces"},
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QAWindow:
+    """A question and a part of its context that fit on one canvas.
+
+    Attributes:
+        example: number of the question.
+        start: first character of the part.
+        question: as it is drawn.
+        part: the part of the context.
+        length: patches of both.
+        answer: first and last character (exclusive) of the answer in ``part``, None if it is not whole in it.
+        labelled: whether the answer is to be learnt.
+    """
+
+    example: int
+    start: int
+    question: str
+    part: str
+    length: int
+    answer: tuple[int, int] | None
+    labelled: bool
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """What is rendered."""
+        return self.question, self.part
+
+
+class Span(NamedTuple):
+    """A possible answer: characters [start, end) of the context, and the score of its patches."""
+
+    score: float
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What the model says about a window: the score of no answer there, and the best spans."""
+
+    null: float
+    spans: list[Span]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QAPrediction:
+    """A predicted answer.
+
+    Attributes:
+        id: of the question.
+        question: the question.
+        answer: its text, empty for no answer.
+        start: its first character in the context, -1 for no answer.
+        score: sum of the logits of first and last patch; for no answer, of CLS.
+    """
+
+    id: str
+    question: str
+    answer: str
+    start: int
+    score: float
+
+
+class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
+    """The part of a text that answers a question."""
+
+    name = "qa"
+    model_class = PixelForQuestionAnswering
+    metric = "f1"
+    options_class = QAOptions
+    options: QAOptions
+    files = (*TABLE_FILES, "{split}-*.json", "{split}-*.json.gz")
+    suffix = ".jsonl"
+    recipe: ClassVar[Mapping[str, Any]] = {
+        "max_seq_length": 400,
+        "per_device_train_batch_size": 32,
+        "per_device_eval_batch_size": 32,
+        "learning_rate": 7e-5,
+        "max_steps": 20_000,
+        "warmup_steps": 100,
+        "eval_steps": 500,
+        "early_stopping_patience": 5,
+    }
+
+    def find_labels(self, train: Sequence[Question]) -> list[str]:
+        """There are no labels; but note whether questions without an answer are to be learnt."""
+        if self.options.version_2_with_negative is None:
+            self.options = replace(self.options, version_2_with_negative=_some_unanswerable(train))
+        return self.labels
+
+    def read(self, data_dir: Path, split: str) -> list[Question]:
+        """Read a split of a folder, of a language's folder in it, or of a data set on the hub."""
+        options = self.options
+        if options.dataset_name is not None:
+            table = read_hub(options.dataset_name, options.language, split)
+        else:
+            table = read_split(find_language(data_dir, options.language), split, files=self.files)
+        return read_questions(table, align=options.align_answers)
+
+    def read_file(self, path: Path) -> list[Question]:
+        """Read SQuAD's JSON, or rows as on the hub in JSON or Parquet."""
+        return read_questions(read_table(path), align=self.options.align_answers)
+
+    def read_raw(self, lines: Iterable[str], source: str) -> list[Question]:
+        """JSON objects with ``question`` and ``context``, one a line; or SQuAD's JSON without its answers."""
+        questions = read_questions(parse_json("".join(lines), source), answers=False)
+        if not questions:
+            raise DataError(f'{source}: holds no question; write {{"question": …, "context": …}}, one a line')
+        return questions
+
+    def group(self, example: Question) -> Hashable:
+        """Questions on one context stay in one split."""
+        return example.context
+
+    def encode(self, examples: Sequence[Question], *, labels: bool = True) -> list[QAWindow]:
+        """Windows over the context of each question; questions that are too long are cut and counted.
+
+        Raises:
+            ValueError: the stride leaves no room for a window to move on.
+        """
+        canvas = self.renderer.max_seq_length
+        room = min(self.options.max_question_length or canvas, (canvas - 2) // 2)
+        if not 0 <= self.options.stride < canvas - 2 - room:
+            raise ValueError(
+                f"stride must be at least 0 and smaller than the {canvas - 2 - room} patches that the "
+                f"longest question leaves of {canvas}, not {self.options.stride}"
+            )
+        cuts: dict[str, list[tuple[int, int, int]]] = {}  # of each context, for its many questions
+        encoded: list[QAWindow] = []
+        shortened = 0
+        for number, example in enumerate(examples):
+            question = cut(self.renderer, example.question, room)
+            shortened += question != example.question
+            taken = 1 + sum(self.renderer.measure(question.split()))
+            if example.context not in cuts:
+                cuts[example.context] = pieces(self.renderer, example.context)
+            parts = cuts[example.context]
+            widths = [width for _, _, width in parts]
+            for window in windows(widths, canvas - 1 - taken, self.options.stride):
+                start, stop = parts[window.start][0], parts[window.stop - 1][1]
+                answer = None
+                if labels and example.answers:
+                    first = example.answers[0].start - start
+                    last = first + len(example.answers[0].text)
+                    answer = (first, last) if first >= 0 and start + last <= stop else None
+                encoded.append(
+                    QAWindow(
+                        example=number,
+                        start=start,
+                        question=question,
+                        part=example.context[start:stop],
+                        length=taken + sum(widths[window.start : window.stop]),
+                        answer=answer,
+                        labelled=labels,
+                    )
+                )
+        if shortened:
+            logger.warning(
+                "%d of %d questions are longer than %d patches and were cut", shortened, len(examples), room
+            )
+        return encoded
+
+    def collate(self, batch: Sequence[QAWindow]) -> dict[str, torch.Tensor]:
+        """``pixel_values`` [B, 16, 16 * P], ``attention_mask`` [B, P]; start and end positions [B].
+
+        A window without the answer points to P, where the model puts CLS.
+        """
+        rendered = dict(self.renderer.batch([window.pair for window in batch], return_tensors="pt"))
+        if batch[0].labelled:
+            cls = rendered["attention_mask"].shape[1]
+            bounds = [self._answer_patches(window) or (cls, cls) for window in batch]
+            rendered["start_positions"], rendered["end_positions"] = torch.tensor(bounds).unbind(1)
+        return rendered
+
+    def _answer_patches(self, window: QAWindow) -> tuple[int, int] | None:
+        """First and last patch of the answer; None if it is not drawn."""
+        if window.answer is None:
+            return None
+        return answer_patches(self.renderer.offsets(window.pair), *window.answer)
+
+    def decode(self, outputs: Any, batch: Sequence[QAWindow]) -> list[Candidates]:
+        """The best spans of each window, as characters of the context."""
+        starts = outputs.start_logits.float().cpu().numpy()
+        ends = outputs.end_logits.float().cpu().numpy()
+        return [self._candidates(*rows) for rows in zip(starts, ends, batch, strict=True)]
+
+    def _candidates(self, starts: np.ndarray, ends: np.ndarray, window: QAWindow) -> Candidates:
+        offsets = self.renderer.offsets(window.pair)
+        shown = np.flatnonzero(offsets.text_of_patch == 1)
+        count = self.options.n_best
+        firsts = shown[np.argsort(-starts[shown], kind="stable")[:count]]
+        lasts = shown[np.argsort(-ends[shown], kind="stable")[:count]]
+        length = lasts[None] - firsts[:, None]
+        possible = np.argwhere((length >= 0) & (length < self.options.max_answer_length))
+        scores = starts[firsts[possible[:, 0]]] + ends[lasts[possible[:, 1]]]
+        spans = []
+        for i in np.argsort(-scores, kind="stable")[:count]:
+            first, last = firsts[possible[i, 0]], lasts[possible[i, 1]]
+            start, end = span_characters(offsets, int(first), int(last), window.part)
+            spans.append(Span(float(scores[i]), window.start + start, window.start + end))
+        return Candidates(float(starts[-1] + ends[-1]), spans)
+
+    def predict(
+        self, examples: Sequence[Question], encoded: Sequence[QAWindow], results: Sequence[Candidates]
+    ) -> list[QAPrediction]:
+        """The best span over all windows of a question; none if CLS has the better score in every window."""
+        negative = self.options.version_2_with_negative
+        if negative is None:
+            negative = _some_unanswerable(examples)
+        spans: list[list[Span]] = [[] for _ in examples]
+        nulls = [float("inf")] * len(examples)
+        for window, result in zip(encoded, results, strict=True):
+            spans[window.example] += result.spans
+            nulls[window.example] = min(nulls[window.example], result.null)
+        predicted = []
+        for example, found, null in zip(examples, spans, nulls, strict=True):
+            best = max(found, default=None)
+            threshold = self.options.null_score_diff_threshold
+            if best is None or (negative and null - best.score > threshold):
+                best = Span(null, -1, -1)
+            predicted.append(
+                QAPrediction(
+                    id=example.id,
+                    question=example.question,
+                    answer="" if best.start < 0 else example.context[best.start : best.end],
+                    start=best.start,
+                    score=best.score,
+                )
+            )
+        return predicted
+
+    def score(self, gold: Sequence[Question], predicted: Sequence[QAPrediction]) -> dict[str, float]:
+        """Exact match and F1."""
+        answers = [[answer.text for answer in question.answers or ()] for question in gold]
+        return squad_scores(answers, [p.answer for p in predicted], words=self.options.word_f1)
+
+    def dump(self, predicted: Sequence[QAPrediction], stream: TextIO) -> None:
+        """Write a JSON object a question."""
+        for prediction in predicted:
+            stream.write(json.dumps(asdict(prediction), ensure_ascii=False) + "\n")
+
+    def baseline(self, train: Sequence[Question], test: Sequence[Question]) -> dict[str, float]:
+        """The beginning of the context, as many patches as training answers have in the median; or no answer.
+
+        No answer it is where most of the training questions have none.
+        """
+        texts = [question.answers[0].text for question in train if question.answers]
+        if 2 * len(texts) < len(train) or not texts:
+            return self._score_texts(test, ["" for _ in test])
+        widths = [sum(self.renderer.measure(text.split())) for text in texts]
+        room = int(median(widths))
+        return self._score_texts(test, [cut(self.renderer, question.context, room) for question in test])
+
+    def _score_texts(self, gold: Sequence[Question], texts: Sequence[str]) -> dict[str, float]:
+        predicted = [
+            QAPrediction(id=question.id, question=question.question, answer=text, start=0, score=0.0)
+            for question, text in zip(gold, texts, strict=True)
+        ]
+        return self.score(gold, predicted)
+
+
+def _some_unanswerable(questions: Sequence[Question]) -> bool:
+    return any(question.answers is not None and not question.answers for question in questions)

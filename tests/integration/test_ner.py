@@ -1,0 +1,82 @@
+"""Train entity recognition for a few steps on tiny data, through the command."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from pixel_m4.cli import main
+from pixel_m4.model import PixelForTokenClassification
+from pixel_m4.render import TextRenderer
+from pixel_m4.tasks.iob import parse_iob
+from pixel_m4.tasks.ner import NER
+
+SMALL = ["--config_name", "nano", "--max_seq_length", "64", "--disable_tqdm", "true", "--report_to", "none"]
+STEPS = ["--max_steps", "120", "--eval_steps", "60", "--learning_rate", "3e-3", "--warmup_steps", "5"]
+STEPS += ["--per_device_train_batch_size", "16", "--dropout_prob", "0"]
+
+
+def blocks(size: int, seed: int) -> str:
+    """Sentences with names of two words: the first tells the type, the second may be no name too."""
+    rng = random.Random(seed)
+    text = ""
+    for number in range(size):
+        rows = [f"{word} O" for word in rng.choices(["the", "a", "cat"], k=rng.randint(1, 3))]
+        kind, title = rng.choice([("LOC", "Mount"), ("PER", "Dr")])
+        rows += [f"{title} B-{kind}", f"{rng.choice(['cat', 'Xo'])} I-{kind}", f"n{number} O"]
+        text += "\n".join(rows) + "\n\n"
+    return text
+
+
+def train(tmp_path: Path, *options: str) -> tuple[Path, dict[str, float]]:
+    output = tmp_path / "run"
+    assert main(["finetune", "ner", *options, "--output_dir", str(output), *SMALL, *STEPS]) == 0
+    return output, json.loads((output / "all_results.json").read_text())
+
+
+def test_entities_are_learnt_saved_and_loaded(tmp_path: Path) -> None:
+    for seed, (split, size) in enumerate({"train": 96, "dev": 20, "test": 20}.items()):
+        (tmp_path / f"{split}.txt").write_text(blocks(size, seed), encoding="utf-8")
+    output, results = train(tmp_path, "--data_dir", str(tmp_path))
+    assert results["test_f1"] > 90
+    assert results["test_f1"] > results["test_baseline_f1"]
+    predictions = output / "test_predictions.iob2"
+    assert len(parse_iob(predictions.read_text().split("\n"), "predictions")) == 20
+
+    model = PixelForTokenClassification.from_pretrained(output)
+    assert list(model.config.id2label.values()) == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    task = NER(TextRenderer.from_pretrained(output), list(model.config.id2label.values()))
+    gold = task.read(tmp_path, "test")
+    assert task.score(gold, task.annotate(model, gold))["f1"] == pytest.approx(results["test_f1"])
+
+
+def test_one_file_is_divided_alike_in_training_and_testing(tmp_path: Path) -> None:
+    file = tmp_path / "all.conll"
+    file.write_text(blocks(100, 0), encoding="utf-8")
+    source = ["--data_file", str(file), "--split_seed", "3", "--test_share", "0.2"]
+    output, results = train(tmp_path, *source)
+    assert results["test_f1"] > 90
+    command = ["finetune", "ner", *source, "--model_name_or_path", str(output), "--do_predict"]
+    command += ["--output_dir", str(tmp_path / "again"), "--eval_strategy", "no", "--load_best_model_at_end"]
+    assert main([*command, "false", *SMALL]) == 0
+    again = tmp_path / "again"
+    assert json.loads((again / "all_results.json").read_text())["test_f1"] == results["test_f1"]
+    first, second = ((folder / "test_predictions.iob2").read_text() for folder in (output, again))
+    assert first == second
+    assert first.count("\n\n") == 20
+
+
+def test_two_sources_are_one_too_many(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["finetune", "ner", "--data_dir", "a", "--data_file", "b", "--output_dir", str(tmp_path)])
+    assert "give one of --data_dir and --data_file" in capsys.readouterr().err
+
+
+def test_words_without_tags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "train.txt").write_text("Xo B-LOC\nburg\n", encoding="utf-8")
+    command = ["finetune", "ner", "--data_dir", str(tmp_path), "--output_dir", str(tmp_path / "run")]
+    assert main([*command, *SMALL]) == 1
+    assert "train.txt:2: one column instead of a word and its tag: 'burg'" in capsys.readouterr().err
