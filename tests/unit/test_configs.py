@@ -19,9 +19,11 @@ RECIPES = sorted(
 )
 
 
-@pytest.mark.parametrize(
-    "file", RECIPES, ids=lambda file: file.relative_to(CONFIGS).with_suffix("").as_posix()
-)
+def name_of(file: Path) -> str:
+    return file.relative_to(CONFIGS).with_suffix("").as_posix()
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=name_of)
 def test_recipe(file: Path) -> None:
     recipe = yaml.safe_load(file.read_text(encoding="utf-8"))
     assert file.read_text(encoding="utf-8").startswith("# ")

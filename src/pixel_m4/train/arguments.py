@@ -104,6 +104,11 @@ def parse_arguments(
         parser.error("the following arguments are required: " + " or ".join(f"--{name}" for name in sources))
     if "data_file" in given and len(given) > 1:
         parser.error(f"give one of {' and '.join(f'--{name}' for name in given)}, not both")
+    if first.do_train and not first.do_eval and "eval_strategy" not in recipe:
+        parser.set_defaults(eval_strategy="no")
+        first, _ = parser.parse_known_args(argv)
+    if first.eval_strategy == "no":
+        parser.set_defaults(load_best_model_at_end=False)
     # The best checkpoint can only be loaded if every evaluated model is saved.
     saving = {"save_strategy": first.eval_strategy, "save_steps": first.eval_steps}
     parser.set_defaults(**{name: value for name, value in saving.items() if name not in recipe})

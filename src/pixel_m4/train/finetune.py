@@ -16,7 +16,6 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.trainer_utils import IntervalStrategy
 
 from pixel_m4.model import PixelConfig
 from pixel_m4.render import TextRenderer
@@ -85,8 +84,6 @@ def finetune(
     """
     if training.do_train and not training.do_eval:
         logger.warning("without --do_eval there is no choice of a checkpoint: the last one is kept")
-        training.eval_strategy = IntervalStrategy.NO
-        training.load_best_model_at_end = False
     set_seed(training.seed)
     renderer = make_renderer(arguments)
     config = make_config(arguments)

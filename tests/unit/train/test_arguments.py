@@ -112,3 +112,13 @@ def test_a_recipe_may_name_its_task(tmp_path: Path) -> None:
         task_of_recipe(argv)
     with pytest.raises(ValueError, match="finetune needs a task"):
         task_of_recipe(["--max_steps", "3"])
+
+
+def test_without_dev_nothing_is_chosen() -> None:
+    for argv in (["--do_train"], ["--eval_strategy", "no"], ["--do_train", "--do_predict"]):
+        _, training, _ = parse_arguments("x", Parsing, [*BASE, *argv])
+        assert (training.eval_strategy, training.save_strategy) == ("no", "no")
+        assert not training.load_best_model_at_end
+    _, training, _ = parse_arguments("x", Parsing, [*BASE, "--do_train", "--eval_strategy", "steps"])
+    assert training.do_eval  # evaluation at steps needs dev
+    assert training.load_best_model_at_end
