@@ -71,3 +71,43 @@ def test_regression_by_epochs(tmp_path: Path) -> None:
     results = json.loads((output / "all_results.json").read_text())
     assert results["test_pearson"] > 80
     assert results["test_baseline_pearson"] == 0
+
+
+def make_questions(path: Path, paragraphs: int, *, unanswerable: bool = False) -> Path:
+    """The colour or the animal, among words that are neither."""
+    rng = random.Random(0)
+    kinds = {"colour?": ["red", "blue", "grey"], "animal?": ["cat", "dog", "hen"]}
+    entries = []
+    for number in range(paragraphs):
+        chosen = {kind: rng.choice(words) for kind, words in kinds.items()}
+        words = [*chosen.values(), *rng.choices(["the", "on", "is"], k=3)]
+        rng.shuffle(words)
+        context = " ".join(words)
+        questions = []
+        for kind, word in chosen.items():
+            answer = {"text": word, "answer_start": context.index(word)}
+            questions.append({"id": f"{number}-{kind}", "question": kind, "answers": [answer]})
+        if unanswerable:
+            question = {"id": f"{number}-no", "question": "price?", "answers": [], "is_impossible": True}
+            questions.append(question)
+        entries.append({"context": context, "qas": questions})
+    path.write_text(json.dumps({"version": "v2.0", "data": [{"title": "x", "paragraphs": entries}]}))
+    return path
+
+
+@pytest.mark.parametrize("unanswerable", [False, True])
+def test_answers_are_learnt_from_a_single_file(tmp_path: Path, unanswerable: bool) -> None:
+    file = make_questions(tmp_path / "xquad.xx.json", 80, unanswerable=unanswerable)
+    output = tmp_path / "run"
+    options = ["--max_steps", "150", "--learning_rate", "3e-3", "--per_device_train_batch_size", "32"]
+    options += ["--max_seq_length", "36", "--stride", "4", "--eval_steps", "75", *SMALL]
+    assert main(["finetune", "qa", "--data_file", str(file), "--output_dir", str(output), *options]) == 0
+    results = json.loads((output / "all_results.json").read_text())
+    assert results["test_f1"] > 80
+    assert results["test_f1"] > results["test_baseline_f1"] + 20
+    assert ("test_no_answer_accuracy" in results) == unanswerable
+    rows = [json.loads(line) for line in (output / "test_predictions.jsonl").read_text().splitlines()]
+    paragraphs = {row["id"].split("-")[0] for row in rows}
+    assert len(rows) == len(paragraphs) * (3 if unanswerable else 2)  # none is divided
+    config = json.loads((output / "config.json").read_text())
+    assert config["task_options"]["version_2_with_negative"] is unanswerable

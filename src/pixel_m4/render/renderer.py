@@ -221,6 +221,11 @@ class TextRenderer:
             self._atlas.trim()
             return [word.width for word in self._atlas.words(words, rtl=False)]
 
+    def covers(self, char: str) -> bool:
+        """Whether a font has this character, so that it is not drawn as a missing glyph."""
+        with self._lock:
+            return self._atlas.covers(char)
+
     def cache_stats(self) -> AtlasStats:
         """What the cache of patches holds."""
         return self._atlas.stats()

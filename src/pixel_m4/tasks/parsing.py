@@ -125,11 +125,12 @@ class Parsing(Task[Sentence, Window, Scores, Parsed]):
     ) -> list[Parsed]:
         """Decode every sentence: as a maximum spanning tree with one root, and greedily as published."""
         return [
-            self._parse(sentence, _merge(len(sentence.words), parts))
+            self.parse(sentence, _merge(len(sentence.words), parts))
             for sentence, parts in zip(examples, gather(len(examples), encoded, results), strict=True)
         ]
 
-    def _parse(self, sentence: Sentence, scores: Scores) -> Parsed:
+    def parse(self, sentence: Sentence, scores: Scores) -> Parsed:
+        """Decode one sentence from the scores of all its words."""
         words = np.arange(len(sentence.words))
         heads, greedy = maximum_spanning_tree(scores.arcs).tolist(), scores.arcs.argmax(-1).tolist()
         rels, greedy_rels = (

@@ -166,10 +166,10 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
 
     def read_raw(self, lines: Iterable[str], source: str) -> list[Question]:
         """JSON objects with ``question`` and ``context``, one a line; or SQuAD's JSON without its answers."""
-        questions = read_questions(parse_json("".join(lines), source), answers=False)
-        if not questions:
+        table = parse_json("".join(lines), source)
+        if not table.rows:
             raise DataError(f'{source}: holds no question; write {{"question": …, "context": …}}, one a line')
-        return questions
+        return read_questions(table, answers=False)
 
     def group(self, example: Question) -> Hashable:
         """Questions on one context stay in one split."""
@@ -312,7 +312,12 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
             return self._score_texts(test, ["" for _ in test])
         widths = [sum(self.renderer.measure(text.split())) for text in texts]
         room = int(median(widths))
-        return self._score_texts(test, [cut(self.renderer, question.context, room) for question in test])
+        return self._score_texts(test, [self._beginning(question.context, room) for question in test])
+
+    def _beginning(self, context: str, room: int) -> str:
+        """As many words as fit, at least one (of a long one, a piece)."""
+        start, end, _ = pieces(self.renderer, context)[0]
+        return cut(self.renderer, context, room) or context[start:end]
 
     def _score_texts(self, gold: Sequence[Question], texts: Sequence[str]) -> dict[str, float]:
         predicted = [
