@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     finetune.add_argument("task", choices=TASKS, help="the task")
 
     _add_inference(commands)
+    commands.add_parser("pretrain", help="train a model on text in many languages", add_help=False)
 
     render = commands.add_parser(
         "render",
@@ -172,6 +173,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("`pixel-m4 finetune TASK --help` lists the arguments of a task and its published recipe.")
         print("Without TASK, the file that --config names must have a line `task: …`.")
         return 0
+    if arguments[:1] == ["pretrain"]:
+        return _guard(_pretrain, arguments[1:])
     known = parser.parse_args(arguments)
     runs = {
         "predict": _predict,
@@ -269,6 +272,15 @@ def _settings(arguments, settings):  # type: ignore[no-untyped-def]
         font_file=arguments.font_file,
         fallback_fonts_dir=arguments.fallback_fonts_dir,
     )
+
+
+def _pretrain(rest: list[str]) -> None:
+    from pixel_m4.train.pretrain_arguments import parse_arguments
+
+    parsed = parse_arguments(rest)  # --help needs no more than this
+    from pixel_m4.train.pretrain import pretrain
+
+    pretrain(*parsed)
 
 
 def _render(arguments: argparse.Namespace) -> None:

@@ -76,8 +76,38 @@ def reconstruction_loss(predictions: Tensor, targets: Tensor, counted: Tensor) -
     Returns:
         []
     """
-    error = (predictions.float() - targets).square().mean(-1)
-    return (error * counted).sum() / counted.sum().clamp(min=1)
+    return (patch_errors(predictions, targets) * counted).sum() / counted.sum().clamp(min=1)
+
+
+@torch.no_grad()
+def reconstruct(config: PixelConfig, pixel_values: Tensor, logits: Tensor, mask: Tensor) -> Tensor:
+    """Put the predicted pixels in the masked places of a rendering.
+
+    With `norm_pix_loss` a model predicts patches less their mean and divided by their deviation, so mean and
+    deviation are taken from the original: what is shown is the shape of the ink.
+
+    Args:
+        config: The model's.
+        pixel_values: uint8 [B, 16, W]
+        logits: [B, P, 768]
+        mask: [B, P], 1 where a patch was masked
+
+    Returns:
+        uint8 [B, 16, W]
+    """
+    original = patchify(pixel_values, config.patch_size, config.num_channels)
+    predicted = logits.float()
+    if config.norm_pix_loss:
+        variance, mean = torch.var_mean(original, dim=-1, keepdim=True)
+        predicted = predicted * (variance + 1e-6).sqrt() + mean
+    pixels = torch.where(mask[..., None] != 0, predicted, original).clamp(0, 1)
+    grey = unpatchify(pixels, config.patch_size, config.num_channels).mean(1)
+    return (grey * 255).round().to(torch.uint8)
+
+
+def patch_errors(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Squared error, mean over the pixels of a patch: two [B, M, 768] give [B, M]."""
+    return (predictions.float() - targets).square().mean(-1)
 
 
 def choose_patches(
@@ -120,6 +150,8 @@ class PixelForPreTrainingOutput(ModelOutput):
         mask: [B, P], 1 where a patch was masked, 0 where the encoder saw it
         hidden_states: The encoder's, [B, 1 + K, D] each
         attentions: The encoder's, [B, H, 1 + K, 1 + K] each
+        patch_losses: [B, P], what each patch adds to the sum that the loss is a mean of: the squared error of
+            a patch that is masked and attended, 0 for others
     """
 
     loss: Tensor | None = None
@@ -127,6 +159,7 @@ class PixelForPreTrainingOutput(ModelOutput):
     mask: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
+    patch_losses: Tensor | None = None
 
 
 class PixelDecoder(nn.Module):
@@ -254,10 +287,13 @@ class PixelForPreTraining(PixelPreTrainedModel):
         if self.config.norm_pix_loss:
             targets = standardise(targets)
         counted = (take(attention_mask, masked) != 0).float()
+        losses = patch_errors(take(logits, masked), targets) * counted
+        nothing = torch.zeros_like(attention_mask, dtype=torch.float)
         return PixelForPreTrainingOutput(
-            loss=reconstruction_loss(take(logits, masked), targets, counted),
+            loss=losses.sum() / counted.sum().clamp(min=1),
             logits=logits,
-            mask=torch.zeros_like(attention_mask, dtype=torch.float).scatter(1, masked, 1.0),
+            mask=nothing.scatter(1, masked, 1.0),
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
+            patch_losses=nothing.scatter(1, masked, losses),
         )

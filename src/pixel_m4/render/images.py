@@ -66,6 +66,49 @@ def picture(
     return image
 
 
+def strips(
+    original: np.ndarray,
+    filled: np.ndarray,
+    masked: np.ndarray,
+    num_patches: int,
+    *,
+    columns: int = 48,
+    scale: int = 1,
+    gap: int = 8,
+) -> Image.Image:
+    """Draw original, masked and reconstructed text below each other, in as many groups of rows as it needs.
+
+    Args:
+        original: uint8 [16, W] grey
+        filled: uint8 [16, W], with reconstructed patches
+        masked: bool [P], True where a patch is covered in the second row of a group.
+        num_patches: how many patches to draw, from the first.
+        columns: patches of a row.
+        scale: picture pixels for each pixel.
+        gap: pixels between groups.
+
+    Raises:
+        ValueError: there is nothing to draw, or scale or columns is smaller than 1.
+    """
+    if min(scale, columns, num_patches) < 1:
+        raise ValueError(
+            f"scale, columns and num_patches must be at least 1, not {scale}, {columns} and {num_patches}"
+        )
+    size = original.shape[0]
+    hidden = np.where(np.repeat(masked, size)[None], np.uint8(160), original)
+    columns = min(columns, num_patches)
+    groups = -(-num_patches // columns)
+    height = 3 * size + 2
+    canvas = np.full((groups * (height + gap) - gap, columns * size), 255, np.uint8)
+    for group in range(groups):
+        left, right = group * columns * size, min((group + 1) * columns, num_patches) * size
+        for row, pixels in enumerate((original, hidden, filled)):
+            top = group * (height + gap) + row * (size + 1)
+            canvas[top : top + size, : right - left] = pixels[:, left:right]
+    image = Image.fromarray(canvas).convert("RGB")
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+
+
 def _place(patch: int, columns: int, size: int) -> tuple[int, int]:
     row, column = divmod(patch, columns)
     return row * size, column * size

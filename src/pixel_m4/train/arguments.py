@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def parse_arguments(
     first, _ = parser.parse_known_args(argv)
     recipe: dict[str, Any] = {}
     if first.config:
-        recipe = _read_recipe(Path(first.config), task.name, groups)
+        recipe = _read_recipe(Path(first.config), groups, task.name)
         parser.set_defaults(**recipe)
         first, _ = parser.parse_known_args(argv)
     sources = [name for name in ("data_dir", "data_file", "dataset_name") if name in first]
@@ -119,6 +119,42 @@ def parse_arguments(
     return arguments, training, options
 
 
+def parse_groups(
+    command: str,
+    groups: tuple[type, ...],
+    defaults: Mapping[str, Any],
+    argv: Sequence[str],
+    required: Sequence[str] = (),
+) -> tuple[Any, ...]:
+    """Parse a command line into dataclasses; it wins over the ``--config`` file, and that over the defaults.
+
+    Args:
+        command: what ``--help`` calls the program.
+        groups: dataclasses of arguments.
+        defaults: by argument name, where they differ from the dataclasses'.
+        argv: the command line.
+        required: names of arguments that the command line or the file must give.
+
+    Returns:
+        An object of each dataclass
+
+    Raises:
+        ValueError: the YAML file is no mapping, holds a name that is no argument, or a value is not possible.
+        SystemExit: the command line is wrong (argparse has printed why).
+    """
+    parser = HfArgumentParser(groups, prog=command)
+    parser.add_argument("--config", metavar="RECIPE.yaml", help="YAML file with arguments by name")
+    parser.set_defaults(**defaults)
+    first, _ = parser.parse_known_args(argv)
+    if first.config:
+        parser.set_defaults(**_read_recipe(Path(first.config), groups))
+        first, _ = parser.parse_known_args(argv)
+    missing = [f"--{name}" for name in required if getattr(first, name) is None]
+    if missing:
+        parser.error(f"the following arguments are required: {', '.join(missing)}")
+    return parser.parse_args_into_dataclasses(list(argv))[: len(groups)]
+
+
 def task_of_recipe(argv: Sequence[str]) -> str:
     """The task that the file given by ``--config`` names.
 
@@ -136,11 +172,11 @@ def task_of_recipe(argv: Sequence[str]) -> str:
     return str(task)
 
 
-def _read_recipe(path: Path, task: str, groups: Sequence[Any]) -> dict[str, Any]:
+def _read_recipe(path: Path, groups: Sequence[Any], task: str | None = None) -> dict[str, Any]:
     recipe = _load(path)
     named = recipe.pop("task", task)
     if named != task:
-        raise ValueError(f"{path} is for the task {named!r}, not {task!r}")
+        raise ValueError(f"{path} is for the task {named!r}, not {task or 'pretraining'!r}")
     known = {entry.name for group in groups for entry in fields(group)}
     unknown = sorted(set(recipe) - known)
     if unknown:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from pixel_m4.model import PixelConfig, PixelForPreTraining, patchify, unpatchify
-from pixel_m4.model.mae import choose_patches, standardise
+from pixel_m4.model.mae import choose_patches, reconstruct, standardise
 
 
 @pytest.fixture
@@ -134,3 +134,15 @@ def test_it_compiles_without_a_break(model: PixelForPreTraining) -> None:
     found = compiled(pixels(), torch.ones(2, 20), patch_mask)
     torch.testing.assert_close(found.logits, expected.logits, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.loss, expected.loss)
+
+
+@pytest.mark.parametrize("normalised", [True, False])
+def test_a_perfect_prediction_reconstructs_the_pixels(model: PixelForPreTraining, normalised: bool) -> None:
+    original, mask = pixels(), torch.zeros(2, 20)
+    mask[:, 3:7] = 1
+    model.config.norm_pix_loss = normalised
+    targets = standardise(patchify(original)) if normalised else patchify(original)
+    assert torch.equal(reconstruct(model.config, original, targets, mask), original)
+    black = reconstruct(model.config, original, torch.full_like(targets, -100), mask)
+    assert not black[:, :, 3 * 16 : 7 * 16].any()
+    assert torch.equal(black[:, :, : 3 * 16], original[:, :, : 3 * 16])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pixel_m4.render import TextRenderer
-from pixel_m4.render.images import picture
+from pixel_m4.render.images import picture, strips
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +43,19 @@ def test_rgb(renderer: TextRenderer) -> None:
 def test_bad_sizes(renderer: TextRenderer, options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         picture(renderer("a"), **options)
+
+
+def test_strips_show_what_is_hidden_and_what_is_put_there() -> None:
+    original = np.full((16, 16 * 5), 255, np.uint8)
+    filled = np.full((16, 16 * 5), 10, np.uint8)
+    masked = np.array([False, True, False, False, True])
+    image = np.asarray(strips(original, filled, masked, 5, columns=3, gap=4).convert("L"))
+    assert image.shape == (2 * 50 + 4, 48)
+    assert (image[:16] == 255).all()
+    assert (image[17:33, 16:32] == 160).all()
+    assert (image[17:33, :16] == 255).all()
+    assert (image[34:50] == 10).all()
+    assert (image[54 + 17 : 54 + 33, 16:32] == 160).all()
+    assert (image[54:, 32:] == 255).all()  # the last row is shorter
+    with pytest.raises(ValueError, match="at least 1"):
+        strips(original, filled, masked, 0)

@@ -1,0 +1,294 @@
+"""Pretrain a pixel model on text in many languages: stream, model and Trainer put together."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from accelerate.utils import set_seed as set_seed_of_process
+from torch.utils.tensorboard import SummaryWriter
+from transformers import PrinterCallback, TrainerCallback, TrainerState, set_seed
+from transformers.integrations import TensorBoardCallback
+from transformers.trainer import TRAINER_STATE_NAME
+
+from pixel_m4.data.corpora import Source, TextStream, hub_sources, local_sources
+from pixel_m4.data.heldout import held_out_blocks, without_held_out
+from pixel_m4.data.prepared import MANIFEST as PREPARED_MANIFEST
+from pixel_m4.data.prepared import PreparedSource, prepared_sources
+from pixel_m4.data.pretraining import MaskedBlocks, Masking
+from pixel_m4.files import replacing
+from pixel_m4.model import PixelConfig, PixelForPreTraining
+from pixel_m4.render import TextRenderer
+from pixel_m4.render.renderer import CONFIG_NAME as RENDERER_CONFIG_NAME
+
+from .arguments import parse_overrides
+from .finetune import make_renderer
+from .pictures import Pictures
+from .pretrain_arguments import PretrainArguments, PretrainTrainingArguments
+from .pretrain_trainer import PretrainTrainer, last_losses
+from .saving import is_whole, last_whole, start_anew, step_of
+from .validation import Validation
+
+RESULTS = "all_results.json"
+MODEL_FILES = ("config.json", "model.safetensors", RENDERER_CONFIG_NAME)
+
+logger = logging.getLogger(__name__)
+
+
+def pretrain(
+    arguments: PretrainArguments,
+    training: PretrainTrainingArguments,
+    callbacks: Sequence[TrainerCallback] = (),
+    *,
+    quiet: bool = False,
+) -> dict[str, float]:
+    """Train, going on from the last whole checkpoint in the output folder if there is one.
+
+    The output folder gets the model, its renderer, ``all_results.json``, checkpoints, ``tensorboard`` and
+    ``pictures``.
+
+    Args:
+        arguments: text, model and masks.
+        training: arguments of the Trainer.
+        callbacks: further callbacks of the Trainer.
+        quiet: print nothing.
+
+    Returns:
+        What ``all_results.json`` holds.
+
+    Raises:
+        ValueError: the text, the model or an argument is wrong; the message says what.
+        OSError: a file cannot be read or written.
+    """
+    set_seed(training.seed)
+    output_dir = Path(training.output_dir)
+    renderer = make_renderer(arguments)
+    masking = Masking(kind=arguments.masking, ratio=arguments.mask_ratio, max_span=arguments.max_span)
+    model = make_model(arguments)
+
+    sources = make_sources(arguments, arguments.data_dir)
+    languages = list(sources)
+    validation = None
+    if arguments.validation_blocks:
+        sources, validation = hold_out(arguments, training, sources, renderer, masking)
+    stream = TextStream(
+        sources,
+        renderer,
+        probabilities=parse_probabilities(arguments.language_probabilities),
+        temperature=arguments.temperature,
+        exhausted=arguments.exhausted,
+        max_seq_length=arguments.max_seq_length,
+        min_patches=arguments.min_patches,
+        seed=training.seed,
+        rank=training.process_index,
+        world_size=training.world_size,
+    )
+    collate = MaskedBlocks(
+        renderer, languages, masking=masking, seed=training.seed, rank=training.process_index
+    )
+    with training.main_process_first(desc="looking for checkpoints"):
+        checkpoint = find_checkpoint(arguments, training)
+    if checkpoint is not None and step_of(checkpoint) >= training.max_steps:
+        logger.warning("%s has all its %d steps already", output_dir, training.max_steps)
+        return finish(output_dir, checkpoint, write=training.process_index == 0)
+
+    writer = tensorboard_writer(training, 0 if checkpoint is None else step_of(checkpoint))
+    pictures = None
+    if validation is not None and arguments.picture_steps:
+        folder = output_dir / "pictures" if training.process_index == 0 else None
+        pictures = Pictures(validation, languages, folder, arguments.picture_steps)
+    trainer = PretrainTrainer(
+        languages=languages,
+        collate=collate,
+        validation=validation,
+        pictures=pictures,
+        endless=arguments.exhausted == "repeat",
+        model=model,
+        args=training,
+        train_dataset=stream,
+        processing_class=renderer,  # saved with every checkpoint
+        eval_dataset=stream,  # only so that the Trainer lets itself be asked to evaluate
+        callbacks=[*callbacks, *([] if writer is None else [TensorBoardCallback(writer)])],
+    )
+    if quiet:
+        trainer.remove_callback(PrinterCallback)
+    if checkpoint is None:
+        set_seed_of_process(training.seed, device_specific=True)  # dropout differs between processes
+    else:
+        logger.warning("going on from %s", checkpoint)
+    result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+
+    trainer.save_final()
+    metrics = {**last_losses(trainer.state.log_history), **result.metrics}
+    metrics |= {"train_parameters": model.num_parameters(), "train_steps": trainer.state.global_step}
+    if trainer.is_world_process_zero():
+        write_results(output_dir, metrics)
+    if not quiet:
+        trainer.log_metrics("train", metrics)
+    return metrics
+
+
+def write_results(output_dir: Path, metrics: Mapping[str, float]) -> None:
+    """Write ``all_results.json``."""
+    with replacing(output_dir / RESULTS) as scratch:
+        scratch.write_text(json.dumps(metrics, indent=4, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def finish(output_dir: Path, checkpoint: Path, *, write: bool) -> dict[str, float]:
+    """The results of a finished run; if it was killed at its very end, they are made from its checkpoint."""
+    results = output_dir / RESULTS
+    if results.is_file():
+        return json.loads(results.read_text(encoding="utf-8"))
+    state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+    metrics = {**last_losses(state.log_history), "train_steps": state.global_step}
+    if write:
+        for name in MODEL_FILES:
+            if (checkpoint / name).is_file():
+                with replacing(output_dir / name) as scratch:
+                    shutil.copyfile(checkpoint / name, scratch)
+        write_results(output_dir, metrics)
+    return metrics
+
+
+def make_sources(arguments: PretrainArguments, data_dir: str | None) -> dict[str, Source]:
+    """The text of each language, from a folder or from the hub.
+
+    Raises:
+        ValueError: a language is missing.
+    """
+    if data_dir is not None:
+        if (Path(data_dir) / PREPARED_MANIFEST).is_file():
+            return prepared_sources(data_dir, arguments.languages)
+        return local_sources(data_dir, arguments.languages)
+    assert arguments.dataset_name is not None
+    assert arguments.languages is not None
+    sources: dict[str, Source] = {}
+    for language in arguments.languages:
+        name, dataset, config = parse_language(language, arguments.dataset_name)
+        if name in sources:
+            raise ValueError(f"--languages: {name} is there twice")
+        sources[name] = hub_sources(dataset, [config])[config]
+    return sources
+
+
+def parse_language(text: str, dataset_name: str) -> tuple[str, str, str]:
+    """``CONFIG``, ``NAME=CONFIG`` or ``NAME=DATASET:CONFIG`` as a name, a data set and its config.
+
+    Raises:
+        ValueError: a part is empty.
+    """
+    name, equals, place = text.partition("=")
+    place = place if equals else name
+    dataset, colon, config = place.rpartition(":")
+    dataset = dataset if colon else dataset_name
+    if not (name and dataset and config):
+        raise ValueError(f"--languages: {text!r} is not CONFIG, NAME=CONFIG or NAME=DATASET:CONFIG")
+    return name, dataset, config
+
+
+def hold_out(
+    arguments: PretrainArguments,
+    training: PretrainTrainingArguments,
+    sources: Mapping[str, Source],
+    renderer: TextRenderer,
+    masking: Masking,
+) -> tuple[dict[str, Source], Validation]:
+    """What to train on, and what to evaluate on: ``--validation_dir``, or a share of the documents."""
+    if arguments.validation_dir is not None:
+        training_sources = dict(sources)
+        held_out = make_sources(arguments, arguments.validation_dir)
+    elif any(isinstance(source, PreparedSource) for source in sources.values()):
+        raise ValueError(
+            f"{arguments.data_dir} holds blocks that are packed already, where documents cannot be told "
+            "apart: give a --validation_dir with other text, or --validation_blocks 0 for no evaluation"
+        )
+    else:
+        training_sources, held_out = without_held_out(sources, arguments.validation_share)
+    blocks = {
+        language: held_out_blocks(
+            language,
+            source,
+            renderer,
+            count=arguments.validation_blocks,
+            max_seq_length=arguments.max_seq_length,
+            min_patches=arguments.min_patches,
+        )
+        for language, source in held_out.items()
+    }
+    # One seed for all runs: their losses can be compared.
+    collate = MaskedBlocks(renderer, list(blocks), masking=masking, seed=0)
+    return training_sources, Validation(blocks, collate, training.per_device_eval_batch_size)
+
+
+def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
+    """The model of the checkpoint, or one with random weights, for the asked length.
+
+    Raises:
+        ValueError: a value is not possible, such as a length that is no perfect square.
+    """
+    overrides = {
+        "hidden_dropout_prob": arguments.dropout_prob,
+        "attention_probs_dropout_prob": arguments.dropout_prob,
+        "mask_ratio": arguments.mask_ratio,
+        "norm_pix_loss": arguments.norm_pix_loss,
+        **parse_overrides(arguments.config_overrides),
+    }
+    if arguments.model_name_or_path is not None:
+        model = PixelForPreTraining.from_pretrained(arguments.model_name_or_path, **overrides)
+        if model.config.max_seq_length != arguments.max_seq_length:
+            model.resize_positions(arguments.max_seq_length)
+        return model
+    config = PixelConfig.named(
+        arguments.config_name, image_size=[16, 16 * arguments.max_seq_length], **overrides
+    )
+    model = PixelForPreTraining(config)
+    if arguments.center_pixels:
+        model.vit.embeddings.patch_embeddings.center()  # learns faster from nothing: docs/log.md, 2026-11-23
+    return model
+
+
+def parse_probabilities(text: str) -> dict[str, float] | None:
+    """``"en=0.5,hi=0.5"`` as a dictionary, None if there is nothing.
+
+    Raises:
+        ValueError: a value is no number.
+    """
+    found = parse_overrides(text)
+    for language, value in found.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"--language_probabilities: {language}={value} is no number")
+    return found or None
+
+
+def find_checkpoint(arguments: PretrainArguments, training: PretrainTrainingArguments) -> Path | None:
+    """The checkpoint to go on from; what a killed run left half-written is removed.
+
+    Raises:
+        ValueError: ``--resume_from_checkpoint`` names a folder that is no whole checkpoint.
+    """
+    output_dir = Path(training.output_dir)
+    if training.process_index == 0:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        start_anew(output_dir, checkpoints=arguments.overwrite_output_dir)
+    given = training.resume_from_checkpoint
+    if given is None or given.lower() in ("true", "false"):
+        return last_whole(output_dir)
+    if not is_whole(Path(given)):
+        raise ValueError(f"--resume_from_checkpoint {given} is no whole checkpoint of pixel-m4 pretrain")
+    return Path(given)
+
+
+def tensorboard_writer(training: PretrainTrainingArguments, step: int) -> SummaryWriter | None:
+    """A writer to ``tensorboard`` in the output folder; what a killed run wrote after ``step`` is hidden."""
+    wanted = list(training.report_to or ())
+    if "tensorboard" not in wanted:
+        return None
+    training.report_to = [name for name in wanted if name != "tensorboard"]
+    if training.process_index:
+        return None
+    folder = os.environ.get("TENSORBOARD_LOGGING_DIR", str(Path(training.output_dir) / "tensorboard"))
+    return SummaryWriter(folder, purge_step=step + 1)

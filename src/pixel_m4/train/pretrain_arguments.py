@@ -1,0 +1,207 @@
+"""Arguments of pretraining; their defaults are the published recipe (Kesen et al. 2025)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from transformers import TrainingArguments
+
+from .arguments import parse_groups
+
+BASE_BATCH = 256  # the batch that the base learning rate is meant for
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainArguments:
+    """Text, model and masks; everything else is in :class:`PretrainTrainingArguments`."""
+
+    data_dir: str | None = field(
+        default=None,
+        metadata={
+            "help": "folder with <language>.txt files (a document a line) or <language>/ folders of txt, "
+            "jsonl, parquet or Arrow files, plain or compressed"
+        },
+    )
+    dataset_name: str | None = field(
+        default=None, metadata={"help": "data set on the hub, streamed; instead of --data_dir"}
+    )
+    languages: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "languages of --data_dir (default: all), or configs of --dataset_name: CONFIG, "
+            "NAME=CONFIG or, from another data set, NAME=DATASET:CONFIG"
+        },
+    )
+    language_probabilities: str = field(
+        default="",
+        metadata={"help": "how often each is drawn: en=0.4,hi=0.2,uk=0.2,zh=0.2; default: alike"},
+    )
+    temperature: float | None = field(
+        default=None, metadata={"help": "instead: by their sizes to the power of 1 / temperature"}
+    )
+    exhausted: str = field(
+        default="repeat", metadata={"help": "what happens when a language has no more text"}
+    )
+    validation_dir: str | None = field(
+        default=None, metadata={"help": "folder like --data_dir with held-out text"}
+    )
+    validation_share: float = field(
+        default=0.01,
+        metadata={"help": "without --validation_dir: share of documents that is held out, chosen by hash"},
+    )
+    validation_blocks: int = field(
+        default=64,
+        metadata={"help": "held-out blocks of a language to evaluate on; 0: none, train on all"},
+    )
+    model_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "weights to start from: a folder or a hub name; default: random"},
+    )
+    config_name: str = field(
+        default="base", metadata={"help": "size of a model with random weights: base, small, tiny or nano"}
+    )
+    config_overrides: str = field(
+        default="", metadata={"help": "changes to its configuration: num_hidden_layers=6,hidden_size=192"}
+    )
+    center_pixels: bool = field(
+        default=True, metadata={"help": "start random weights as if pixels were centred and scaled"}
+    )
+    dropout_prob: float = field(default=0.1, metadata={"help": "dropout, also on attention probabilities"})
+    norm_pix_loss: bool = field(
+        default=True, metadata={"help": "standardise each patch that is to be predicted"}
+    )
+    max_seq_length: int = field(default=529, metadata={"help": "patches of a block; a perfect square"})
+    min_patches: int = field(default=23, metadata={"help": "shorter blocks are dropped"})
+    font_file: str | None = field(default=None, metadata={"help": "font; default GoNotoCurrent.ttf"})
+    fallback_fonts_dir: str | None = field(
+        default=None, metadata={"help": "folder with fonts for characters that the font lacks"}
+    )
+    masking: str = field(default="span", metadata={"help": "span or random"})
+    mask_ratio: float = field(default=0.25, metadata={"help": "share of the patches that is hidden"})
+    max_span: int = field(default=6, metadata={"help": "longest hidden span"})
+    picture_steps: int = field(
+        default=5_000,
+        metadata={"help": "draw reconstructions of held-out text every so many steps; 0: no"},
+    )
+    overwrite_output_dir: bool = field(
+        default=False,
+        metadata={"help": "delete the checkpoints in --output_dir instead of going on from the last"},
+    )
+
+    def __post_init__(self) -> None:
+        if (self.data_dir is None) == (self.dataset_name is None):
+            raise ValueError("give either --data_dir or --dataset_name")
+        if self.dataset_name is not None and not self.languages:
+            raise ValueError("--dataset_name needs --languages, the configs of the data set")
+        if self.temperature is not None and self.language_probabilities:
+            raise ValueError("give either --language_probabilities or --temperature, not both")
+        if not 0 < self.validation_share < 1:
+            raise ValueError(f"--validation_share must lie between 0 and 1, got {self.validation_share}")
+        for name in ("validation_blocks", "picture_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name} must not be negative, got {getattr(self, name)}")
+
+
+@dataclass
+class PretrainTrainingArguments(TrainingArguments):
+    """The Trainer's arguments with the published recipe as defaults.
+
+    The batch of a step is ``total_batch_size`` whatever the number of processes: gradients are accumulated
+    over as many parts as ``per_device_train_batch_size`` asks for, unless ``gradient_accumulation_steps`` is
+    given.
+    """
+
+    max_steps: int = field(default=1_000_000, metadata={"help": "optimizer steps"})
+    total_batch_size: int = field(
+        default=256, metadata={"help": "blocks of a step, over all processes and accumulated parts"}
+    )
+    per_device_train_batch_size: int = field(
+        default=32, metadata={"help": "blocks that a process computes at once, at most"}
+    )
+    gradient_accumulation_steps: int | None = field(
+        default=None, metadata={"help": "parts of a step; default: what makes up --total_batch_size"}
+    )
+    per_device_eval_batch_size: int = field(default=32, metadata={"help": "blocks evaluated at once"})
+    base_learning_rate: float = field(
+        default=1.5e-4, metadata={"help": f"rate for a batch of {BASE_BATCH}; scaled with the batch"}
+    )
+    learning_rate: float | None = field(
+        default=None, metadata={"help": "highest rate, instead of --base_learning_rate"}
+    )
+    min_learning_rate: float = field(default=1e-5, metadata={"help": "rate of the last step"})
+    optim: str = field(
+        default="adamw_torch_fused",
+        metadata={"help": "muon (AdamW for what is no matrix of a layer), or an optimizer of the Trainer"},
+    )
+    muon_learning_rate: float = field(default=0.02, metadata={"help": "highest rate of Muon's matrices"})
+    lr_scheduler_type: str = field(default="cosine_with_min_lr", metadata={"help": "schedule of the rate"})
+    warmup_steps: float = field(default=0.05, metadata={"help": "steps of warm-up; below 1: their share"})
+    weight_decay: float = field(default=0.05, metadata={"help": "weight decay, decoupled"})
+    eval_strategy: str = field(default="steps", metadata={"help": "when to evaluate"})
+    eval_steps: float | None = field(default=5_000, metadata={"help": "evaluate every so many steps"})
+    save_steps: float = field(default=5_000, metadata={"help": "save a checkpoint every so many steps"})
+    save_total_limit: int | None = field(default=2, metadata={"help": "newest checkpoints to keep"})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "has no use here"})
+    dataloader_pin_memory: bool = field(
+        default_factory=torch.cuda.is_available, metadata={"help": "keep batches where GPUs can fetch them"}
+    )
+    muon: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        if self.load_best_model_at_end or self.metric_for_best_model or self.save_strategy == "best":
+            raise ValueError("pretraining keeps the newest checkpoints, there is no choice of the best one")
+        self.muon = self.optim == "muon"
+        if self.muon:
+            self.optim = "adamw_torch_fused"
+        if not torch.accelerator.is_available():
+            self.use_cpu = True  # else processes of torchrun do not find each other
+        given, accumulation = self.learning_rate, self.gradient_accumulation_steps
+        self.learning_rate, self.gradient_accumulation_steps = given or 0.0, accumulation or 1
+        super().__post_init__()
+        if self.n_gpu > 1:
+            raise ValueError(
+                f"one process sees {self.n_gpu} GPUs: start with torchrun --nproc_per_node {self.n_gpu}, or "
+                "set CUDA_VISIBLE_DEVICES to one of them"
+            )
+        if self.max_steps < 1:
+            raise ValueError(f"--max_steps must be at least 1, got {self.max_steps}")
+        if accumulation is None:
+            self._divide_batch()
+        else:
+            self.total_batch_size = self.per_device_train_batch_size * self.world_size * accumulation
+        if given is None:
+            self.learning_rate = self.base_learning_rate * self.total_batch_size / BASE_BATCH
+        self.lr_scheduler_kwargs: dict[str, float] | str | None
+        if self.lr_scheduler_type == "cosine_with_min_lr" and not self.lr_scheduler_kwargs:
+            # A small batch may have a smaller rate than the minimum; then it is constant.
+            self.lr_scheduler_kwargs = {"min_lr": min(self.min_learning_rate, self.learning_rate)}
+
+    def _divide_batch(self) -> None:
+        share, rest = divmod(self.total_batch_size, self.world_size)
+        if rest or share < 1:
+            raise ValueError(
+                f"--total_batch_size {self.total_batch_size} is no multiple of {self.world_size} processes"
+            )
+        self.per_device_train_batch_size = min(self.per_device_train_batch_size, share)
+        self.gradient_accumulation_steps, rest = divmod(share, self.per_device_train_batch_size)
+        if rest:
+            raise ValueError(
+                f"--total_batch_size {self.total_batch_size} gives each of {self.world_size} processes "
+                f"{share} blocks, which is no multiple of --per_device_train_batch_size "
+                f"{self.per_device_train_batch_size}"
+            )
+
+
+def parse_arguments(argv: Sequence[str]) -> tuple[PretrainArguments, PretrainTrainingArguments]:
+    """Parse the command line of ``pixel-m4 pretrain``: it wins over ``--config``, that over defaults.
+
+    Raises:
+        ValueError: a value is not possible, or the YAML file holds a name that is no argument.
+        SystemExit: the command line is wrong (argparse has printed why).
+    """
+    groups = (PretrainArguments, PretrainTrainingArguments)
+    defaults = {"report_to": "tensorboard"}
+    arguments, training = parse_groups("pixel-m4 pretrain", groups, defaults, argv, required=("output_dir",))
+    return arguments, training

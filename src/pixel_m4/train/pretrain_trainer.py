@@ -1,0 +1,348 @@
+"""The HF Trainer for pretraining: streamed blocks, masks, a loss for each language, exact resumption.
+
+Dimensions: B batch, P patches, L languages.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torchdata.stateful_dataloader import StatefulDataLoader
+from transformers import Trainer, TrainerCallback
+from transformers.integrations import TensorBoardCallback
+
+from pixel_m4.data.pretraining import MaskedBlocks
+
+from .optim import MuonWithAdamW, split_for_muon
+from .pictures import Pictures
+from .saving import STAGING, keep_newest, last_whole, publish, seal
+from .throughput import Throughput, matmul_peak
+from .validation import Validation
+
+logger = logging.getLogger(__name__)
+
+Batch = dict[str, Any]
+
+
+class PretrainTrainer(Trainer):
+    """Trainer on a stream of blocks.
+
+    Args:
+        languages: their names.
+        collate: blocks to batches.
+        validation: held-out blocks, or None.
+        pictures: draws reconstructions, or None.
+        endless: whether the stream never ends; if it may, processes ask each other in each step.
+        **kwargs: the Trainer's own arguments; ``train_dataset`` is the share of the stream of this process.
+    """
+
+    def __init__(
+        self,
+        *,
+        languages: Sequence[str],
+        collate: MaskedBlocks,
+        validation: Validation | None,
+        pictures: Pictures | None,
+        endless: bool,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(data_collator=collate, **kwargs)
+        self.add_callback(_AtTheEnd())
+        self._languages = languages
+        self._validation = validation
+        self._pictures = pictures
+        self._endless = endless
+        self.control: Any
+        self.optimizer: Any
+        self._loader: StatefulDataLoader | None = None
+        self._resume_from: Path | None = None
+        dtype = torch.bfloat16 if self.args.bf16 else torch.float32
+        self._throughput = Throughput(self.model.config, matmul_peak(self.args.device, dtype))
+        self._by_language = torch.zeros(2, len(languages), device=self.args.device)  # losses, masked patches
+        self.loss_is_scaled_for_ga = True
+
+    def train(self, resume_from_checkpoint: Any = None, **kwargs: Any) -> Any:
+        """Train; with a checkpoint, go on where it was written."""
+        self._resume_from = None if resume_from_checkpoint is None else Path(resume_from_checkpoint)
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+
+    # Data
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Batches of this process's own share of the corpus; accelerate must not divide it again."""
+        workers = self.args.dataloader_num_workers
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "'set_vital' is deprecated")  # torchdata 0.11 with torch 2.13
+            loader = StatefulDataLoader(
+                self.train_dataset,
+                batch_size=self.args.per_device_train_batch_size,
+                collate_fn=self.data_collator,
+                num_workers=workers,
+                pin_memory=self.args.dataloader_pin_memory,
+                prefetch_factor=self.args.dataloader_prefetch_factor if workers else None,
+                multiprocessing_context=self.args.dataloader_multiprocessing_context if workers else None,
+                # Its own source of chance: the common one would give another dropout after a resumption.
+                generator=torch.Generator().manual_seed(self.args.seed),
+            )
+        if self._resume_from is not None:
+            loader.load_state_dict(self._read_stream(self._resume_from))
+        self._loader = loader
+        return loader
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
+    ) -> tuple[list[Batch], Tensor | None]:
+        """The batches of a step, and how many masked patches they and those of other processes hold."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        masked = sum(int((batch["patch_mask"] & (batch["attention_mask"] != 0)).sum()) for batch in batches)
+        facts = torch.tensor([[masked, len(batches)]], device=device)
+        facts = self.accelerator.gather(facts) if self.args.world_size > 1 else facts
+        if not self._endless and int(facts[:, 1].min()) < num_batches:
+            logger.warning("the text has come to its end after %d steps", self.state.global_step)
+            self.control.should_training_stop = True
+            return [], None
+        return batches, facts[:, 0].sum()
+
+    def _stream_file(self, checkpoint: Path) -> Path:
+        return checkpoint / f"stream_{self.args.process_index}.json"
+
+    def _layout(self) -> dict[str, int]:
+        return {
+            "processes": self.args.world_size,
+            "dataloader_num_workers": self.args.dataloader_num_workers,
+            "per_device_train_batch_size": self.args.per_device_train_batch_size,
+        }
+
+    def _read_stream(self, checkpoint: Path) -> dict[str, Any]:
+        file = self._stream_file(checkpoint)
+        try:
+            state = json.loads(file.read_text(encoding="utf-8"))
+            layout = state["layout"]
+        except (OSError, ValueError, KeyError) as error:
+            # A run of fewer processes has no file for this one; its first one has.
+            first = checkpoint / "stream_0.json"
+            if file == first or not first.is_file():
+                raise ValueError(f"{file} does not hold a position in the text: {error}") from error
+            layout = json.loads(first.read_text(encoding="utf-8"))["layout"]
+        if layout != self._layout():
+            raise ValueError(
+                f"{checkpoint} was written with {layout}, and this run has {self._layout()}: the text is "
+                "divided in another way, so its position has no meaning here. Use the same numbers, or start "
+                f"anew from its weights: --model_name_or_path {checkpoint} with another --output_dir"
+            )
+        self._throughput.load(state["throughput"])
+        return state["loader"]
+
+    # Steps
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """As the Trainer, and Muon."""
+        if not self.args.muon or self.optimizer is not None:
+            return super().create_optimizer(model)
+        model = self.model if model is None else model
+        parameters = dict(model.named_parameters())
+        matrices, others = split_for_muon(model)
+        decaying = set(self.get_decay_parameter_names(model))
+        groups = [
+            {
+                "params": [parameters[name] for name in others if (name in decaying) == decays],
+                "weight_decay": self.args.weight_decay if decays else 0.0,
+            }
+            for decays in (True, False)
+        ]
+        self.optimizer = MuonWithAdamW(
+            [parameters[name] for name in matrices],
+            groups,
+            learning_rate=self.args.learning_rate,
+            muon_learning_rate=self.args.muon_learning_rate,
+            muon_weight_decay=self.args.weight_decay,
+            betas=(self.args.adam_beta1, self.args.adam_beta2),
+            eps=self.args.adam_epsilon,
+        )
+        return self.optimizer
+
+    def _get_learning_rate(self) -> float:
+        """AdamW's, which is that of the last group."""
+        return (
+            float(self.optimizer.param_groups[-1]["lr"]) if self.args.muon else super()._get_learning_rate()
+        )
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | None = None,
+    ) -> Any:
+        """Mean over the masked patches of the whole step, in all its parts and processes.
+
+        So a step has the same gradient however it is divided.
+        """
+        languages = inputs.pop("language")
+        outputs = model(**inputs)
+        self._count_losses(languages, outputs, inputs["attention_mask"])
+        loss = outputs.loss
+        if num_items_in_batch is not None:  # gradients are averaged over processes
+            loss = outputs.patch_losses.sum() * self.args.world_size / num_items_in_batch.clamp(min=1)
+        return (loss, outputs) if return_outputs else loss
+
+    @torch.no_grad()
+    def _count_losses(self, languages: Tensor, outputs: Any, attention_mask: Tensor) -> None:
+        counted = (outputs.mask * (attention_mask != 0)).sum(1)
+        self._by_language.index_add_(1, languages, torch.stack([outputs.patch_losses.sum(1), counted]))
+
+    def floating_point_ops(self, inputs: Batch) -> float:
+        """Operations of a step with a batch that is still on the CPU, by formula; counts its patches, too."""
+        return self._throughput.add(inputs["attention_mask"])
+
+    # Reports
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the loss of each language, and how fast it went."""
+        self.state.epoch = self.state.global_step / self.args.max_steps
+        if "loss" in logs:
+            totals = torch.tensor(self._throughput.totals(), dtype=torch.float64)
+            losses = self._by_language.double().cpu()
+            if self.args.world_size > 1:
+                both = torch.cat([totals, losses.flatten()]).to(self.args.device)
+                both = self.accelerator.reduce(both, "sum").cpu()
+                totals, losses = both[: len(totals)], both[len(totals) :].view_as(losses)
+            for language, loss, count in zip(self._languages, *losses.tolist(), strict=True):
+                if count:
+                    logs[f"loss_{language}"] = loss / count
+            logs |= self._throughput.report(totals.tolist(), self.args.world_size)
+            self._by_language.zero_()
+        super().log(logs, start_time)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Held-out loss of each language, with masks that stay the same, and their mean."""
+        if self._validation is None:
+            return {}
+        with self._aside():
+            metrics = self._validation.losses(self.model, self.accelerator, self.compute_loss_context_manager)
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
+        """As the Trainer, and pictures."""
+        if self._pictures is not None and self._pictures.due(self.state.global_step):
+            with self._aside(), self.compute_loss_context_manager():
+                self._pictures.draw(self.model, self.state.global_step, self._writer())
+        super()._maybe_log_save_evaluate(*args, **kwargs)
+
+    def _writer(self) -> Any:
+        callbacks = self.callback_handler.callbacks
+        return next((each.tb_writer for each in callbacks if isinstance(each, TensorBoardCallback)), None)
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Do something that takes no part in training: neither its time nor its chance, nor its mode."""
+        devices = [self.args.device] if self.args.device.type == "cuda" else []
+        with self._throughput.paused(), torch.random.fork_rng(devices), torch.no_grad():
+            self.model.eval()
+            yield
+            self.model.train()
+
+    # Checkpoints
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write a checkpoint with the position in the text; it gets its name when it is whole.
+
+        Raises:
+            OSError: it cannot be written; earlier checkpoints are as they were.
+        """
+        output_dir = Path(self.args.output_dir)
+        name = f"checkpoint-{self.state.global_step}"
+        staged = output_dir / STAGING / name
+        with self._throughput.paused(), self._reported(name):
+            self._staging = True
+            try:
+                super()._save_checkpoint(model, trial)
+            finally:
+                self._staging = False
+            state = {
+                "layout": self._layout(),
+                "throughput": self._throughput.state(),
+                "loader": self._loader.state_dict() if self._loader is not None else None,
+            }
+            self._stream_file(staged).write_text(json.dumps(state), encoding="utf-8")
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                seal(staged)
+                publish(staged, output_dir / name)
+                keep_newest(output_dir, self.args.save_total_limit)
+            self.accelerator.wait_for_everyone()
+
+    def save_final(self) -> None:
+        """Write the model and its renderer to the output folder, whole files only.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        output_dir = Path(self.args.output_dir)
+        staged = output_dir / STAGING / "model"
+        with self._reported("the model"):
+            self.save_model(str(staged))
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                for path in staged.iterdir():
+                    path.replace(output_dir / path.name)
+                shutil.rmtree(output_dir / STAGING)
+
+    _staging = False
+
+    def _get_output_dir(self, trial: Any) -> str:
+        folder = super()._get_output_dir(trial)
+        return str(Path(folder) / STAGING) if self._staging else folder
+
+    @contextmanager
+    def _reported(self, name: str) -> Iterator[None]:
+        """Say what to do about a checkpoint that cannot be written, in one line; remove its parts."""
+        output_dir = Path(self.args.output_dir)
+        try:
+            yield
+        except (OSError, RuntimeError, SafetensorError) as error:
+            shutil.rmtree(output_dir / STAGING, ignore_errors=True)
+            last = last_whole(output_dir)
+            kept = f"the last whole checkpoint is {last}" if last else "there is no earlier checkpoint"
+            number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
+            raise OSError(
+                number,
+                f"cannot write {output_dir / name} ({error}); {kept}. Make room, or mend what is wrong, and "
+                "start the same command again: it goes on from there",
+            ) from error
+
+
+class _AtTheEnd(TrainerCallback):
+    """The last step is reported and evaluated, whatever its number."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        if state.global_step >= state.max_steps:
+            control.should_log = True
+            control.should_evaluate = args.eval_strategy != "no"
+        return control
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        # The text has ended before the last step: keep what was learnt.
+        if control.should_training_stop and 0 < state.global_step < state.max_steps:
+            control.should_log = control.should_save = True
+            control.should_evaluate = args.eval_strategy != "no"
+        return control
+
+
+def last_losses(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The last value of every number in the Trainer's history."""
+    return {name: value for entry in history for name, value in entry.items()}

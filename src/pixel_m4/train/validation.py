@@ -1,0 +1,73 @@
+"""Held-out text of each language, and the loss on it.
+
+Dimensions: B batch, P patches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from pixel_m4.data.corpora import Block
+from pixel_m4.data.pretraining import MaskedBlocks
+
+
+class Validation:
+    """Blocks to evaluate on; their masks depend on their places in the lists only.
+
+    Args:
+        blocks: of each language.
+        collate: blocks to batches.
+        batch_size: B, of a process.
+    """
+
+    def __init__(self, blocks: Mapping[str, Sequence[Block]], collate: MaskedBlocks, batch_size: int) -> None:
+        self._blocks = {
+            language: [block._replace(number=number) for number, block in enumerate(found)]
+            for language, found in blocks.items()
+        }
+        self._collate = collate
+        self._batch_size = batch_size
+
+    def batch(self, language: str, first: int, last: int) -> dict[str, Any]:
+        """A batch of the blocks ``first`` to ``last`` (not included) of a language."""
+        return self._collate(self._blocks[language][first:last])
+
+    def losses(
+        self, model: nn.Module, accelerator: Accelerator, context: Callable[[], AbstractContextManager[Any]]
+    ) -> dict[str, float]:
+        """``eval_loss_<language>``, mean over masked patches, and ``eval_loss``, the mean of these.
+
+        Every process computes as many batches as the others, since sharded models compute together.
+
+        Args:
+            model: in evaluation mode.
+            accelerator: knows the processes.
+            context: precision to compute in.
+        """
+        metrics = {}
+        for language, blocks in self._blocks.items():
+            sums = torch.zeros(2, device=accelerator.device, dtype=torch.float64)
+            for start in range(0, len(blocks), self._batch_size * accelerator.num_processes):
+                first = start + self._batch_size * accelerator.process_index
+                idle = first >= len(blocks)
+                batch = self.batch(language, *((0, 1) if idle else (first, first + self._batch_size)))
+                batch.pop("language")
+                batch = {
+                    name: value.to(accelerator.device) if isinstance(value, torch.Tensor) else value
+                    for name, value in batch.items()
+                }
+                with context():
+                    outputs = model(**batch)
+                counted = (outputs.mask * (batch["attention_mask"] != 0)).sum()
+                if not idle:
+                    sums += torch.stack([outputs.patch_losses.sum(), counted]).double()
+            total, count = accelerator.reduce(sums, "sum").tolist()
+            metrics[f"eval_loss_{language}"] = total / max(count, 1)
+        metrics["eval_loss"] = sum(metrics.values()) / max(len(metrics), 1)
+        return metrics

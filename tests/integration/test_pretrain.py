@@ -1,0 +1,364 @@
+"""Pretrain for a few steps on a tiny corpus in four languages."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import TrainerCallback
+
+from pixel_m4.cli import main
+from pixel_m4.data.sources import local_sources
+from pixel_m4.model import PixelForPreTraining
+from pixel_m4.train.pretrain import pretrain
+from pixel_m4.train.pretrain_arguments import parse_arguments
+from pixel_m4.train.saving import STAGING, last_whole
+
+WORDS = {
+    "en": ["the", "cat", "reads", "pixels", "and", "sleeps", "near", "a", "river"],
+    "hi": ["मेरी", "बिल्ली", "को", "दलिया", "पसंद", "है", "और", "नदी"],
+    "uk": ["моя", "кішка", "любить", "вівсянку", "та", "спить", "біля", "річки"],
+    "zh": list("我的猫喜欢燕麦片和河"),
+}
+# Two parts a step, so that accumulation takes part in everything that is tested.
+NANO = "--config_name nano --max_seq_length 64 --total_batch_size 8 --per_device_train_batch_size 4 "
+NANO += "--learning_rate 1e-3 --validation_share 0.1 --validation_blocks 3 --disable_tqdm true "
+SHORT = NANO + "--max_steps 10 --save_steps 3 --eval_steps 4 --picture_steps 4 --logging_steps 2 "
+
+
+class Cut(Exception):
+    """Stands for the end of a process."""
+
+
+class CutAt(TrainerCallback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == self.step:
+            raise Cut
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = random.Random(0)
+    for language, words in WORDS.items():
+        lines = [" ".join(rng.choices(words, k=rng.randint(5, 40))) for _ in range(120)]
+        (folder / f"{language}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+def command(corpus: Path, output: Path, options: str) -> list[str]:
+    return ["--data_dir", str(corpus), "--output_dir", str(output), *options.split()]
+
+
+def run(corpus: Path, output: Path, options: str, *callbacks: TrainerCallback) -> dict[str, float]:
+    return pretrain(*parse_arguments(command(corpus, output, options)), callbacks, quiet=True)
+
+
+@pytest.fixture(scope="module")
+def whole(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing interrupted."""
+    output = tmp_path_factory.mktemp("runs") / "whole"
+    run(corpus, output, SHORT)
+    return output
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    one, two = (load_file(folder / "model.safetensors") for folder in (first, second))
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def history(output: Path) -> list[dict[str, float]]:
+    state = json.loads((last_whole(output) / "trainer_state.json").read_text())  # type: ignore[operator]
+    return state["log_history"]
+
+
+def test_a_run_cut_off_anywhere_ends_in_the_same_weights(corpus: Path, whole: Path, tmp_path: Path) -> None:
+    for step in random.Random(1).sample(range(1, 10), 3):
+        with pytest.raises(Cut):
+            run(corpus, tmp_path / "cut", SHORT, CutAt(max(step, 4)))
+        (tmp_path / "cut" / STAGING / "checkpoint-9").mkdir(parents=True, exist_ok=True)
+    run(corpus, tmp_path / "cut", SHORT)
+    assert same_weights(whole, tmp_path / "cut")
+    assert not (tmp_path / "cut" / STAGING).exists()
+    last = {**history(whole)[-2]}, {**history(tmp_path / "cut")[-2]}
+    assert last[0]["patches_seen"] == last[1]["patches_seen"]
+
+
+def test_what_is_recorded(whole: Path) -> None:
+    training = [entry for entry in history(whole) if "loss" in entry]
+    assert [entry["step"] for entry in training] == [2, 4, 6, 8, 10]
+    assert all(0 < entry["peak_share"] < 1 for entry in training)
+    assert all(0.5 < entry["fill_rate"] <= 1 and entry["patches_per_second"] > 0 for entry in training)
+    languages = [{name for name in entry if name.startswith("loss_")} for entry in training]
+    assert set.union(*languages) == {f"loss_{language}" for language in WORDS}
+    evaluations = [entry for entry in history(whole) if "eval_loss" in entry]
+    assert [entry["step"] for entry in evaluations] == [4, 8, 10]
+    for entry in evaluations:
+        assert entry["eval_loss"] == pytest.approx(sum(entry[f"eval_loss_{name}"] for name in WORDS) / 4)
+    results = json.loads((whole / "all_results.json").read_text())
+    assert results["train_steps"] == 10
+    assert results["eval_loss_hi"] == evaluations[-1]["eval_loss_hi"]
+    assert list((whole / "tensorboard").glob("events*"))
+
+
+def test_pictures_show_three_rows_of_each_language(whole: Path) -> None:
+    names = {f"{language}-{step:07}.png" for language in WORDS for step in (4, 8)}
+    assert {file.name for file in (whole / "pictures").iterdir()} == names
+    image = Image.open(whole / "pictures" / "en-0000004.png")
+    assert image.height == 2 * (3 * 16 + 2) + 8  # 64 patches in rows of 48
+
+
+def test_only_the_newest_checkpoints_stay_and_all_can_be_opened(whole: Path) -> None:
+    assert {folder.name for folder in whole.glob("checkpoint-*")} == {"checkpoint-9", "checkpoint-10"}
+    for folder in (whole, whole / "checkpoint-9"):
+        assert PixelForPreTraining.from_pretrained(folder).config.max_seq_length == 64
+        assert (folder / "text_renderer_config.json").is_file()
+    assert same_weights(whole, whole / "checkpoint-10")
+
+
+def test_a_finished_run_is_left_alone(corpus: Path, whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (whole / "model.safetensors").stat().st_mtime_ns
+    results = (whole / "all_results.json").read_bytes()
+    assert run(corpus, whole, SHORT) == json.loads(results)
+    (whole / "all_results.json").unlink()  # as if it was killed before it wrote its results
+    assert run(corpus, whole, SHORT)["train_steps"] == 10
+    (whole / "all_results.json").write_bytes(results)
+    assert same_weights(whole, whole / "checkpoint-10")
+    assert before <= (whole / "model.safetensors").stat().st_mtime_ns
+
+
+def test_overwriting_starts_anew(corpus: Path, whole: Path, tmp_path: Path) -> None:
+    options = NANO + "--max_steps 3 --picture_steps 0 --eval_strategy no --report_to none "
+    first = run(corpus, tmp_path, options)
+    again = run(corpus, tmp_path, options + "--overwrite_output_dir --seed 7")
+    assert first["train_loss"] != again["train_loss"]
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_loss_falls(corpus: Path, tmp_path: Path) -> None:
+    options = NANO + "--max_steps 60 --dropout_prob 0 --picture_steps 0 --eval_steps 30 --logging_steps 1 "
+    run(corpus, tmp_path, options + "--learning_rate 3e-3 --report_to none")
+    losses = [entry["loss"] for entry in history(tmp_path) if "loss" in entry]
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+    evaluations = [entry["eval_loss"] for entry in history(tmp_path) if "eval_loss" in entry]
+    assert evaluations[-1] < evaluations[0]
+
+
+def test_muon_goes_on_in_the_same_weights(corpus: Path, tmp_path: Path) -> None:
+    options = SHORT + "--optim muon --report_to none --picture_steps 0 --eval_strategy no "
+    run(corpus, tmp_path / "whole", options)
+    with pytest.raises(Cut):
+        run(corpus, tmp_path / "cut", options, CutAt(5))
+    run(corpus, tmp_path / "cut", options)
+    assert same_weights(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_training_ends_with_the_text(corpus: Path, tmp_path: Path) -> None:
+    options = NANO + "--exhausted stop --max_steps 500 --picture_steps 0 --eval_steps 100 --report_to none "
+    results = run(corpus, tmp_path, options)
+    assert 0 < results["train_steps"] < 500
+    assert last_whole(tmp_path) == tmp_path / f"checkpoint-{results['train_steps']:.0f}"
+    assert results["eval_loss"] > 0
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save = torch.save
+
+    def full(state: Any, file: Any, *args: Any, **kwargs: Any) -> None:
+        save(state, file, *args, **kwargs)
+        if "checkpoint-6" in str(file):
+            with open(file, "r+b") as cut:
+                cut.truncate(10)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "save", full)
+        assert main(["pretrain", *command(corpus, tmp_path / "full", SHORT)]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "No space left on device" in error
+    assert str(tmp_path / "full" / "checkpoint-3") in error
+    assert [folder.name for folder in (tmp_path / "full").glob("checkpoint-*")] == ["checkpoint-3"]
+    assert not (tmp_path / "full" / STAGING).exists()
+
+
+def test_a_checkpoint_copied_in_part_is_passed_over(corpus: Path, whole: Path, tmp_path: Path) -> None:
+    with pytest.raises(Cut):
+        run(corpus, tmp_path, SHORT, CutAt(7))
+    file = tmp_path / "checkpoint-6" / "optimizer.pt"
+    file.write_bytes(file.read_bytes()[:-100])
+    assert last_whole(tmp_path) == tmp_path / "checkpoint-3"
+    run(corpus, tmp_path, SHORT)
+    assert same_weights(whole, tmp_path)
+
+
+def test_training_goes_on_from_weights(corpus: Path, whole: Path, tmp_path: Path) -> None:
+    options = NANO + "--max_steps 1 --picture_steps 0 --report_to none --max_seq_length 36 "
+    results = run(corpus, tmp_path, options + f"--model_name_or_path {whole}")
+    assert results["train_steps"] == 1
+    assert PixelForPreTraining.from_pretrained(tmp_path).config.max_seq_length == 36
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--max_seq_length 60", "perfect square"),
+        ("--languages en xx", "xx"),
+        ("--language_probabilities en=0.5,hi=0.5", "uk, zh"),
+        ("--language_probabilities en=1,hi=0,uk=0,zh=0", "hi"),
+        ("--language_probabilities en=half,hi=0.5,uk=0,zh=0", "en=half is no number"),
+        ("--language_probabilities en=0.5,hi=0.5,uk=0.5,zh=0.5", "sum to one"),
+        ("--temperature 2 --language_probabilities en=1", "not both"),
+        ("--masking spans", "span, random"),
+        ("--mask_ratio 1.5", "mask_ratio"),
+        ("--total_batch_size 10", "no multiple of --per_device_train_batch_size 4"),
+        ("--load_best_model_at_end --metric_for_best_model loss", "no choice of the best"),
+        ("--resume_from_checkpoint nowhere", "nowhere is no whole checkpoint"),
+        ("--exhausted never", "never"),
+        ("--dataset_name x", "either --data_dir or --dataset_name"),
+        ("--config_overrides hidden_size", "not name=value"),
+        ("--optim adamm", "adamm"),
+        ("--validation_dir nowhere", "nowhere"),
+        ("--max_steps 0", "max_steps"),
+    ],
+)
+def test_bad_arguments_end_in_clear_errors(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: str, message: str
+) -> None:
+    argv = ["pretrain", *command(corpus, tmp_path / "out", SHORT + options)]
+    assert main(argv) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_division_is_refused(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(Cut):
+        run(corpus, tmp_path, SHORT, CutAt(4))
+    with pytest.raises(ValueError, match="divided in another way"):
+        run(corpus, tmp_path, SHORT + "--dataloader_num_workers 1")
+
+
+def test_a_corrupt_line_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "corpus" / "en").mkdir(parents=True)
+    lines = [json.dumps({"text": "the cat reads " * 20})] * 30
+    lines[20] = lines[20][:-5]
+    (tmp_path / "corpus" / "en" / "a.jsonl").write_text("\n".join(lines))
+    options = SHORT + "--validation_blocks 0"
+    assert main(["pretrain", *command(tmp_path / "corpus", tmp_path / "out", options)]) == 1
+    assert "a.jsonl, line 21" in capsys.readouterr().err
+
+
+# Processes
+
+
+def start(arguments: list[str], processes: int = 1) -> subprocess.Popen[bytes]:
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, *(launcher if processes > 1 else []), "-m", "pixel_m4.cli", "pretrain", *arguments],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_three_times(corpus: Path, tmp_path: Path, workers: int) -> None:
+    options = NANO + "--max_steps 60 --save_steps 5 --eval_steps 20 --logging_steps 5 --picture_steps 20 "
+    options += f"--dataloader_num_workers {workers} --report_to none"
+    assert start(command(corpus, tmp_path / "whole", options)).wait() == 0
+    rng = random.Random(workers)
+    kills = sorted(rng.sample(range(5, 55), 3))
+    for kill in kills:
+        process = start(command(corpus, tmp_path / "cut", options))
+        # Killed somewhere after the checkpoint before this step has appeared.
+        while process.poll() is None:
+            last = last_whole(tmp_path / "cut")
+            if last is not None and int(last.name.rpartition("-")[2]) >= kill // 5 * 5:
+                process.send_signal(signal.SIGKILL)
+                break
+        assert process.wait() == -signal.SIGKILL
+    assert start(command(corpus, tmp_path / "cut", options)).wait() == 0
+    assert same_weights(tmp_path / "whole", tmp_path / "cut")
+
+
+@pytest.mark.slow
+def test_two_processes_compute_what_one_does_with_their_batches(corpus: Path, tmp_path: Path) -> None:
+    # The shares of two processes are those of one process's two workers, whose batches take turns.
+    options = NANO + "--max_steps 6 --logging_steps 1 --dropout_prob 0 --eval_steps 3 --report_to none "
+    assert start(command(corpus, tmp_path / "two", options), processes=2).wait() == 0
+    assert start(command(corpus, tmp_path / "one", options + "--dataloader_num_workers 2")).wait() == 0
+    one, two = (history(tmp_path / name) for name in ("one", "two"))
+    for name in ("loss", "grad_norm", "eval_loss", *(f"loss_{language}" for language in WORDS)):
+        assert [entry.get(name) for entry in one] == pytest.approx(
+            [entry.get(name) for entry in two], rel=1e-5
+        )
+    first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=0, atol=2e-5)
+
+
+def test_shares_hold_every_document_once(corpus: Path) -> None:
+    for source in local_sources(corpus).values():
+        shares = [[piece.document for piece in source.open(share, 2)] for share in range(2)]
+        assert not set(shares[0]) & set(shares[1])
+        assert sorted(shares[0] + shares[1]) == list(range(120))
+
+
+@pytest.mark.slow
+def test_fsdp2_computes_the_same(corpus: Path, tmp_path: Path) -> None:
+    """On the CPU: accelerate keeps FSDP for accelerators, so gloo's processes are passed off as such."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "from accelerate.state import PartialState\n"
+        "from accelerate.utils import DistributedType\n"
+        "import torch\n"
+        "PartialState._prepare_backend = lambda self, *a, **k: ('gloo', DistributedType.MULTI_GPU)\n"
+        "torch.accelerator.is_available = lambda: True\n"
+        "from pixel_m4.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    options = NANO + "--max_steps 4 --logging_steps 1 --dropout_prob 0 --eval_steps 2 --save_steps 2 "
+    options += "--report_to none "
+    assert start(command(corpus, tmp_path / "ddp", options), processes=2).wait() == 0
+    fsdp = {
+        "ACCELERATE_TORCH_DEVICE": "cpu",
+        "ACCELERATE_USE_FSDP": "true",
+        "FSDP_VERSION": "2",
+        "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+        "FSDP_TRANSFORMER_CLS_TO_WRAP": "PixelLayer",
+        "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
+        "FSDP_CPU_RAM_EFFICIENT_LOADING": "false",
+        "OMP_NUM_THREADS": "1",
+    }
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        str(script),
+    ]
+    launch += ["pretrain", *command(corpus, tmp_path / "fsdp", options)]
+    subprocess.run(launch, env={**os.environ, **fsdp}, check=True, capture_output=True)
+    assert (tmp_path / "fsdp" / "checkpoint-4" / "pytorch_model_fsdp.bin").is_file()
+    ddp, sharded = (history(tmp_path / name) for name in ("ddp", "fsdp"))
+    for name in ("loss", "grad_norm", "eval_loss"):
+        assert [e.get(name) for e in ddp] == pytest.approx([e.get(name) for e in sharded], rel=1e-4)

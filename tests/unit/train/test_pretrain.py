@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from pixel_m4.train import pretrain
+from pixel_m4.train.pretrain import make_model, make_sources, parse_language, parse_probabilities
+from pixel_m4.train.pretrain_arguments import PretrainArguments
+
+
+def test_languages_by_name_config_and_data_set() -> None:
+    assert parse_language("hi", "a/b") == ("hi", "a/b", "hi")
+    assert parse_language("hi=hin_Deva", "a/b") == ("hi", "a/b", "hin_Deva")
+    assert parse_language("en=c/d:sample", "a/b") == ("en", "c/d", "sample")
+    for bad in ("=x", "en=", "en=c/d:"):
+        with pytest.raises(ValueError, match=bad):
+            parse_language(bad, "a/b")
+
+
+def test_sources_of_several_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        pretrain, "hub_sources", lambda name, configs: {config: (name, config) for config in configs}
+    )
+    arguments = PretrainArguments(dataset_name="a/b", languages=["en=c/d:sample", "hi"])
+    assert make_sources(arguments, None) == {"en": ("c/d", "sample"), "hi": ("a/b", "hi")}
+    with pytest.raises(ValueError, match="hi is there twice"):
+        make_sources(PretrainArguments(dataset_name="a/b", languages=["hi", "hi=x"]), None)
+
+
+def test_probabilities() -> None:
+    assert parse_probabilities("en=0.75,hi=0.25") == {"en": 0.75, "hi": 0.25}
+    assert parse_probabilities("") is None
+    with pytest.raises(ValueError, match="en=True"):
+        parse_probabilities("en=true")
+
+
+def test_a_model_from_nothing() -> None:
+    options = {"data_dir": "d", "config_name": "nano", "max_seq_length": 64, "mask_ratio": 0.4}
+    centred = make_model(PretrainArguments(**options, config_overrides="num_hidden_layers=1"))
+    assert (centred.config.num_hidden_layers, centred.config.mask_ratio) == (1, 0.4)
+    assert centred.config.hidden_dropout_prob == centred.config.attention_probs_dropout_prob == 0.1
+    assert centred.vit.embeddings.patch_embeddings.projection.bias.any()
+    plain = make_model(PretrainArguments(**options, center_pixels=False, norm_pix_loss=False))
+    assert not plain.vit.embeddings.patch_embeddings.projection.bias.any()
+    assert not plain.config.norm_pix_loss
