@@ -53,6 +53,7 @@ bench: setup ## exactness, speed and memory, as tables; speeds are ratios of one
 	$(BIN)/python benchmarks/bench_rendering.py
 	$(BIN)/python benchmarks/bench_model.py --sentences 128
 	$(BIN)/python benchmarks/bench_pretraining_data.py
+	$(BIN)/python benchmarks/bench_predict.py
 
 bench-others: setup ## rendering against other packages, each in an environment of its own (several GB of downloads)
 	$(BIN)/python benchmarks/bench_other_renderers.py

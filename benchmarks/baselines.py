@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import regex
 from scipy.sparse import hstack
 from sklearn.feature_extraction import FeatureHasher
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -44,6 +45,8 @@ COLUMNS = {
     "classification": ("f1", "accuracy", "matthews", "pearson", "spearman"),
     "qa": ("exact_match", "f1"),
 }
+
+UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
 
 Data = dict[str, list[Any]]
 
@@ -139,7 +142,7 @@ def answer_questions(task: Any, data: Data) -> list[Any]:
 
     from pixel_m4.tasks.qa import QAPrediction
 
-    lengths = [len(q.answers[0].text.split()) for q in data["train"] if q.answers]
+    lengths = [len(units(q.answers[0].text)) for q in data["train"] if q.answers]
 
     def predict(split: str, length: int, reach: int) -> list[Any]:
         found = []
@@ -159,11 +162,9 @@ def overlap(question: str, context: str, length: int, reach: int) -> tuple[str, 
 
     Words that stand in the question themselves count against a stretch: the answer is what was not said.
     """
-    words = context.split()
-    places: list[int] = []
-    for word in words:
-        places.append(context.index(word, places[-1] + len(words[len(places) - 1]) if places else 0))
-    asked = {gram for word in question.lower().split() for gram in trigrams(word)}
+    found = units(context)
+    words = [context[start:end] for start, end in found]
+    asked = {gram for start, end in units(question) for gram in trigrams(question[start:end].lower())}
     # Each word's share of trigrams that the question has, long words counting more.
     match = np.array([sum(g in asked for g in trigrams(w.lower())) / 3 for w in words], dtype=float)
     total = np.concatenate([[0.0], match.cumsum()])
@@ -175,7 +176,12 @@ def overlap(question: str, context: str, length: int, reach: int) -> tuple[str, 
 
     first = max(range(max(1, len(words) - length + 1)), key=inside)
     last = min(first + length, len(words)) - 1
-    return context[places[first] : places[last] + len(words[last])], places[first]
+    return context[found[first][0] : found[last][1]], found[first][0]
+
+
+def units(text: str) -> list[tuple[int, int]]:
+    """First and last character (exclusive) of every word, or letter of a script without spaces."""
+    return [match.span() for match in regex.finditer(rf"[{UNSPACED}]\p{{M}}*|[^\s{UNSPACED}]+", text)]
 
 
 def trigrams(word: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     finetune = commands.add_parser("finetune", help="train a model on a task", add_help=False)
     finetune.add_argument("task", choices=TASKS, help="the task")
 
+    _add_inference(commands)
     commands.add_parser("pretrain", help="train a model on text in many languages", add_help=False)
 
     render = commands.add_parser(
@@ -158,17 +160,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare.add_argument("--fallback_fonts_dir", type=Path, help="folder with fallback fonts")
 
     if arguments[:1] == ["finetune"] and not {"-h", "--help"} & set(arguments[:2]):
+        if arguments[1:2] and arguments[1].startswith("--"):  # the recipe names the task
+            return _guard(_finetune, argparse.Namespace(task=None), arguments[1:])
         known, _ = parser.parse_known_args(arguments[:2])
         return _guard(_finetune, known, arguments[2:])
+    if arguments[:1] == ["evaluate"]:
+        known, rest = parser.parse_known_args(arguments)
+        return _guard(_evaluate, known, rest)
     if arguments[:1] == ["finetune"]:
-        print("usage: pixel-m4 finetune TASK [ARGUMENTS]\n\ntasks:")
+        print("usage: pixel-m4 finetune [TASK] [ARGUMENTS]\n\ntasks:")
         print("\n".join(f"  {name:16}{what}" for name, what in TASKS.items()) + "\n")
         print("`pixel-m4 finetune TASK --help` lists the arguments of a task and its published recipe.")
+        print("Without TASK, the file that --config names must have a line `task: …`.")
         return 0
     if arguments[:1] == ["pretrain"]:
         return _guard(_pretrain, arguments[1:])
     known = parser.parse_args(arguments)
     runs = {
+        "predict": _predict,
         "render": _render,
         "fill": _fill,
         "quickstart": _quickstart,
@@ -181,9 +190,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _guard(runs[known.command], known)
 
 
+def _add_inference(commands: argparse._SubParsersAction) -> None:
+    predict = commands.add_parser(
+        "predict",
+        help="annotate text with a fine-tuned model",
+        description="Annotate raw text, or files in the task's format, with a fine-tuned model.",
+    )
+    predict.add_argument("model", help="a model folder or a hub name")
+    predict.add_argument("file", nargs="?", help="text (plain, .gz or .xz); default or -: standard input")
+    predict.add_argument("--output", type=Path, help="the file to write; default: standard output")
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score a fine-tuned model on other data",
+        description="Score a fine-tuned model on other data. Options of its task, as "
+        "`pixel-m4 finetune TASK --help` lists them, may follow; default: those that it was trained with.",
+    )
+    evaluate.add_argument("model", help="a model folder or a hub name")
+    evaluate.add_argument("--data_dir", type=Path, help="folder of a data set")
+    evaluate.add_argument("--split", default="test", help="its split: train, dev or test; default: test")
+    evaluate.add_argument("--file", type=Path, help="a single file of data instead")
+    evaluate.add_argument("--output_dir", type=Path, help="gets eval_results.json and the predictions")
+    for command in (predict, evaluate):
+        command.add_argument("--task", help="the task, for models that do not say theirs")
+        command.add_argument(
+            "--per_device_eval_batch_size", type=int, default=32, help="texts of a batch; default: 32"
+        )
+        command.add_argument("--device", help="cpu, cuda, cuda:1, mps …; default: an accelerator if any")
+        command.add_argument("--bf16", action="store_true", help="compute in bfloat16")
+        command.add_argument("--font_file", help="the font; default: the model's")
+        command.add_argument("--fallback_fonts_dir", help="folder with fallback fonts")
+
+
 def _guard(command, *args) -> int:  # type: ignore[no-untyped-def]
     try:
         command(*args)
+    except BrokenPipeError:  # who reads has had enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is flushed at exit
+        return 141
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"pixel-m4: {error}", file=sys.stderr)
         return 1
@@ -196,6 +239,39 @@ def _finetune(arguments: argparse.Namespace, rest: list[str]) -> None:
     from pixel_m4.train.finetune import main as run
 
     run(arguments.task, rest)
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    from pixel_m4.predict import Settings, predict
+
+    file = None if arguments.file in (None, "-") else Path(arguments.file)
+    predict(arguments.model, file, arguments.output, _settings(arguments, Settings))
+
+
+def _evaluate(arguments: argparse.Namespace, rest: list[str]) -> None:
+    from pixel_m4.predict import Settings, evaluate
+
+    settings = _settings(arguments, Settings)
+    evaluate(
+        arguments.model,
+        settings,
+        data_dir=arguments.data_dir,
+        split=arguments.split,
+        file=arguments.file,
+        output_dir=arguments.output_dir,
+        task_arguments=rest,
+    )
+
+
+def _settings(arguments, settings):  # type: ignore[no-untyped-def]
+    return settings(
+        task=arguments.task,
+        batch_size=arguments.per_device_eval_batch_size,
+        device=arguments.device,
+        bf16=arguments.bf16,
+        font_file=arguments.font_file,
+        fallback_fonts_dir=arguments.fallback_fonts_dir,
+    )
 
 
 def _pretrain(rest: list[str]) -> None:

@@ -145,3 +145,42 @@ def test_tags_are_learnt_by_the_same_way(tmp_path: Path) -> None:
     assert results["test_accuracy"] > 95
     assert results["test_baseline_accuracy"] == 100  # every form has one tag here
     assert len(read_conllu(output / "test_predictions.conllu")) == 20
+
+
+def test_what_a_run_leaves(trained: Path, treebank: Path) -> None:
+    record = json.loads((trained / "run.json").read_text())
+    assert record["finished"]
+    assert record["results"] == json.loads((trained / "all_results.json").read_text())
+    assert sorted(Path(file).name for file in record["data"]) == sorted(f.name for f in treebank.iterdir())
+    assert "| las |" in (trained / "README.md").read_text(encoding="utf-8")
+    assert json.loads((trained / "config.json").read_text())["task"] == "parsing"
+
+
+FEW = ["--max_steps", "2", "--per_device_train_batch_size", "4", "--warmup_steps", "0", "--eval_steps", "1"]
+
+
+def test_runs_of_one_process_log_apart(treebank: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"task: parsing\ndata_dir: {treebank}\n", encoding="utf-8")
+    for name in ("a", "b"):
+        # Only training: the last checkpoint is kept, as there is no dev to choose on.
+        options = ["--output_dir", str(tmp_path / name), "--do_train", *SMALL[:-1], "tensorboard", *FEW]
+        assert main(["finetune", "--config", str(recipe), *options]) == 0
+        assert list((tmp_path / name / "tensorboard").iterdir())
+        assert (tmp_path / name / "model.safetensors").is_file()
+        assert not (tmp_path / name / "eval_results.json").exists()
+
+
+def test_dev_from_train(tmp_path: Path) -> None:
+    folder = make_treebank(tmp_path / "partial", {"train": 20, "test": 4})
+    output = tmp_path / "out"
+    command = ["finetune", "parsing", "--data_dir", str(folder), "--output_dir", str(output), *SMALL, *FEW]
+    assert main([*command, "--dev_from_train", "0.2"]) == 0
+    assert len(read_conllu(output / "dev_predictions.conllu")) == 4
+    assert json.loads((output / "run.json").read_text())["arguments"]["dev_from_train"] == 0.2
+
+
+def test_dev_from_train_that_is_no_share(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_treebank(tmp_path / "partial", {"train": 4, "test": 4})
+    assert "--dev_from_train 0.1 holds out" in run(capsys, folder, tmp_path)
+    assert "between 0 and 1: 1.5" in run(capsys, folder, tmp_path, "--dev_from_train", "1.5")

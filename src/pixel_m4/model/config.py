@@ -69,6 +69,8 @@ class PixelConfig(PreTrainedConfig):
         norm_pix_loss: Whether each target patch is standardised by its own mean and variance.
         pooling_mode: How sequence classification pools: "mean", "max" or "cls".
         pooler_add_layer_norm: Whether "mean" and "max" pooling normalise before they pool.
+        unpad_inputs: Whether to compute batches without padding, sequences end to end (the same numbers,
+            and zeros on padding). Default: on the CPU, where enough is padding for it to pay.
         max_seq_length: Longest rendering in patches, a perfect square; a shorter way to set `image_size`.
         **kwargs: What every configuration of transformers takes: `num_labels`, `id2label`, `problem_type` …
             Unknown keys, as old checkpoints have them, are kept and not used.
@@ -99,6 +101,7 @@ class PixelConfig(PreTrainedConfig):
         norm_pix_loss: bool = True,
         pooling_mode: str = "mean",
         pooler_add_layer_norm: bool = True,
+        unpad_inputs: bool | None = None,
         max_seq_length: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -125,6 +128,7 @@ class PixelConfig(PreTrainedConfig):
         self.norm_pix_loss = norm_pix_loss
         self.pooling_mode = pooling_mode
         self.pooler_add_layer_norm = pooler_add_layer_norm
+        self.unpad_inputs = unpad_inputs
         self._check()
         super().__init__(**kwargs)
 

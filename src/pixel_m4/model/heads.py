@@ -368,6 +368,7 @@ class PixelForQuestionAnswering(PixelPreTrainedModel):
     def __init__(self, config: PixelConfig) -> None:
         super().__init__(config)
         self.vit = PixelModel(config)
+        self.vit.keeps_padding = True  # kept: padding competes for the answer; published losses count it
         self.qa_outputs = nn.Linear(config.hidden_size, 2)
         self.post_init()
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import initialization
 from transformers.utils import ModelOutput
 
+from pixel_m4.model.attention import Packing
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.vit import (
     PixelLayer,
@@ -22,7 +23,7 @@ from pixel_m4.model.vit import (
     PixelPreTrainedModel,
     check_inputs,
     init_positions,
-    key_padding,
+    layout_of,
     resized_parameter,
     run_layers,
     split_patches,
@@ -166,6 +167,7 @@ class PixelDecoder(nn.Module):
 
     def __init__(self, config: PixelConfig) -> None:
         super().__init__()
+        self.config = config
         width = config.decoder_hidden_size
         self.decoder_embed = nn.Linear(config.hidden_size, width)
         self.mask_token = nn.Parameter(torch.empty(1, 1, width))
@@ -198,8 +200,13 @@ class PixelDecoder(nn.Module):
         )  # [B, P, E], in the original order
         states = torch.cat([cls, patches], dim=1)
         states = states + self.decoder_pos_embed[:, : states.shape[1]]
-        hidden_states, _ = run_layers(self.decoder_layers, states, key_padding(attention_mask), False)
-        return self.decoder_pred(self.decoder_norm(hidden_states[-1][:, 1:]))
+        layout = layout_of(self.config, attention_mask)
+        if isinstance(layout, Packing):
+            states = layout.pack(states)
+        states, _, _ = run_layers(self.decoder_layers, states, layout)
+        if isinstance(layout, Packing):
+            return layout.pad(self.decoder_pred(self.decoder_norm(states)))[:, 1:]
+        return self.decoder_pred(self.decoder_norm(states[:, 1:]))
 
 
 class PixelForPreTraining(PixelPreTrainedModel):

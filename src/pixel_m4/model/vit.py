@@ -9,6 +9,7 @@ W pixels of width, C channels, L = P rows of the position table without CLS.
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,7 +24,16 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from pixel_m4.model.attention import Packing, attend, attend_padded, in_pieces
 from pixel_m4.model.config import PixelConfig, check_square
+
+logger = logging.getLogger(__name__)
+
+# What may be attended: everything, a mask bool [B, 1, 1, S], or each sequence of a packed row to itself.
+Layout = Tensor | Packing | None
+
+# Padded tokens of a batch from which packing pays, as a share.
+PADDING_TO_PACK = 0.1
 
 
 def sincos_positions(width: int, side: int) -> Tensor:
@@ -105,6 +115,26 @@ def key_padding(attention_mask: Tensor | None) -> Tensor | None:
     if not torch.compiler.is_compiling() and bool(attended.all()):
         return None
     return F.pad(attended, (1, 0), value=True)[:, None, None, :]
+
+
+def layout_of(config: PixelConfig, attention_mask: Tensor | None, padded: bool = False) -> Layout:
+    """Decide how a batch is computed: as it is, with a mask, or packed.
+
+    Args:
+        config: `unpad_inputs` says whether to pack; by default where enough is padding for it to pay.
+        attention_mask: [B, P], 0 for padding
+        padded: Whether to leave the padding where it is, come what may.
+    """
+    mask = key_padding(attention_mask)
+    if mask is None or padded or config.unpad_inputs is False or torch.compiler.is_compiling():
+        return mask
+    if config._attn_implementation == "eager":
+        return mask
+    packing = Packing.of(mask[:, 0, 0])
+    padding = 1 - packing.index.numel() / packing.attended.numel()
+    if config.unpad_inputs or (mask.device.type == "cpu" and padding >= PADDING_TO_PACK):
+        return packing
+    return mask
 
 
 def check_inputs(config: PixelConfig, pixel_values: Tensor, attention_mask: Tensor | None) -> None:
@@ -241,31 +271,37 @@ class SelfAttention(nn.Module):
         self.key = nn.Linear(width, width, bias=config.qkv_bias)
         self.value = nn.Linear(width, width, bias=config.qkv_bias)
 
-    def forward(self, states: Tensor, mask: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, states: Tensor, layout: Layout, weights: bool) -> tuple[Tensor, Tensor | None]:
         """Attend, with PyTorch's fused kernels unless the weights are asked for.
 
         Args:
-            states: [B, S, D]
-            mask: bool [B, 1, 1, S], what may be attended; None for everything
+            states: [B, S, D], or [1, N, D] of packed sequences
+            layout: bool [B, 1, 1, S], what may be attended; None for everything; or the packing
             weights: Whether to return the attention weights, which takes the eager path
 
         Returns:
-            [B, S, D] and the weights [B, H, S, S] or None
+            As states, and the weights [B, H, S, S] or None
         """
         query, key, value = (
-            projection(states).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, S, D / H]
+            projection(states).unflatten(-1, (self.heads, -1))  # [B, S, H, D / H]
             for projection in (self.query, self.key, self.value)
         )
         dropout = self.dropout if self.training else 0.0
         attention: Tensor | None = None
-        if weights or self.config._attn_implementation == "eager":
+        eager = weights or self.config._attn_implementation == "eager"
+        if not eager and in_pieces(states, layout, dropout):
+            return attend(query, key, value, layout, dropout).flatten(2), None
+        if isinstance(layout, Packing):
+            return attend_padded(query, key, value, layout, dropout).flatten(2), None
+        query, key, value = (part.transpose(1, 2) for part in (query, key, value))
+        if eager:
             scores = query @ key.mT * query.shape[-1] ** -0.5
-            if mask is not None:
-                scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+            if layout is not None:
+                scores = scores.masked_fill(~layout, torch.finfo(scores.dtype).min)
             attention = scores.softmax(-1, dtype=torch.float32).to(value.dtype)
             context = F.dropout(attention, dropout) @ value
         else:
-            context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+            context = F.scaled_dot_product_attention(query, key, value, attn_mask=layout, dropout_p=dropout)
         return context.transpose(1, 2).flatten(2), attention if weights else None
 
 
@@ -277,9 +313,9 @@ class Attention(nn.Module):
         self.attention = SelfAttention(config, width, heads)
         self.output = Dense(width, width)
 
-    def forward(self, states: Tensor, mask: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, states: Tensor, layout: Layout, weights: bool) -> tuple[Tensor, Tensor | None]:
         """[B, S, D] → [B, S, D] and the attention weights [B, H, S, S] or None."""
-        context, attention = self.attention(states, mask, weights)
+        context, attention = self.attention(states, layout, weights)
         return self.output(context), attention
 
 
@@ -296,35 +332,38 @@ class PixelLayer(GradientCheckpointingLayer):
         self.output = Dense(intermediate, width)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, states: Tensor, mask: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, states: Tensor, layout: Layout, weights: bool) -> tuple[Tensor, Tensor | None]:
         """[B, S, D] → [B, S, D] and the attention weights [B, H, S, S] or None."""
-        attended, attention = self.attention(self.layernorm_before(states), mask, weights)
+        attended, attention = self.attention(self.layernorm_before(states), layout, weights)
         states = states + self.dropout(attended)
         transformed = self.output(self.activation(self.intermediate(self.layernorm_after(states))))
         return states + self.dropout(transformed), attention
 
 
 def run_layers(
-    layers: Iterable[nn.Module], states: Tensor, mask: Tensor | None, weights: bool
-) -> tuple[list[Tensor], list[Tensor]]:
+    layers: Iterable[nn.Module], states: Tensor, layout: Layout, weights: bool = False, every: bool = False
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Pass states through layers.
 
     Args:
         layers: `PixelLayer`s
-        states: [B, S, D]
-        mask: bool [B, 1, 1, S] or None
+        states: [B, S, D], or [1, N, D] of packed sequences
+        layout: bool [B, 1, 1, S], what may be attended; None for everything; or the packing
         weights: Whether to collect attention weights
+        every: Whether to collect hidden states, which otherwise are freed as soon as they can be
 
     Returns:
-        The input and each layer's output, [B, S, D] each; the attention weights, [B, H, S, S] each.
+        The last layer's output, as states; the input and each layer's output; the attention weights,
+        [B, H, S, S] each.
     """
-    hidden_states, attentions = [states], []
+    hidden_states, attentions = [states] if every else [], []
     for layer in layers:
-        states, attention = layer(states, mask, weights)
-        hidden_states.append(states)
+        states, attention = layer(states, layout, weights)
+        if every:
+            hidden_states.append(states)
         if attention is not None:
             attentions.append(attention)
-    return hidden_states, attentions
+    return states, hidden_states, attentions
 
 
 class PixelEncoder(nn.Module):
@@ -338,10 +377,10 @@ class PixelEncoder(nn.Module):
         )
 
     def forward(
-        self, states: Tensor, mask: Tensor | None, weights: bool = False
-    ) -> tuple[list[Tensor], list[Tensor]]:
+        self, states: Tensor, layout: Layout, weights: bool = False, every: bool = False
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """See `run_layers`."""
-        return run_layers(self.layer, states, mask, weights)
+        return run_layers(self.layer, states, layout, weights, every)
 
 
 class ClsPooler(nn.Module):
@@ -419,6 +458,8 @@ class PixelPreTrainedModel(PreTrainedModel):
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
         """Load a folder or a name on the hub: safetensors or `pytorch_model.bin` (tensors only).
 
+        What the checkpoint does not have, such as a new head, is named in one line of the log.
+
         Raises:
             FileNotFoundError: The path or its `config.json` does not exist.
             OSError: The folder holds no weights.
@@ -427,7 +468,8 @@ class PixelPreTrainedModel(PreTrainedModel):
         name = pretrained_model_name_or_path
         check_folder(name, needs_config=kwargs.get("config") is None)
         try:
-            loaded = super().from_pretrained(name, *model_args, **kwargs)
+            with_info = {**kwargs, "output_loading_info": True}
+            model, info = super().from_pretrained(name, *model_args, **with_info)
         except pickle.UnpicklingError as error:
             raise ValueError(
                 f"{weights_files(name)} holds more than tensors, or is damaged; it was not loaded, as "
@@ -438,9 +480,13 @@ class PixelPreTrainedModel(PreTrainedModel):
                 raise
             reason = str(error).split(". ")[0]
             raise ValueError(f"{weights_files(name)} is truncated or damaged: {reason}") from error
-        model = loaded[0] if isinstance(loaded, tuple) else loaded  # with output_loading_info
+        new = sorted({key.rpartition(".")[0] or key for key in info["missing_keys"]})
+        if new:
+            logger.warning(
+                "%s: new weights, not from %s, to be trained: %s", cls.__name__, name, ", ".join(new)
+            )
         model.freeze_positions()  # transformers makes new parameters, which are trainable
-        return loaded
+        return (model, info) if kwargs.get("output_loading_info") else model
 
 
 def init_positions(table: nn.Parameter) -> None:
@@ -502,6 +548,7 @@ class PixelModel(PixelPreTrainedModel):
         self.encoder = PixelEncoder(config)
         self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.pooler = ClsPooler(config) if add_pooling_layer else None
+        self.keeps_padding = False  # a head sets it that reads what stands on padding
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -527,7 +574,8 @@ class PixelModel(PixelPreTrainedModel):
 
         Returns:
             last_hidden_state [B, 1 + P, D] (or [B, 1 + K, D]), pooler_output [B, D] with a pooling layer,
-            hidden_states ([B, 1 + P, D], one more than layers), attentions ([B, H, 1 + P, 1 + P] a layer)
+            hidden_states ([B, 1 + P, D], one more than layers), attentions ([B, H, 1 + P, 1 + P] a layer);
+            zero on padding if the batch was packed (`config.unpad_inputs`), otherwise of no meaning there
         """
         check_inputs(self.config, pixel_values, attention_mask)
         output_hidden_states = resolve(output_hidden_states, self.config.output_hidden_states)
@@ -535,10 +583,16 @@ class PixelModel(PixelPreTrainedModel):
         if keep is not None and attention_mask is not None:
             attention_mask = take(attention_mask, keep)
 
-        patches = split_patches(pixel_values, self.config.patch_size)
-        embeddings = self.embeddings(patches, keep)
-        hidden_states, attentions = self.encoder(embeddings, key_padding(attention_mask), output_attentions)
-        states = self.layernorm(hidden_states[-1])
+        layout = layout_of(self.config, attention_mask, padded=output_attentions or self.keeps_padding)
+        states = self.embeddings(split_patches(pixel_values, self.config.patch_size), keep)
+        if isinstance(layout, Packing):
+            states = layout.pack(states)
+        states, hidden_states, attentions = self.encoder(
+            states, layout, output_attentions, output_hidden_states
+        )
+        states = self.layernorm(states)
+        if isinstance(layout, Packing):
+            states, hidden_states = layout.pad(states), [layout.pad(every) for every in hidden_states]
 
         return BaseModelOutputWithPooling(
             last_hidden_state=states,

@@ -38,6 +38,10 @@ class DataError(ValueError):
     """Task data is missing or wrong; the message names the place and says what to do."""
 
 
+class MissingSplitError(DataError):
+    """A folder has no file of a split."""
+
+
 class Encoded(Protocol):
     """What training and evaluation must know of a part of an example: :class:`Window` is one kind."""
 
@@ -292,7 +296,8 @@ def find_split(data_dir: Path, split: str, patterns: Sequence[str]) -> Path:
         patterns: glob patterns, the preferred one first.
 
     Raises:
-        DataError: no folder, no file, or several.
+        MissingSplitError: the folder has no such file.
+        DataError: no folder, or several files.
     """
     if not data_dir.is_dir():
         raise DataError(f"data_dir is no folder: {data_dir}")
@@ -305,7 +310,7 @@ def find_split(data_dir: Path, split: str, patterns: Sequence[str]) -> Path:
             raise DataError(f"{data_dir} holds several files for the split {split!r}: {names}; leave one")
     there = ", ".join(sorted(file.name for file in data_dir.iterdir())) or "nothing"
     wanted = " or ".join(pattern.format(split=split) for pattern in patterns)
-    raise DataError(
+    raise MissingSplitError(
         f"{data_dir} has no {split!r} split ({wanted}); it holds {there}; "
         "--data_file FILE divides one file into splits"
     )

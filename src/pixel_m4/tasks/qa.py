@@ -43,7 +43,11 @@ class QAOptions(DatasetOptions):
     n_best: int = field(default=20, metadata={"help": "first and last patches of a window to combine"})
     version_2_with_negative: bool | None = field(
         default=None,
-        metadata={"help": "whether questions may have no answer (SQuAD 2); default: as the data looks"},
+        metadata={
+            "help": "whether questions may have no answer (SQuAD 2); default: as the data looks",
+            "nargs": "?",  # a bare flag means yes
+            "const": True,
+        },
     )
     null_score_diff_threshold: float = field(
         default=0.0,

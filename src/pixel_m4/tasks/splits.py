@@ -73,8 +73,8 @@ def divide(
         examples: what is divided.
         groups: of each example; examples of one group stay together, and None is a group of its own.
         seed: of the shuffle.
-        dev: share of the examples that dev gets.
-        test: share of the examples that test gets.
+        dev: share of the examples that dev gets; 0: there is no dev.
+        test: share of the examples that test gets; 0: there is no test.
 
     Raises:
         ValueError: there are so few groups that a split would be empty.
@@ -85,8 +85,9 @@ def divide(
     # Python promises the sequence of random() for a seed, but not that of shuffle().
     rng = random.Random(seed)
     shuffled = sorted(members.values(), key=lambda _: rng.random())
-    wanted = {"test": round(test * len(examples)) or 1, "dev": round(dev * len(examples)) or 1}
-    dealt: dict[str, list[int]] = {split: [] for split in SPLITS}
+    shares = {split: share for split, share in (("test", test), ("dev", dev)) if share}
+    wanted = {split: round(share * len(examples)) or 1 for split, share in shares.items()}
+    dealt: dict[str, list[int]] = {split: [] for split in SPLITS if split == "train" or split in wanted}
     for numbers in shuffled:
         split = next((name for name, count in wanted.items() if len(dealt[name]) < count), "train")
         dealt[split] += numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -48,6 +49,10 @@ class FinetuneArguments:
     fallback_fonts_dir: str | None = field(
         default=None, metadata={"help": "folder with fonts for characters that the font lacks"}
     )
+    dev_from_train: float = field(
+        default=0.0,
+        metadata={"help": "share of train to hold out as dev if the data has no dev split: 0.1; 0: an error"},
+    )
     early_stopping_patience: int = field(
         default=5, metadata={"help": "stop after so many evaluations without a better score; 0: never"}
     )
@@ -82,13 +87,16 @@ def parse_arguments(
         "report_to": "tensorboard",
         "remove_unused_columns": False,
         "dataloader_pin_memory": torch.cuda.is_available(),
+        "use_cpu": not torch.accelerator.is_available(),  # without it, bf16 asks for a GPU
         "train_sampling_strategy": "group_by_length",
         **task.recipe,
     }
     parser.set_defaults(**defaults)
     first, _ = parser.parse_known_args(argv)
+    recipe: dict[str, Any] = {}
     if first.config:
-        parser.set_defaults(**_read_recipe(Path(first.config), groups))
+        recipe = _read_recipe(Path(first.config), groups, task.name)
+        parser.set_defaults(**recipe)
         first, _ = parser.parse_known_args(argv)
     sources = [name for name in ("data_dir", "data_file", "dataset_name") if name in first]
     given = [name for name in sources if getattr(first, name) is not None]
@@ -96,8 +104,14 @@ def parse_arguments(
         parser.error("the following arguments are required: " + " or ".join(f"--{name}" for name in sources))
     if "data_file" in given and len(given) > 1:
         parser.error(f"give one of {' and '.join(f'--{name}' for name in given)}, not both")
+    if first.do_train and not first.do_eval and "eval_strategy" not in recipe:
+        parser.set_defaults(eval_strategy="no")
+        first, _ = parser.parse_known_args(argv)
+    if first.eval_strategy == "no":
+        parser.set_defaults(load_best_model_at_end=False)
     # The best checkpoint can only be loaded if every evaluated model is saved.
-    parser.set_defaults(save_strategy=first.eval_strategy, save_steps=first.eval_steps)
+    saving = {"save_strategy": first.eval_strategy, "save_steps": first.eval_steps}
+    parser.set_defaults(**{name: value for name, value in saving.items() if name not in recipe})
     steps = ("do_train", "do_eval", "do_predict")
     if not any(getattr(first, step) for step in steps):
         parser.set_defaults(**dict.fromkeys(steps, True))
@@ -141,17 +155,42 @@ def parse_groups(
     return parser.parse_args_into_dataclasses(list(argv))[: len(groups)]
 
 
-def _read_recipe(path: Path, groups: Sequence[Any]) -> dict[str, Any]:
+def task_of_recipe(argv: Sequence[str]) -> str:
+    """The task that the file given by ``--config`` names.
+
+    Raises:
+        ValueError: there is no such file, or it names no task.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config")
+    config = parser.parse_known_args(argv)[0].config
+    if config is None:
+        raise ValueError("finetune needs a task, as in `pixel-m4 finetune parsing …`, or --config with one")
+    task = _load(Path(config)).get("task")
+    if task is None:
+        raise ValueError(f"{config} names no task; add a line such as `task: parsing`")
+    return str(task)
+
+
+def _read_recipe(path: Path, groups: Sequence[Any], task: str | None = None) -> dict[str, Any]:
+    recipe = _load(path)
+    named = recipe.pop("task", task)
+    if named != task:
+        raise ValueError(f"{path} is for the task {named!r}, not {task or 'pretraining'!r}")
+    known = {entry.name for group in groups for entry in fields(group)}
+    unknown = sorted(set(recipe) - known)
+    if unknown:
+        raise ValueError(f"{path}: no such argument(s): {', '.join(unknown)}")
+    return recipe
+
+
+def _load(path: Path) -> dict[str, Any]:
     try:
         recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise ValueError(f"cannot read the recipe {path}: {error}") from error
     if not isinstance(recipe, dict):
         raise ValueError(f"{path} must hold a mapping of argument names to values")
-    known = {entry.name for group in groups for entry in fields(group)}
-    unknown = sorted(set(recipe) - known)
-    if unknown:
-        raise ValueError(f"{path}: no such argument(s): {', '.join(unknown)}")
     return recipe
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,12 @@ from pixel_m4.tasks.classification import Classification
 from pixel_m4.tasks.ner import NER
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.qa import QuestionAnswering
-from pixel_m4.tasks.splits import SingleFile, only_file, read_single_file
 from pixel_m4.tasks.tagging import Tagging
 
-from .arguments import FinetuneArguments, parse_arguments, parse_overrides
+from .arguments import FinetuneArguments, parse_arguments, parse_overrides, task_of_recipe
+from .data import data_files, read_splits
 from .pretrain_arguments import PretrainArguments
+from .records import METRICS, RunRecord, save_metrics, tensorboard_folder, write_card
 from .trainer import EncodedSplit, TaskTrainer
 
 TASKS: dict[str, type[Task]] = {
@@ -40,8 +40,16 @@ TASKS: dict[str, type[Task]] = {
 logger = logging.getLogger(__name__)
 
 
-def main(name: str, argv: Sequence[str]) -> dict[str, float]:
-    """Run ``pixel-m4 finetune NAME …``; return what ``all_results.json`` holds."""
+def main(name: str | None, argv: Sequence[str]) -> dict[str, float]:
+    """Run ``pixel-m4 finetune [NAME] …``; return what ``all_results.json`` holds.
+
+    Raises:
+        ValueError: the data, the model or an argument is wrong.
+        OSError: a file cannot be read or written.
+    """
+    name = name or task_of_recipe(argv)
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}; the tasks: {', '.join(TASKS)}")
     arguments, training, options = parse_arguments(f"pixel-m4 finetune {name}", TASKS[name], argv)
     return finetune(TASKS[name], arguments, training, options)
 
@@ -57,7 +65,8 @@ def finetune(
 ) -> dict[str, float]:
     """Train, choose the best checkpoint on dev, and report on test.
 
-    The output folder gets the model, its renderer, ``all_results.json`` and the predictions.
+    The output folder gets the model, its renderer and its card, ``all_results.json``, the predictions, and
+    ``run.json``, which tells how all this came about.
 
     Args:
         task_class: the task.
@@ -75,8 +84,7 @@ def finetune(
         OSError: a file cannot be read or written.
     """
     if training.do_train and not training.do_eval:
-        raise ValueError("--do_train needs --do_eval: the best checkpoint is chosen on the dev split")
-    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(Path(training.output_dir) / "tensorboard"))
+        logger.warning("without --do_eval there is no choice of a checkpoint: the last one is kept")
     set_seed(training.seed)
     renderer = make_renderer(arguments)
     config = make_config(arguments)
@@ -90,18 +98,22 @@ def finetune(
     training.greater_is_better = not training.metric_for_best_model.endswith(("loss", "mse"))
     encoded = {split: EncodedSplit(task, examples, sort=split != "train") for split, examples in data.items()}
     model = make_model(task, arguments, config)
+    output_dir = Path(training.output_dir)
+    record = RunRecord.begin(task, arguments, training, list(data))
 
-    trainer = TaskTrainer(
-        task=task,
-        model=model,
-        args=training,
-        train_dataset=encoded.get("train"),
-        eval_dataset=encoded.get("dev"),
-        callbacks=[*callbacks, *_early_stopping(arguments, training)],
-    )
+    with tensorboard_folder(output_dir / "tensorboard"):
+        trainer = TaskTrainer(
+            task=task,
+            model=model,
+            args=training,
+            train_dataset=encoded.get("train"),
+            eval_dataset=encoded.get("dev"),
+            callbacks=[*callbacks, *_early_stopping(arguments, training)],
+        )
 
     def report(split: str, metrics: dict[str, float]) -> None:
-        trainer.save_metrics(split, metrics)
+        if trainer.is_world_process_zero():
+            save_metrics(output_dir, split, metrics)
         if not quiet:
             trainer.log_metrics(split, metrics)
 
@@ -122,36 +134,17 @@ def finetune(
                 baseline = task.baseline(data["train"], data[split])
                 metrics |= {f"{prefix}_baseline_{key}": value for key, value in baseline.items()}
             if trainer.is_world_process_zero():
-                file = task.write(output.predictions, Path(training.output_dir) / f"{split}_predictions")
+                file = task.write(output.predictions, output_dir / f"{split}_predictions")
                 logger.info("predictions for %s: %s", split, file)
             report(prefix, metrics)
-    return json.loads((Path(training.output_dir) / "all_results.json").read_text(encoding="utf-8"))
-
-
-def read_splits(task: Task, arguments: FinetuneArguments, splits: Sequence[str]) -> dict[str, list[Any]]:
-    """The wanted splits; a task whose labels are found in data gets those of train, if that is read.
-
-    Raises:
-        DataError: something is wrong with the data; the message says where and what.
-    """
-    data_dir = Path(arguments.data_dir or ".")
-    single = only_file(data_dir, task.files) if arguments.data_dir is not None else None
-    if arguments.data_file is not None:
-        single = Path(arguments.data_file)
-    if single is not None:
-        source = SingleFile(
-            path=single, seed=arguments.split_seed, dev=arguments.dev_share, test=arguments.test_share
-        )
-        parts = read_single_file(task, source)
-        sizes = ", ".join(f"{len(examples)} {split}" for split, examples in parts.items())
-        logger.warning("%s is divided (--split_seed %d): %s", single, source.seed, sizes)
-        return {split: parts[split] for split in splits}
-    data = {}
-    for split in splits:
-        data[split] = task.read(data_dir, split)
-        if split == "train" and not task.labels:
-            task.labels = task.find_labels(data[split])  # what the other splits are checked against
-    return data
+    results = json.loads((output_dir / METRICS).read_text(encoding="utf-8"))
+    if trainer.is_world_process_zero():
+        if training.do_train:
+            write_card(
+                output_dir, task, arguments, training, results, data_files(task, arguments, list(data))
+            )
+        record.finish(results)
+    return results
 
 
 def make_renderer(arguments: FinetuneArguments | PretrainArguments) -> TextRenderer:
@@ -198,6 +191,6 @@ def make_model(task: Task, arguments: FinetuneArguments, config: PixelConfig) ->
 
 
 def _early_stopping(arguments: FinetuneArguments, training: TrainingArguments) -> list[TrainerCallback]:
-    if not (training.do_train and arguments.early_stopping_patience):
+    if not (training.do_train and training.do_eval and arguments.early_stopping_patience):
         return []
     return [EarlyStoppingCallback(arguments.early_stopping_patience)]

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from pixel_m4 import TextRenderer
-from pixel_m4.data.corpora import Block, TextStream, local_sources, mixture, render_blocks
+from pixel_m4.data.corpora import Block, TextStream, hub_sources, local_sources, mixture, render_blocks
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # torchdata makes a call that torch is going to drop
@@ -259,3 +259,29 @@ def test_rendering_happens_in_the_loader(data: Path, renderer: TextRenderer) -> 
     batch = next(iter(batches))
     assert batch["pixel_values"].shape == (4, 16, 16 * 64)
     assert (batch["attention_mask"].sum(1) > 40).all()
+
+
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
+def test_hub_datasets_in_workers_are_read_once_and_resumed(tmp_path: Path, renderer: TextRenderer) -> None:
+    for part in range(3):
+        rows = [
+            json.dumps({"text": f"en{i} " + "word " * (i % 30)}) for i in range(20 * part, 20 * part + 20)
+        ]
+        (tmp_path / f"{part}.jsonl").write_text("\n".join(rows))
+    (tmp_path / "README.md").write_text("---\nconfigs:\n- config_name: en\n  data_files: '*.jsonl'\n---\n")
+
+    def make() -> StatefulDataLoader:
+        sources = hub_sources(str(tmp_path), ["en"])
+        texts = TextStream(sources, renderer, exhausted="drop", min_patches=0)
+        return StatefulDataLoader(texts, batch_size=2, num_workers=2, collate_fn=list)
+
+    first = make()
+    batches = iter(first)
+    begun = [next(batches) for _ in range(3)]
+    state = json.loads(json.dumps(first.state_dict()))
+    rest = list(batches)
+    found = names([block for batch in begun + rest for block in batch])
+    assert sorted(found) == sorted(f"en{i}" for i in range(60))
+    second = make()
+    second.load_state_dict(state)
+    assert list(second) == rest

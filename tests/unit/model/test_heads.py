@@ -308,5 +308,6 @@ def test_heads_compile_without_a_break(head: type) -> None:
     model = head(config()).eval()
     expected = model(pixels(), MASK)
     found = torch.compile(model, fullgraph=True, backend="eager")(pixels(), MASK)
-    for name in expected:
-        torch.testing.assert_close(found[name], expected[name], atol=1e-5, rtol=0)
+    for name in expected:  # a compiled model has other values on padding
+        real = MASK == 1 if expected[name].shape[:2] == MASK.shape else ...
+        torch.testing.assert_close(found[name][real], expected[name][real], atol=1e-5, rtol=0)

@@ -105,6 +105,17 @@ def test_a_pretrained_encoder_loads_into_every_head(
     assert model.vit.embeddings.position_embeddings.requires_grad
 
 
+def test_new_weights_are_named_in_one_line(pretrained: Path, caplog: pytest.LogCaptureFixture) -> None:
+    PixelModel.from_pretrained(pretrained)
+    assert not [record for record in caplog.records if record.name.startswith("pixel_m4")]
+    PixelForBiaffineParsing.from_pretrained(pretrained)
+    (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("pixel_m4")]
+    assert line == (
+        f"PixelForBiaffineParsing: new weights, not from {pretrained}, to be trained: "
+        "biaffine_arcs, biaffine_rels, vit.pooler.dense"
+    )
+
+
 def test_weights_that_a_head_does_not_use_load_silently(tmp_path: Path) -> None:
     PixelForBiaffineParsing(config()).save_pretrained(tmp_path)
     _, info = PixelModel.from_pretrained(tmp_path, output_loading_info=True)

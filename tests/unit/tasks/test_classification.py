@@ -15,6 +15,7 @@ from pixel_m4.model import PixelConfig
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.base import DataError
 from pixel_m4.tasks.classification import Classification, ClassificationOptions
+from pixel_m4.train.arguments import parse_arguments
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +227,16 @@ def test_wrong_labels(make: Any, tmp_path: Path) -> None:
         make(problem_type="ranking").find_labels(task.read(tmp_path, "train"))
     with pytest.raises(DataError, match="holds no text"):
         task.read_raw(["\n"], "<stdin>")
+
+
+def test_the_recipe_is_that_of_sib(tmp_path: Path) -> None:
+    argv = ["--dataset_name", "Davlan/sib200", "--language", "tam_Taml", "--output_dir", str(tmp_path)]
+    arguments, training, options = parse_arguments("classification", Classification, argv)
+    assert options == ClassificationOptions(dataset_name="Davlan/sib200", language="tam_Taml")
+    assert (arguments.max_seq_length, arguments.early_stopping_patience) == (256, 20)
+    assert (training.max_steps, training.learning_rate, training.per_device_train_batch_size) == (
+        15_000,
+        1e-5,
+        32,
+    )
+    assert training.eval_strategy == training.save_strategy == "epoch"

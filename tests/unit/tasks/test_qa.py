@@ -17,6 +17,7 @@ from pixel_m4.tasks.base import DataError
 from pixel_m4.tasks.qa import QAOptions, QAWindow, QuestionAnswering
 from pixel_m4.tasks.spans import answer_patches, span_characters
 from pixel_m4.tasks.squad import Answer, Question, answer_f1, exact_match
+from pixel_m4.train.arguments import parse_arguments
 
 LONG = " ".join(f"word{number}" for number in range(60))
 
@@ -147,6 +148,21 @@ def test_unanswerable_training_questions_are_noted_in_the_configuration() -> Non
         assert (config.task, config.task_options["version_2_with_negative"]) == ("qa", expected)
 
 
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        ([], None),
+        (["--version_2_with_negative"], True),
+        (["--version_2_with_negative", "false"], False),
+    ],
+)
+def test_asking_for_version_2(flag: list[str], expected: bool | None, tmp_path: Path) -> None:
+    argv = ["--data_dir", str(tmp_path), "--output_dir", str(tmp_path), *flag]
+    arguments, training, options = parse_arguments("qa", QuestionAnswering, argv)
+    assert options == QAOptions(version_2_with_negative=expected)
+    assert (arguments.max_seq_length, training.learning_rate) == (400, 7e-5)
+
+
 def test_long_questions_are_cut_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     task = make(max_question_length=20)
     with caplog.at_level(logging.WARNING):
@@ -203,10 +219,23 @@ def test_baseline_does_not_look_at_the_question() -> None:
 FLOORS = {"ar": 97, "el": 98, "en": 99, "hi": 98, "ru": 98, "th": 92, "tr": 98, "vi": 98, "zh": 90}
 
 
-@pytest.mark.parametrize("language", FLOORS)
-def test_perfect_patches_give_back_the_answers_of_xquad(language: str, shared: Path) -> None:
+QUICK = ("ar", "en", "zh")
+
+
+@pytest.fixture(scope="module")
+def recipe() -> QuestionAnswering:
+    return make(400, stride=160)
+
+
+@pytest.mark.parametrize(
+    "language",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FLOORS],
+)
+def test_perfect_patches_give_back_the_answers_of_xquad(
+    language: str, shared: Path, recipe: QuestionAnswering
+) -> None:
     """What the patches allow at best: pairs of characters may join an answer to its neighbour."""
-    task = make(400, stride=160)
+    task = recipe
     gold = task.read_file(shared / f"data/xquad/xquad.{language}.json.gz")[::12]
     found: dict[int, str] = {}
     for window in task.encode(gold):

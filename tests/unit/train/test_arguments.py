@@ -7,7 +7,8 @@ import pytest
 
 from pixel_m4.tasks.base import DatasetOptions
 from pixel_m4.tasks.parsing import Parsing
-from pixel_m4.train.arguments import parse_arguments, parse_overrides
+from pixel_m4.tasks.tagging import Tagging
+from pixel_m4.train.arguments import parse_arguments, parse_overrides, task_of_recipe
 
 BASE = ["--data_dir", "d", "--output_dir", "o"]
 
@@ -93,3 +94,31 @@ def test_overrides() -> None:
     assert parse_overrides("") == {}
     with pytest.raises(ValueError, match="'x' is not name=value"):
         parse_overrides("x")
+
+
+def test_a_recipe_may_name_its_task(tmp_path: Path) -> None:
+    config = tmp_path / "recipe.yaml"
+    config.write_text(
+        "task: parsing\ndata_dir: d\noutput_dir: o\nsave_strategy: epoch\neval_strategy: epoch\n"
+    )
+    argv = ["--max_steps", "3", "--config", str(config)]
+    assert task_of_recipe(argv) == "parsing"
+    arguments, training, _ = parse_arguments("x", Parsing, argv)
+    assert (arguments.data_dir, training.max_steps, training.save_strategy) == ("d", 3, "epoch")
+    with pytest.raises(ValueError, match="is for the task 'parsing', not 'pos'"):
+        parse_arguments("x", Tagging, argv)
+    config.write_text("data_dir: d\n")
+    with pytest.raises(ValueError, match="names no task; add a line"):
+        task_of_recipe(argv)
+    with pytest.raises(ValueError, match="finetune needs a task"):
+        task_of_recipe(["--max_steps", "3"])
+
+
+def test_without_dev_nothing_is_chosen() -> None:
+    for argv in (["--do_train"], ["--eval_strategy", "no"], ["--do_train", "--do_predict"]):
+        _, training, _ = parse_arguments("x", Parsing, [*BASE, *argv])
+        assert (training.eval_strategy, training.save_strategy) == ("no", "no")
+        assert not training.load_best_model_at_end
+    _, training, _ = parse_arguments("x", Parsing, [*BASE, "--do_train", "--eval_strategy", "steps"])
+    assert training.do_eval  # evaluation at steps needs dev
+    assert training.load_best_model_at_end

@@ -1,0 +1,134 @@
+"""Sentences a second of `predict` for parsing, against the published way: ratios of one run, one thread.
+
+python benchmarks/bench_predict.py [--size tiny] [--sentences 160] [--spacy]
+
+Both read CoNLL-U of UD_English-EWT (shared data) and give trees; weights are random, which changes no speed.
+The published way renders and pads every sentence to 256 patches as floats in three channels, in the order
+of the file, and attends eagerly.  The trees must be the same before anything is timed.  --spacy adds spaCy's
+default parser (tok2vec and transition-based, its published sizes, also with random weights), if it is
+installed; a random transition-based parser may take other numbers of steps than a trained one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import time
+from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
+
+import torch
+
+from pixel_m4 import PixelConfig, PixelForBiaffineParsing, TextRenderer
+from pixel_m4.inference import annotate, read_stream
+from pixel_m4.tasks.conllu import Sentence, write_conllu
+from pixel_m4.tasks.parsing import Parsed, Parsing
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("PIXEL_M4_SHARED", ROOT.parent / "shared"))
+BATCH, PADDED = 32, 256
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", default="tiny", choices=["base", "small", "tiny"])
+    parser.add_argument("--sentences", type=int, default=160)
+    parser.add_argument("--spacy", action="store_true", help="time spaCy's parser too")
+    arguments = parser.parse_args()
+    if not SHARED.is_dir():
+        sys.exit(f"needs the shared data folder; looked for {SHARED} (set PIXEL_M4_SHARED to its place)")
+    torch.set_num_threads(1)
+    task = Parsing(TextRenderer(max_seq_length=PADDED))
+    gold = task.read(SHARED / "data" / "ud" / "UD_English-EWT", "test")
+    # Those that fit on one canvas: the published way cuts longer ones off.
+    gold = [s for s in gold if sum(task.renderer.measure(s.words)) < PADDED][: arguments.sentences]
+    buffer = io.StringIO()
+    write_conllu(gold, buffer)
+    lines = buffer.getvalue().splitlines(keepends=True)
+    config = PixelConfig.named(arguments.size, max_seq_length=PADDED, num_labels=len(task.labels))
+    torch.manual_seed(0)
+    model = PixelForBiaffineParsing(config).eval()
+
+    def ours() -> list[Parsed]:
+        model.set_attn_implementation("sdpa")
+        return list(annotate(task, model, read_stream(task, lines, "<bench>"), batch_size=BATCH))
+
+    def published() -> list[Parsed]:
+        model.set_attn_implementation("eager")
+        examples = task.read_raw(lines, "<bench>")
+        return list(
+            chain.from_iterable(padded(task, model, examples, i) for i in range(0, len(examples), BATCH))
+        )
+
+    a, b = ours(), published()
+    same = sum(x.tree.heads == y.tree.heads for x, y in zip(a, b, strict=True))
+    # Random weights leave near ties, which the order of float sums may turn.
+    if same < 0.97 * len(a):
+        sys.exit(f"only {same} of {len(a)} trees are the same")
+    words = sum(len(sentence.words) for sentence in gold)
+    rows = [(f"predict, {arguments.size}", rate(ours, len(gold)))]
+    rows.append(("the published way", rate(published, len(gold))))
+    if arguments.spacy:
+        rows.append(("spaCy's default parser (random weights)", rate(spacy_parser(gold), len(gold))))
+    print(f"{len(gold)} sentences, {words} words, batch {BATCH}; {same} of {len(a)} trees are the same\n")
+    print("| parser | sentences/s | predict is … × as fast |\n|---|---|---|")
+    for name, speed in rows:
+        print(f"| {name} | {speed:.1f} | {rows[0][1] / speed:.2f} |")
+
+
+@torch.inference_mode()
+def padded(
+    task: Parsing, model: PixelForBiaffineParsing, examples: list[Sentence], first: int
+) -> list[Parsed]:
+    """One batch in the published way."""
+    part = examples[first : first + BATCH]
+    items = task.encode(part, labels=False)
+    batch = task.collate(items)
+    grey = batch["pixel_values"]
+    pixels = torch.full((len(grey), 16, 16 * PADDED), 255, dtype=torch.uint8)
+    pixels[:, :, : grey.shape[2]] = grey
+    mask = torch.zeros(len(grey), PADDED, dtype=torch.int64)
+    mask[:, : batch["attention_mask"].shape[1]] = batch["attention_mask"]
+    outputs = model(
+        pixel_values=pixels[:, None].expand(-1, 3, -1, -1) / 255,
+        attention_mask=mask,
+        word_starts=batch["word_starts"],
+    )
+    return task.predict(part, items, task.decode(outputs, items))
+
+
+def spacy_parser(gold: list[Sentence]) -> Callable[[], object]:
+    """Parsing of the same words by a blank pipeline."""
+    import spacy
+    from spacy.tokens import Doc
+
+    pipeline = spacy.blank("xx")
+    parser = pipeline.add_pipe("parser")
+    for sentence in gold:
+        for relation in sentence.deprels:
+            parser.add_label(relation)
+    pipeline.initialize()
+
+    def run() -> object:
+        docs = (Doc(pipeline.vocab, words=list(sentence.words)) for sentence in gold)
+        return list(pipeline.pipe(docs, batch_size=BATCH))
+
+    return run
+
+
+def rate(function: Callable[[], object], count: int) -> float:
+    """Sentences a second, the better of two runs."""
+    best = float("inf")
+    for _ in range(2):
+        start = time.perf_counter()
+        function()
+        best = min(best, time.perf_counter() - start)
+    return count / best
+
+
+if __name__ == "__main__":
+    main()

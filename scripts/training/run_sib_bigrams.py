@@ -1,0 +1,8 @@
+"""Topic classification (SIB-200) by the published command line, on the code of `pixel-m4 finetune`."""
+
+import sys
+
+from pixel_m4.train.published import main
+
+if __name__ == "__main__":
+    sys.exit(main("classification", sys.argv[1:]))

@@ -1,0 +1,207 @@
+"""Attention on the CPU in pieces that stay in cache, and sequences laid end to end without their padding.
+
+PyTorch's fused kernel for the CPU knows no dropout: in training it falls back to whole matrices [B, H, S, S],
+and keeps several of them for the backward pass. `attend` computes a sequence and a few heads at a time, keeps
+queries, keys, values and the result, and computes the weights again in the backward pass (Chen et al. 2016;
+the gradient of the softmax from the result as in Dao et al. 2022).
+
+Dimensions: B batch, S sequence with CLS, N real tokens of a batch, H heads, D width, d = D / H.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+PIECE = 2**18  # attention weights computed at once: one megabyte of float32, so that they stay in cache
+STEPS = 2**16  # dropout is rounded to this part: four choices from one random number, three times as fast
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packing:
+    """Where the real tokens of a padded batch are: CLS and the attended patches of every sequence.
+
+    Args:
+        attended: bool [B, S]
+        index: [N], places of the real tokens in B * S
+        lengths: Real tokens of each sequence, B numbers, at least 1 each as CLS is real.
+    """
+
+    attended: Tensor
+    index: Tensor
+    lengths: tuple[int, ...]
+
+    @classmethod
+    def of(cls, attended: Tensor) -> Packing:
+        """Read it off a mask, bool [B, S]."""
+        return cls(
+            attended=attended,
+            index=attended.flatten().nonzero().squeeze(1),
+            lengths=tuple(attended.sum(1).tolist()),
+        )
+
+    def pack(self, states: Tensor) -> Tensor:
+        """Lay real tokens end to end in one row: [B, S, ...] → [1, N, ...]."""
+        return states.flatten(0, 1).index_select(0, self.index)[None]
+
+    def pad(self, states: Tensor) -> Tensor:
+        """Put them back: [1, N, ...] → [B, S, ...], zero on padding."""
+        padded = states.new_zeros(self.attended.numel(), *states.shape[2:])
+        return padded.index_copy(0, self.index, states[0]).unflatten(0, tuple(self.attended.shape))
+
+
+def in_pieces(states: Tensor, layout: Tensor | Packing | None, dropout: float) -> bool:
+    """Whether `attend` is the better way: on the CPU, for packed sequences or with dropout."""
+    return (
+        states.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+        and (dropout > 0 or isinstance(layout, Packing))
+    )
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, layout: Tensor | Packing | None = None, dropout: float = 0.0
+) -> Tensor:
+    """Scaled dot-product attention, a piece at a time.
+
+    Dropout takes one number of PyTorch's generator as the seed of its masks, so `torch.manual_seed` decides.
+
+    Args:
+        query: [B, S, H, d], or [1, N, H, d] of packed sequences
+        key: As query.
+        value: As query.
+        layout: bool [B, 1, 1, S], what may be attended; None for everything; or the packing, which lets every
+            sequence attend to itself
+        dropout: Share of the attention weights to drop; the others grow by 1 / (1 - dropout).
+
+    Returns:
+        As query.
+    """
+    batch, length = query.shape[:2]
+    lengths = layout.lengths if isinstance(layout, Packing) else (length,) * batch
+    mask = layout[:, 0, 0] if isinstance(layout, Tensor) else None
+    seed = int(torch.randint(2**62, ())) if dropout > 0 else 0
+    flat = (states.flatten(0, 1) for states in (query, key, value))
+    return AttentionInPieces.apply(*flat, mask, lengths, dropout, seed).view(query.shape)
+
+
+def attend_padded(query: Tensor, key: Tensor, value: Tensor, packing: Packing, dropout: float) -> Tensor:
+    """Attention of packed sequences by padding them for the fused kernel: for devices where that is cheap.
+
+    Args:
+        query: [1, N, H, d]
+        key: As query.
+        value: As query.
+        packing: Where they belong.
+        dropout: Share of the attention weights to drop.
+
+    Returns:
+        As query.
+    """
+    query, key, value = (packing.pad(states).transpose(1, 2) for states in (query, key, value))
+    mask = packing.attended[:, None, None]
+    context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+    return packing.pack(context.transpose(1, 2))
+
+
+def pieces(lengths: Sequence[int], heads: int) -> Iterator[tuple[int, slice, slice]]:
+    """The number of a sequence, its rows, and some of its heads, as many as stay in cache."""
+    start = 0
+    for number, length in enumerate(lengths):
+        step = min(max(PIECE // length**2, 1), heads)
+        for head in range(0, heads, step):
+            yield number, slice(start, start + length), slice(head, head + step)
+        start += length
+
+
+def dropped_steps(dropout: float) -> int:
+    """Dropout as a multiple of 1 / STEPS; something is always kept."""
+    return min(round(dropout * STEPS), STEPS - 1)
+
+
+def keep_some(weights: Tensor, steps: int, generator: torch.Generator) -> Tensor:
+    """Which weights dropout keeps: bool, as weights."""
+    count = weights.numel()
+    numbers = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
+    return (numbers.view(torch.int16)[:count] >= steps - STEPS // 2).view(weights.shape)
+
+
+def weights_of(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
+    """Attention weights of a piece: scaled queries [h, n, d], keys [h, n, d], mask [n] → float [h, n, n]."""
+    scores = torch.bmm(query, key.mT)
+    if mask is not None:
+        scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
+    if scores.dtype in (torch.float16, torch.bfloat16):
+        scores = scores.float()
+    return torch.softmax(scores, -1)
+
+
+class AttentionInPieces(torch.autograd.Function):
+    """See `attend`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        lengths: tuple[int, ...],
+        dropout: float,
+        seed: int,
+    ) -> Tensor:
+        """[N, H, d] each and bool [B, S] or None → [N, H, d]."""
+        context = torch.empty(query.shape, dtype=value.dtype)
+        steps, generator = dropped_steps(dropout), torch.Generator().manual_seed(seed)
+        scale, growth = query.shape[-1] ** -0.5, STEPS / (STEPS - steps)
+        with torch.autocast("cpu", enabled=False):
+            for number, rows, heads in pieces(lengths, query.shape[1]):
+                q, k, v = (states[rows, heads].transpose(0, 1) for states in (query, key, value))
+                weights = weights_of(q * scale, k, None if mask is None else mask[number])
+                if steps:
+                    weights *= keep_some(weights, steps, generator)
+                    v = v * growth  # fewer values to multiply than weights
+                torch.bmm(weights.to(v.dtype), v, out=context[rows, heads].transpose(0, 1))
+        ctx.save_for_backward(query, key, value, context, mask)
+        ctx.options = lengths, dropout, seed
+        return context
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute the weights again, with the same dropout, and from them the gradients."""
+        query, key, value, context, mask = ctx.saved_tensors
+        lengths, dropout, seed = ctx.options
+        steps, generator = dropped_steps(dropout), torch.Generator().manual_seed(seed)
+        scale, growth = query.shape[-1] ** -0.5, STEPS / (STEPS - steps)
+        d_query, d_key, d_value = (
+            torch.empty(states.shape, dtype=states.dtype) for states in (query, key, value)
+        )
+        # Each weight's share in the softmax's normalisation: the sum over gradient times result.
+        shares = (gradient * context).sum(-1, dtype=torch.promote_types(context.dtype, torch.float32))
+        with torch.autocast("cpu", enabled=False):
+            for number, rows, heads in pieces(lengths, query.shape[1]):
+                q, k, v, g = (states[rows, heads].transpose(0, 1) for states in (query, key, value, gradient))
+                q = q * scale
+                weights = weights_of(q, k, None if mask is None else mask[number])
+                dropped, kept = weights, None
+                if steps:
+                    kept = keep_some(weights, steps, generator)
+                    dropped = weights * kept
+                    g = g * growth
+                torch.bmm(dropped.to(g.dtype).mT, g, out=d_value[rows, heads].transpose(0, 1))
+                d_scores = torch.bmm(g, v.mT).to(weights.dtype)
+                if kept is not None:
+                    d_scores *= kept
+                d_scores -= shares[rows, heads].T.unsqueeze(-1)
+                d_scores *= weights
+                d_scores = d_scores.to(q.dtype)
+                torch.bmm(d_scores, k * scale, out=d_query[rows, heads].transpose(0, 1))
+                torch.bmm(d_scores.mT, q, out=d_key[rows, heads].transpose(0, 1))
+        return d_query, d_key, d_value, None, None, None, None

@@ -1,0 +1,215 @@
+"""The commands that use a saved model: `predict` annotates text, `evaluate` scores it on other data."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import lzma
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from transformers import HfArgumentParser, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from pixel_m4.files import replacing
+from pixel_m4.inference import annotate, open_task, read_stream, saved_task
+from pixel_m4.model.checkpoint import open_checkpoint
+from pixel_m4.tasks.base import DataError, Task, TaskOptions
+
+_WRITTEN = 32  # predictions that are written at once
+
+
+@contextmanager
+def open_text(path: Path | None) -> Iterator[Iterator[str]]:
+    """Lines of a UTF-8 file (plain, .gz or .xz), or of the standard input if there is no path.
+
+    Raises:
+        ValueError: it is not UTF-8.
+    """
+    if path is None:
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(encoding="utf-8-sig")
+        yield _decoded(sys.stdin, "<stdin>")
+        return
+    openers: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
+    with openers.get(path.suffix, open)(path, "rt", encoding="utf-8-sig") as stream:
+        yield _decoded(stream, str(path))
+
+
+def _decoded(stream: TextIO, source: str) -> Iterator[str]:
+    try:
+        yield from stream
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source} is not UTF-8 ({error.reason}); convert it, as with iconv") from error
+    except (gzip.BadGzipFile, lzma.LZMAError, EOFError) as error:
+        raise DataError(f"{source} is damaged: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a saved model is run.
+
+    Args:
+        task: name of the task, for models that do not say theirs.
+        batch_size: parts of texts of a batch.
+        device: where to run; default: an accelerator if there is one.
+        bf16: compute in bfloat16.
+        font_file: font to draw with; default the model's.
+        fallback_fonts_dir: folder with fonts for characters that the font lacks.
+    """
+
+    task: str | None = None
+    batch_size: int = 32
+    device: str | None = None
+    bf16: bool = False
+    font_file: str | None = None
+    fallback_fonts_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"--per_device_eval_batch_size must be at least 1, got {self.batch_size}")
+
+    def open(self, model: str, options: TaskOptions | None = None) -> tuple[Task, PreTrainedModel]:
+        """Open a model with these settings."""
+        return open_task(
+            model,
+            task=self.task,
+            options=options,
+            device=self.device,
+            font_file=self.font_file,
+            fallback_fonts_dir=self.fallback_fonts_dir,
+        )
+
+    def annotate(self, task: Task, model: PreTrainedModel, examples: Iterable[Any]) -> Iterator[Any]:
+        """Annotate examples with these settings."""
+        return annotate(task, model, examples, batch_size=self.batch_size, bf16=self.bf16)
+
+
+def predict(model: str, file: Path | None, output: Path | None, settings: Settings) -> None:
+    """Annotate a file, or the standard input, and write it in the task's format.
+
+    Args:
+        model: folder or hub name.
+        file: raw text, or the task's own format; None: the standard input.
+        output: file to write; None: the standard output.
+        settings: how to run the model.
+
+    Raises:
+        ValueError: the text, the model or a setting is wrong.
+        OSError: a file cannot be read or written.
+    """
+    _quiet()
+    with open_text(file) as lines:
+        opened, network = settings.open(model)
+        predicted = settings.annotate(opened, network, read_stream(opened, lines, str(file or "<stdin>")))
+        if output is None:
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+            _write(opened, predicted, sys.stdout)
+        else:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(output) as scratch, scratch.open("w", encoding="utf-8", newline="\n") as stream:
+                _write(opened, predicted, stream)
+
+
+def _write(task: Task, predicted: Iterator[Any], stream: TextIO) -> None:
+    with _progress(None) as advance:
+        while waiting := list(islice(predicted, _WRITTEN)):
+            task.dump(waiting, stream)
+            stream.flush()
+            advance(len(waiting))
+
+
+def evaluate(
+    model: str,
+    settings: Settings,
+    *,
+    data_dir: Path | None = None,
+    split: str = "test",
+    file: Path | None = None,
+    output_dir: Path | None = None,
+    task_arguments: Sequence[str] = (),
+) -> dict[str, float]:
+    """Score a saved model on data, print the scores, and write them down if asked.
+
+    Args:
+        model: folder or hub name.
+        settings: how to run the model.
+        data_dir: folder of a data set.
+        split: its split.
+        file: a single file instead.
+        output_dir: gets ``eval_results.json`` and the predictions.
+        task_arguments: options of the task, as on the command line of ``finetune``.
+
+    Returns:
+        The scores.
+
+    Raises:
+        ValueError: the data, the model or an argument is wrong.
+        OSError: a file cannot be read or written.
+    """
+    _quiet()
+    if output_dir is not None and output_dir.resolve() == Path(model).resolve():
+        raise ValueError(
+            f"--output_dir {output_dir} is the model's folder, whose own results would be lost; take another"
+        )
+    task_class, saved = saved_task(open_checkpoint(model), settings.task)
+    options = _options(task_class, saved, task_arguments)
+    hub = getattr(options, "dataset_name", None)
+    if file is None and data_dir is None and hub is None:
+        raise ValueError("evaluate needs data: --data_dir with a data set, or --file")
+    opened, network = settings.open(model, options)
+    gold = opened.read_file(file) if file is not None else opened.read(data_dir or Path("."), split)
+    predicted = []
+    with _progress(len(gold)) as advance:
+        for prediction in settings.annotate(opened, network, gold):
+            predicted.append(prediction)
+            advance(1)
+    scores = opened.score(gold, predicted)
+    what = str(file or f"{hub or data_dir}, {split}")
+    table = Table(title=f"{opened.name}: {what}", title_justify="left")
+    table.add_column("score")
+    table.add_column("value", justify="right")
+    for name, value in scores.items():
+        table.add_row(name, f"{value:.2f}")
+    table.add_row("examples", f"{len(gold):,}")
+    Console(highlight=False).print(table)
+    if output_dir is not None:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        opened.write(predicted, output_dir / f"{'eval' if file else split}_predictions")
+        results: dict[str, Any] = {f"eval_{name}": value for name, value in scores.items()}
+        results |= {"eval_examples": len(gold), "model": model, "data": what}
+        with replacing(output_dir / "eval_results.json") as scratch:
+            scratch.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return scores
+
+
+def _options(task: type[Task], saved: TaskOptions, argv: Sequence[str]) -> TaskOptions:
+    """The options that the model was trained with, and what the command line changes."""
+    parser = HfArgumentParser(task.options_class, prog=f"pixel-m4 evaluate (task {task.name})")
+    parser.set_defaults(**{entry.name: getattr(saved, entry.name) for entry in fields(saved)})
+    return parser.parse_args_into_dataclasses(list(argv))[0]
+
+
+def _quiet() -> None:
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+
+
+@contextmanager
+def _progress(total: int | None) -> Iterator[Any]:
+    """A counter on the standard error, if that is a terminal."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), MofNCompleteColumn(), TextColumn("texts"), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        bar = progress.add_task("", total=total)
+        yield lambda count: progress.advance(bar, count)

@@ -1,0 +1,148 @@
+"""The commands `predict` and `evaluate` on a saved model, whose weights are random."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pixel_m4 import PixelConfig, PixelForBiaffineParsing, TextRenderer
+from pixel_m4.cli import main
+from pixel_m4.tasks.conllu import read_conllu
+from pixel_m4.tasks.parsing import Parsing
+
+TEXT = "The cat sleeps .\nКішка спить .\n\nनमस्ते दुनिया\n"
+
+
+@pytest.fixture(scope="module")
+def parser(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "parser"
+    task = Parsing(TextRenderer(max_seq_length=49))
+    config = PixelConfig.named("nano", max_seq_length=49)
+    task.configure(config)
+    torch.manual_seed(0)
+    PixelForBiaffineParsing(config).save_pretrained(folder)
+    task.renderer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def treebank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    sentence = "1\tcats\t_\tNOUN\t_\t_\t2\tnsubj\t_\t_\n2\tsleep\t_\tVERB\t_\t_\t0\troot\t_\t_\n\n"
+    (folder / "xx_y-ud-test.conllu").write_text(sentence * 5, encoding="utf-8")
+    return folder
+
+
+def test_file_to_file(parser: Path, tmp_path: Path) -> None:
+    text, output = tmp_path / "text.txt.gz", tmp_path / "new" / "out.conllu"
+    text.write_bytes(gzip.compress(TEXT.encode()))
+    assert main(["predict", str(parser), str(text), "--output", str(output)]) == 0
+    parsed = read_conllu(output)
+    assert [sentence.words for sentence in parsed] == [
+        ("The", "cat", "sleeps", "."),
+        ("Кішка", "спить", "."),
+        ("नमस्ते", "दुनिया"),
+    ]
+    again = tmp_path / "again.conllu"  # its own format goes in again
+    assert main(["predict", str(parser), str(output), "--output", str(again), "--bf16"]) == 0
+    assert [sentence.words for sentence in read_conllu(again)] == [sentence.words for sentence in parsed]
+
+
+def test_pipe(parser: Path) -> None:
+    command = [sys.executable, "-m", "pixel_m4.cli", "predict", str(parser)]
+    done = subprocess.run(command, input=TEXT.encode(), capture_output=True, check=True)
+    out = done.stdout.decode()
+    assert out.count("# text = ") == 3
+    assert out.endswith("\n\n")
+    assert not done.stderr
+
+
+def test_a_closed_pipe_is_quiet(parser: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pixel_m4.cli",
+        "predict",
+        str(parser),
+        "--per_device_eval_batch_size",
+        "1",
+    ]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdin.write(b"word " * 40 + b"\n")
+        process.stdin.write((b"a b c\n") * 300)
+        process.stdin.flush()
+        assert process.stdout.readline()
+        process.stdout.close()
+        process.stdin.write((b"a b c\n") * 300)
+        process.stdin.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 141
+
+
+def test_evaluate(parser: Path, treebank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "scores"
+    assert main(["evaluate", str(parser), "--data_dir", str(treebank), "--output_dir", str(out)]) == 0
+    table = capsys.readouterr().out
+    assert "las_mst" in table
+    results = json.loads((out / "eval_results.json").read_text())
+    task, model = (
+        Parsing(TextRenderer.from_pretrained(parser)),
+        PixelForBiaffineParsing.from_pretrained(parser),
+    )
+    gold = task.read(treebank, "test")
+    assert results["eval_uas"] == task.score(gold, task.annotate(model, gold))["uas"]
+    assert results["eval_examples"] == len(read_conllu(out / "test_predictions.conllu")) == 5
+    file = treebank / "xx_y-ud-test.conllu"
+    assert main(["evaluate", str(parser), "--file", str(file)]) == 0
+    assert f"{results['eval_uas']:.2f}" in capsys.readouterr().out
+
+
+def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    assert main(list(argv)) == 1
+    captured = capsys.readouterr()
+    assert not captured.out
+    return captured.err
+
+
+def test_bad_input(parser: Path, treebank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--data_dir" in fails(capsys, "evaluate", str(parser))
+    assert "has no 'dev' split" in fails(
+        capsys, "evaluate", str(parser), "--data_dir", str(treebank), "--split", "dev"
+    )
+    assert "whose own results would be lost" in fails(
+        capsys, "evaluate", str(parser), "--data_dir", str(treebank), "--output_dir", str(parser)
+    )
+    assert "at least 1, got 0" in fails(
+        capsys, "predict", str(parser), "x", "--per_device_eval_batch_size", "0"
+    )
+    assert "none.txt" in fails(capsys, "predict", str(parser), "none.txt")
+    latin, broken = tmp_path / "latin.txt", tmp_path / "broken.gz"
+    latin.write_bytes("Grüße\n".encode("latin-1"))
+    broken.write_bytes(b"no gzip")
+    target = tmp_path / "target.conllu"
+    assert "latin.txt is not UTF-8" in fails(
+        capsys, "predict", str(parser), str(latin), "--output", str(target)
+    )
+    assert not target.exists()
+    assert "broken.gz is damaged" in fails(capsys, "predict", str(parser), str(broken))
+    assert str(tmp_path / "none") in fails(capsys, "predict", str(tmp_path / "none"), str(latin))
+    assert "--taste" in fails(capsys, "evaluate", str(parser), "--data_dir", str(treebank), "--taste", "1")
+
+
+def test_standard_input_that_holds_nothing(
+    parser: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    assert "<stdin>: holds no text" in fails(capsys, "predict", str(parser), "-")

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pixel_m4.model import attention
+from pixel_m4.model.attention import STEPS, Packing, attend, attend_padded, dropped_steps, keep_some, pieces
+
+MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 0, 1, 0, 0], [1, 0, 0, 0, 0]]).bool()
+
+
+def parts(*shape: int, dtype: torch.dtype = torch.float64) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [
+        torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
+        for _ in range(3)
+    ]
+
+
+def eager(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, kept: Tensor | None = None
+) -> Tensor:
+    """Attention as the textbook has it; `kept` [B, H, S, S] are the factors of dropout."""
+    query, key, value = (states.transpose(1, 2) for states in (query, key, value))
+    scores = query @ key.mT / query.shape[-1] ** 0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask[:, None, None], -torch.inf)
+    weights = scores.softmax(-1)
+    return ((weights if kept is None else weights * kept) @ value).transpose(1, 2)
+
+
+def factors(shape: tuple[int, int, int], seed: int, dropout: float) -> Tensor:
+    """The factors of dropout [B, H, S, S] that `attend` uses after `torch.manual_seed(seed)`."""
+    batch, length, heads = shape
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+    steps, kept = dropped_steps(dropout), torch.zeros(batch, heads, length, length, dtype=torch.float64)
+    for number, _, some in pieces((length,) * batch, heads):
+        kept[number, some] = keep_some(kept[number, some], steps, generator) * (STEPS / (STEPS - steps))
+    return kept
+
+
+@pytest.mark.parametrize("piece", [1, 60, 2**18])
+@pytest.mark.parametrize("mask", [None, MASK])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_against_whole_matrices(
+    monkeypatch: pytest.MonkeyPatch, piece: int, mask: Tensor | None, dropout: float
+) -> None:
+    monkeypatch.setattr(attention, "PIECE", piece)
+    layout = None if mask is None else mask[:, None, None]
+    ours, theirs, gradient = parts(3, 5, 4, 6), parts(3, 5, 4, 6), torch.randn(3, 5, 4, 6).double()
+    kept = factors((3, 5, 4), 7, dropout)
+    torch.manual_seed(7)
+    found, expected = attend(*ours, layout, dropout), eager(*theirs, mask, kept)
+    torch.testing.assert_close(found, expected)
+    found.backward(gradient)
+    expected.backward(gradient)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
+
+
+@pytest.mark.parametrize("layout", [None, MASK[:, None, None], Packing.of(MASK)])
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_gradients_by_differences(layout: Tensor | Packing | None, dropout: float) -> None:
+    def seeded(*states: Tensor) -> Tensor:
+        torch.manual_seed(0)
+        return attend(*states, layout, dropout)
+
+    shape = (1, 8, 2, 4) if isinstance(layout, Packing) else (3, 5, 2, 4)
+    assert torch.autograd.gradcheck(seeded, parts(*shape))
+
+
+@pytest.mark.parametrize("way", [attend, attend_padded])
+def test_packed_sequences_attend_to_themselves(way: Callable[..., Tensor]) -> None:
+    packing = Packing.of(MASK)
+    assert packing.lengths == (5, 2, 1)
+    ours, theirs = parts(3, 5, 4, 6), parts(3, 5, 4, 6)
+    found = packing.pad(way(*(packing.pack(states) for states in ours), packing, 0.0))
+    expected = eager(*theirs, MASK)
+    torch.testing.assert_close(found[MASK], expected[MASK])
+    assert not found[~MASK].any()
+    found.square().sum().backward()
+    expected[MASK].square().sum().backward()
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
+
+
+def test_packing_and_back() -> None:
+    packing, states = Packing.of(MASK), torch.randn(3, 5, 2)
+    packed = packing.pack(states)
+    assert torch.equal(packed[0], states[MASK])
+    assert torch.equal(packing.pad(packed), states * MASK[..., None])
+
+
+def test_a_seed_decides_and_two_draws_differ() -> None:
+    states = parts(2, 9, 2, 4)
+    torch.manual_seed(0)
+    first, second = attend(*states, None, 0.5), attend(*states, None, 0.5)
+    torch.manual_seed(0)
+    assert torch.equal(attend(*states, None, 0.5), first)
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("dropout", [0.1, 0.5, 0.9])
+def test_dropout_is_unbiased(dropout: float) -> None:
+    kept = factors((8, 100, 4), 1, dropout)
+    deviation = (dropout / (1 - dropout) / kept.numel()) ** 0.5
+    assert abs(kept.mean() - 1) < 5 * deviation
+    assert (kept == 0).double().mean() == pytest.approx(dropout, abs=0.01)
+    # Neighbours come from one random number, and are as independent as others.
+    zero = (kept == 0).double().flatten()
+    for distance in (1, 2, 3, 4):
+        both = (zero[:-distance] * zero[distance:]).mean()
+        assert both == pytest.approx(dropout**2, abs=0.01)
+
+
+def test_total_dropout_is_finite() -> None:
+    states = parts(1, 5, 2, 4)
+    attend(*states, None, 1.0).sum().backward()
+    assert all(part.grad.isfinite().all() for part in states)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_other_types(dtype: torch.dtype) -> None:
+    states = parts(2, 20, 4, 8, dtype=dtype)
+    found = attend(*states)
+    assert found.dtype == dtype
+    expected = F.scaled_dot_product_attention(*(s.float().transpose(1, 2) for s in states)).transpose(1, 2)
+    torch.testing.assert_close(found.float(), expected, atol=1e-6 if dtype == torch.float32 else 0.02, rtol=0)
+    found.sum().backward()
+    assert all(part.grad.dtype == dtype and part.grad.isfinite().all() for part in states)
+
+
+def test_little_is_kept_for_the_backward_pass() -> None:
+    kept = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor.numel())
+        return tensor
+
+    states = parts(2, 64, 2, 4)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        attend(*states, None, 0.1)
+    assert sum(kept) == 4 * states[0].numel()

@@ -1,0 +1,49 @@
+"""Every recipe that is shipped is one that the command takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pixel_m4.train.arguments import parse_arguments, task_of_recipe
+from pixel_m4.train.finetune import TASKS
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+# Sweeps and pretraining have forms and tests of their own.
+RECIPES = sorted(
+    file
+    for file in CONFIGS.rglob("*.yaml")
+    if file.parent.name != "sweeps" and not file.name.startswith(("pretrain", "accelerate"))
+)
+
+
+def name_of(file: Path) -> str:
+    return file.relative_to(CONFIGS).with_suffix("").as_posix()
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=name_of)
+def test_recipe(file: Path) -> None:
+    recipe = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert file.read_text(encoding="utf-8").startswith("# ")
+    name = task_of_recipe(["--config", str(file)])
+    arguments, training, options = parse_arguments("x", TASKS[name], ["--config", str(file)])
+    task = TASKS[name]
+    assert training.output_dir == recipe["output_dir"]
+    assert training.eval_strategy == training.save_strategy
+    assert arguments.early_stopping_patience == recipe.get(
+        "early_stopping_patience", task.recipe["early_stopping_patience"]
+    )
+    assert isinstance(options, task.options_class)
+    assert training.learning_rate == recipe["learning_rate"] >= 1e-5  # a number, and not text such as 1e-5
+    if "/" in str(arguments.data_dir):
+        assert Path(arguments.data_dir or "").name in (file.stem, *file.stem.split("_"), "sib200", "ner")
+
+
+def test_experiments_of_the_paper_are_all_there() -> None:
+    names = {name_of(file) for file in RECIPES}
+    assert sum(name.startswith("sib200/") for name in names) == 24
+    assert {"parsing/UD_Japanese-GSD", "parsing/UD_Hindi-HDTB", "ner/klue"} <= names
+    assert {f"ner/naamapadam_{language}" for language in ("hi", "bn", "ta", "te")} <= names
+    assert {f"ner/UNER_{name}" for name in ("English-EWT", "Serbian-SET", "Chinese-GSD")} <= names
