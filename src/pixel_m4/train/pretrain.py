@@ -89,7 +89,7 @@ def pretrain(
     collate = MaskedBlocks(
         renderer, languages, masking=masking, seed=training.seed, rank=training.process_index
     )
-    with training.main_process_first(desc="looking for checkpoints"):
+    with training.main_process_first(local=False, desc="looking for checkpoints"):
         checkpoint = find_checkpoint(arguments, training)
     if checkpoint is not None and step_of(checkpoint) >= training.max_steps:
         logger.warning("%s has all its %d steps already", output_dir, training.max_steps)
