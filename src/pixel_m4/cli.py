@@ -47,6 +47,53 @@ def main(argv: Sequence[str] | None = None) -> int:
     render.add_argument("--font_file", type=Path, help="the font; default: GoNotoCurrent.ttf")
     render.add_argument("--fallback_fonts_dir", type=Path, help="folder with fallback fonts")
 
+    fill = commands.add_parser(
+        "fill",
+        help="hide parts of a text, let a model paint them, and read what it painted",
+        description="Hide parts of a text, let a pretrained model reconstruct them, and read its pixels "
+        "back. [MASK] in a text is a hole of 2 patches (3 or 4 letters, 1 or 2 Han characters), [MASK:5] one "
+        "of 5; or let words, strings, patches or random spans of a known text be hidden.",
+        epilog="Readings are sequences of known pieces (what starts a patch: mostly two characters). Their "
+        "distance is the pretraining loss they would have; their probability is among all sequences that "
+        "fill the gap. The picture shows three strips of every text: original, masked, reconstructed.",
+    )
+    fill.add_argument("text", nargs="*", help="texts; default: lines of --file or of the standard input")
+    fill.add_argument("--file", type=Path, help="a file of texts, one a line (UTF-8)")
+    fill.add_argument("--model", required=True, help="a pretraining checkpoint: a folder or a hub name")
+    fill.add_argument(
+        "--mask_words", default="", help="numbers of words to hide, such as 2,4-5; the first is 1"
+    )
+    fill.add_argument(
+        "--mask", action="append", default=[], help="a word or other string to hide; repeatable"
+    )
+    fill.add_argument(
+        "--mask_patches", default="", help="numbers of patches to hide, such as 3-5,9; the first is 0"
+    )
+    fill.add_argument("--mask_ratio", type=float, help="share of the patches to hide in random spans")
+    fill.add_argument("--seed", type=int, default=0, help="of the random spans; default: 0")
+    fill.add_argument(
+        "--pieces",
+        type=Path,
+        help="a file of text whose pieces may be read (the 65,536 most frequent); default: the pieces of the "
+        "texts, and all that their letters, their alphabets, digits and punctuation can make (for Han and "
+        "Hangul only the characters of the texts: give --pieces)",
+    )
+    fill.add_argument("--top", type=int, default=5, help="readings to show; default: 5")
+    fill.add_argument(
+        "--temperature",
+        type=float,
+        default=8.0,
+        help="how many neighbouring pixels count as one in probabilities; default: 8",
+    )
+    fill.add_argument("--output", type=Path, help="a .png file; default: a preview in the terminal")
+    fill.add_argument("--json", action="store_true", help="print a JSON object a text, and no preview")
+    fill.add_argument("--columns", type=int, help="patches of a row of the picture; default: all in one row")
+    fill.add_argument("--scale", type=int, default=2, help="picture pixels for each pixel; default: 2")
+    fill.add_argument("--borders", action="store_true", help="draw the borders of patches")
+    fill.add_argument("--rtl", action="store_true", help="right-to-left even if the text does not look so")
+    fill.add_argument("--font_file", type=Path, help="the font; default: the checkpoint's")
+    fill.add_argument("--fallback_fonts_dir", type=Path, help="folder with fallback fonts")
+
     quickstart = commands.add_parser("quickstart", help="train a small parser and show it at work")
     quickstart.add_argument(
         "--data_dir", type=Path, help="folder with a treebank; default: the embedded synthetic one"
@@ -97,6 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     known = parser.parse_args(arguments)
     runs = {
         "render": _render,
+        "fill": _fill,
         "quickstart": _quickstart,
         "fonts": _fonts,
         "info": _info,
@@ -155,6 +203,30 @@ def _render(arguments: argparse.Namespace) -> None:
         )
     else:
         raise ValueError(f"--output must end in .png or .npz: {arguments.output}")
+
+
+def _fill(arguments: argparse.Namespace) -> None:
+    from pixel_m4.data.hiding import Hiding
+    from pixel_m4.fill import FillOptions, run
+    from pixel_m4.render.show import numbers
+
+    hiding = Hiding(
+        words=numbers(arguments.mask_words, "words"),
+        strings=arguments.mask,
+        patches=numbers(arguments.mask_patches),
+        ratio=arguments.mask_ratio,
+        seed=arguments.seed,
+    )
+    given = vars(arguments)
+    options = FillOptions(**{name: given[name] for name in FillOptions.__dataclass_fields__})
+    fonts = ("font_file", "fallback_fonts_dir")
+    run(
+        arguments.text,
+        arguments.file,
+        hiding,
+        options,
+        **{name: given[name] for name in fonts if given[name] is not None},
+    )
 
 
 def _quickstart(arguments: argparse.Namespace) -> None:

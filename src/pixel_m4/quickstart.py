@@ -69,7 +69,7 @@ def run(data_dir: Path | None, output_dir: Path, max_steps: int | None = None) -
             console=console,
         ) as progress:
             arguments = _arguments(folder, output_dir, max_steps or _STEPS)
-            results = finetune(Parsing, *arguments, [_Bars(progress)], quiet=True)
+            results = finetune(Parsing, *arguments, callbacks=[_Bars(progress)], quiet=True)
         minutes = (time.monotonic() - started) / 60
         renderer = TextRenderer.from_pretrained(output_dir)
         model = PixelForBiaffineParsing.from_pretrained(output_dir)

@@ -36,8 +36,8 @@ def read_texts(file: Path | None) -> list[str]:
     return texts
 
 
-def numbers(text: str) -> list[int]:
-    """``"3-5,9"`` as [3, 4, 5, 9].
+def numbers(text: str, what: str = "patches") -> list[int]:
+    """``"3-5,9"`` as [3, 4, 5, 9]; ``what`` they count is for the message.
 
     Raises:
         ValueError: it is something else.
@@ -46,7 +46,7 @@ def numbers(text: str) -> list[int]:
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
         if not (first.isdecimal() and (last or first).isdecimal()):
-            raise ValueError(f"{part!r} is no number or range of patches, such as 9 or 3-5")
+            raise ValueError(f"{part!r} is no number or range of {what}, such as 9 or 3-5")
         found += range(int(first), int(last or first) + 1)
     return found
 

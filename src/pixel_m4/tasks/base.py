@@ -6,26 +6,63 @@ A task owns formats, labels, decoding and metrics; training knows only this cont
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TextIO, TypeVar
 
 import torch
 from transformers import PreTrainedModel
 
 from pixel_m4.data.batch import render_words
+from pixel_m4.files import replacing
+from pixel_m4.model import PixelConfig
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.windows import windows
 
 Example = TypeVar("Example")
+Item = TypeVar("Item", bound="Encoded")
 Result = TypeVar("Result")
 Prediction = TypeVar("Prediction")
 
 
 class DataError(ValueError):
     """Task data is missing or wrong; the message names the place and says what to do."""
+
+
+class Encoded(Protocol):
+    """What training and evaluation must know of a part of an example: :class:`Window` is one kind."""
+
+    @property
+    def example(self) -> int:
+        """Number of the example that it is cut from."""
+
+    @property
+    def start(self) -> int:
+        """Where it begins there; no two parts of an example begin at the same place."""
+
+    @property
+    def length(self) -> int:
+        """Patches that it takes; like lengths are batched together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskOptions:
+    """What can be asked of a task on the command line, beside data and training; none by default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetOptions(TaskOptions):
+    """Options of tasks whose data may also come from a hub."""
+
+    dataset_name: str | None = field(
+        default=None, metadata={"help": "data set on the hub, or a folder in its format, instead of data_dir"}
+    )
+    language: str | None = field(
+        default=None,
+        metadata={"help": "configuration of the data set, or folder in data_dir, of a language"},
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +84,11 @@ class Window:
     labels: Mapping[str, Sequence[int]]
 
     @property
+    def start(self) -> int:
+        """The first of its words."""
+        return self.span.start
+
+    @property
     def length(self) -> int:
         """Patches that the words take."""
         return sum(self.widths)
@@ -57,12 +99,13 @@ class Window:
         return [0, *accumulate(self.widths)][:-1]
 
 
-class Task(ABC, Generic[Example, Result, Prediction]):
+class Task(ABC, Generic[Example, Item, Result, Prediction]):
     """One kind of task.
 
     Args:
-        renderer: draws the words; its ``max_seq_length`` is the window.
+        renderer: draws the text; its ``max_seq_length`` is the window.
         labels: label names in the order of the model's outputs; default the task's own.
+        options: what was asked of the task; default its defaults.
     """
 
     name: ClassVar[str]
@@ -71,52 +114,105 @@ class Task(ABC, Generic[Example, Result, Prediction]):
     """The score that chooses the best checkpoint."""
     recipe: ClassVar[Mapping[str, Any]]
     """Published hyperparameters, by the name of the training argument."""
+    options_class: ClassVar[type[TaskOptions]] = TaskOptions
+    files: ClassVar[Sequence[str]]
+    """Glob patterns of a split's file, the preferred one first; ``{split}`` stands for its name."""
+    suffix: ClassVar[str]
+    """What files of predictions end in."""
 
-    def __init__(self, renderer: TextRenderer, labels: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        renderer: TextRenderer,
+        labels: Sequence[str] | None = None,
+        options: TaskOptions | None = None,
+    ) -> None:
         self.renderer = renderer
         self.labels = list(labels) if labels is not None else self.default_labels()
+        self.options = options if options is not None else self.options_class()
 
-    @staticmethod
-    @abstractmethod
-    def default_labels() -> list[str]:
-        """Labels of a model that is trained from nothing."""
+    def default_labels(self) -> list[str]:
+        """Labels of a model that is trained from nothing; empty if :meth:`find_labels` finds them."""
+        return []
 
-    @abstractmethod
+    def find_labels(self, train: Sequence[Example]) -> list[str]:
+        """The labels that the training examples use, where the task has no labels of its own."""
+        return self.labels
+
+    def configure(self, config: PixelConfig) -> None:
+        """Note labels, name and options in the configuration of a model, so that it can be opened again."""
+        if self.labels:
+            config.id2label = dict(enumerate(self.labels))
+            config.label2id = {label: number for number, label in enumerate(self.labels)}
+        config.task = self.name
+        config.task_options = asdict(self.options)
+
     def read(self, data_dir: Path, split: str) -> list[Example]:
-        """Read one split (``train``, ``dev`` or ``test``) and check it; raises :class:`DataError`."""
+        """Read one split (``train``, ``dev`` or ``test``) of a folder; raises :class:`DataError`."""
+        return self.read_file(find_split(data_dir, split, self.files))
 
     @abstractmethod
-    def encode(self, examples: Sequence[Example], *, labels: bool = True) -> list[Window]:
-        """Cut examples into windows; with ``labels``, training targets are added."""
+    def read_file(self, path: Path) -> list[Example]:
+        """Read annotated examples and check them, also against ``labels`` where these are known already.
+
+        Raises:
+            DataError: something is wrong; names file, line and value.
+        """
 
     @abstractmethod
-    def collate(self, batch: Sequence[Window]) -> dict[str, torch.Tensor]:
-        """Render windows and pad their labels: the arguments of the model."""
+    def read_raw(self, lines: Iterable[str], source: str) -> list[Example]:
+        """Examples without annotation from raw text, or from the task's own format, for prediction.
+
+        Args:
+            lines: the text.
+            source: what messages call it: the file, or ``<stdin>``.
+
+        Raises:
+            DataError: something is wrong; names source, line and value.
+        """
+
+    def group(self, example: Example) -> Hashable | None:
+        """What must stay in one split with the example when a single file is divided; None: nothing else."""
+        return None
 
     @abstractmethod
-    def decode(self, outputs: Any, batch: Sequence[Window]) -> list[Result]:
-        """What the model says about each window of a batch, on the CPU and small."""
+    def encode(self, examples: Sequence[Example], *, labels: bool = True) -> list[Item]:
+        """Cut examples into parts that fit on a canvas; with ``labels``, training targets are added."""
+
+    @abstractmethod
+    def collate(self, batch: Sequence[Item]) -> dict[str, torch.Tensor]:
+        """Render the parts and pad their labels: the arguments of the model."""
+
+    @abstractmethod
+    def decode(self, outputs: Any, batch: Sequence[Item]) -> list[Result]:
+        """What the model says about each part of a batch, on the CPU and small."""
 
     @abstractmethod
     def predict(
-        self, examples: Sequence[Example], encoded: Sequence[Window], results: Sequence[Result]
+        self, examples: Sequence[Example], encoded: Sequence[Item], results: Sequence[Result]
     ) -> list[Prediction]:
-        """Put the windows of every example together."""
+        """Put the parts of every example together."""
 
     @abstractmethod
     def score(self, gold: Sequence[Example], predicted: Sequence[Prediction]) -> dict[str, float]:
         """Scores in percent."""
 
     @abstractmethod
+    def dump(self, predicted: Sequence[Prediction], stream: TextIO) -> None:
+        """Write predictions in the task's own format."""
+
     def write(self, predicted: Sequence[Prediction], path: Path) -> Path:
-        """Write predictions in the task's own format; ``path`` is given without suffix."""
+        """Write predictions to a file; ``path`` is given without its suffix."""
+        file = path.with_name(path.name + self.suffix)
+        with replacing(file) as scratch, scratch.open("w", encoding="utf-8", newline="\n") as stream:
+            self.dump(predicted, stream)
+        return file
 
     @torch.inference_mode()
     def annotate(
         self, model: PreTrainedModel, examples: Sequence[Example], *, batch_size: int = 32
     ) -> list[Prediction]:
         """Run a model on examples, with or without gold annotation; long and short ones are batched apart."""
-        encoded = sorted(self.encode(examples, labels=False), key=lambda window: -window.length)
+        encoded = sorted(self.encode(examples, labels=False), key=lambda item: -item.length)
         model.eval()
         results: list[Result] = []
         for first in range(0, len(encoded), batch_size):
@@ -169,12 +265,19 @@ def innermost(word: int, parts: Sequence[tuple[Window, Result]]) -> tuple[Window
     return max(shown, key=lambda part: min(word - part[0].span.start, part[0].span.stop - 1 - word))
 
 
+def split_patterns(split: str, patterns: Sequence[str]) -> list[str]:
+    """Patterns with the name of a split filled in, the preferred one first; dev has several names."""
+    names = ("dev", "validation", "valid", "val") if split == "dev" else (split,)
+    return [pattern.format(split=name) for name in names for pattern in patterns]
+
+
 def find_split(data_dir: Path, split: str, patterns: Sequence[str]) -> Path:
     """The one file of a split.
 
     Args:
         data_dir: folder of the data set.
-        split: name of the split, which ``{split}`` in the patterns stands for.
+        split: name of the split, which ``{split}`` in the patterns stands for; dev may also be called
+            validation, valid or val.
         patterns: glob patterns, the preferred one first.
 
     Raises:
@@ -182,8 +285,7 @@ def find_split(data_dir: Path, split: str, patterns: Sequence[str]) -> Path:
     """
     if not data_dir.is_dir():
         raise DataError(f"data_dir is no folder: {data_dir}")
-    wanted = [pattern.format(split=split) for pattern in patterns]
-    for pattern in wanted:
+    for pattern in split_patterns(split, patterns):
         found = sorted(data_dir.glob(pattern))
         if len(found) == 1:
             return found[0]
@@ -191,4 +293,8 @@ def find_split(data_dir: Path, split: str, patterns: Sequence[str]) -> Path:
             names = ", ".join(file.name for file in found)
             raise DataError(f"{data_dir} holds several files for the split {split!r}: {names}; leave one")
     there = ", ".join(sorted(file.name for file in data_dir.iterdir())) or "nothing"
-    raise DataError(f"{data_dir} has no {split!r} split ({' or '.join(wanted)}); it holds {there}")
+    wanted = " or ".join(pattern.format(split=split) for pattern in patterns)
+    raise DataError(
+        f"{data_dir} has no {split!r} split ({wanted}); it holds {there}; "
+        "--data_file FILE divides one file into splits"
+    )

@@ -23,6 +23,7 @@ __all__ = [
     "Sentence",
     "find_cycle",
     "parse_conllu",
+    "parse_raw",
     "read_conllu",
     "strip_subtype",
     "with_tags",
@@ -197,6 +198,26 @@ def parse_conllu(lines: Iterable[str] | str, name: str = "<text>", *, trees: boo
         sentences.append(_sentence(block, name, number + 1 - len(block), trees))
     if not sentences:
         raise ConlluError(f"{name}: holds no sentence; is it the right file, and was it fetched in full?")
+    return sentences
+
+
+def parse_raw(lines: Iterable[str], name: str = "<text>") -> list[Sentence]:
+    """Sentences to annotate: CoNLL-U where a line holds tabs, else a sentence a line, words between spaces.
+
+    Raises:
+        ConlluError: there is no sentence, or the CoNLL-U is wrong.
+    """
+    rows = [line.rstrip("\r\n") for line in lines]
+    if any("\t" in row for row in rows):
+        return parse_conllu(rows, name, trees=False)
+    sentences = []
+    for number, row in enumerate(rows, 1):
+        words = row.removeprefix("\ufeff").split()
+        if words:
+            columns = [f"{i}\t{word}" + "\t_" * 8 for i, word in enumerate(words, 1)]
+            sentences.append(_sentence([f"# text = {' '.join(words)}", *columns], name, number, trees=False))
+    if not sentences:
+        raise ConlluError(f"{name}: holds no text; write a sentence a line, its words between spaces")
     return sentences
 
 

@@ -5,10 +5,10 @@ Dimensions: B batch, W words of a window (of the longest in a batch), R relation
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TextIO
 
 import numpy as np
 import torch
@@ -16,8 +16,16 @@ import torch
 from pixel_m4.data.batch import IGNORE, pad
 from pixel_m4.model import PixelForBiaffineParsing
 
-from .base import DataError, Task, Window, find_split, gather, innermost
-from .conllu import UD_RELATIONS, Sentence, read_conllu, strip_subtype, with_tree, write_conllu
+from .base import DataError, Task, Window, gather, innermost
+from .conllu import (
+    UD_RELATIONS,
+    Sentence,
+    parse_raw,
+    read_conllu,
+    strip_subtype,
+    with_tree,
+    write_conllu,
+)
 from .trees import attachment_scores, left_neighbour_baseline, maximum_spanning_tree
 
 CONLLU_FILES = [f"*{{split}}.{suffix}" for suffix in ("conllu", "conllu.gz", "conllu.xz")]
@@ -47,12 +55,14 @@ class Parsed(NamedTuple):
     greedy_rels: list[str]
 
 
-class Parsing(Task[Sentence, Scores, Parsed]):
+class Parsing(Task[Sentence, Window, Scores, Parsed]):
     """Heads and universal relations (without subtypes) of the words of a sentence."""
 
     name = "parsing"
     model_class = PixelForBiaffineParsing
     metric = "las"
+    files = CONLLU_FILES
+    suffix = ".conllu"
     recipe: ClassVar[Mapping[str, Any]] = {
         "max_seq_length": 256,
         "per_device_train_batch_size": 64,
@@ -64,14 +74,13 @@ class Parsing(Task[Sentence, Scores, Parsed]):
         "early_stopping_patience": 5,
     }
 
-    @staticmethod
-    def default_labels() -> list[str]:
+    def default_labels(self) -> list[str]:
         """The labels of published parsers: an unused one, then the universal relations."""
         return ["_", *UD_RELATIONS]
 
-    def read(self, data_dir: Path, split: str) -> list[Sentence]:
-        """Read ``*-{split}.conllu`` (or .gz, .xz) and check its relations."""
-        sentences = read_conllu(find_split(data_dir, split, CONLLU_FILES))
+    def read_file(self, path: Path) -> list[Sentence]:
+        """Read CoNLL-U (plain, .gz or .xz) and check its relations."""
+        sentences = read_conllu(path)
         known = set(self.labels)
         for sentence in sentences:
             for word, deprel in enumerate(sentence.deprels):
@@ -82,6 +91,10 @@ class Parsing(Task[Sentence, Scores, Parsed]):
                         f"its relations: {', '.join(self.labels[1:])}"
                     )
         return sentences
+
+    def read_raw(self, lines: Iterable[str], source: str) -> list[Sentence]:
+        """CoNLL-U without its trees, or a sentence a line."""
+        return parse_raw(lines, source)
 
     def encode(self, examples: Sequence[Sentence], *, labels: bool = True) -> list[Window]:
         """Cut sentences into windows; a word whose head lies outside of its window has no labels there."""
@@ -142,11 +155,9 @@ class Parsing(Task[Sentence, Scores, Parsed]):
         )
         return {**greedy, **{f"{name}_mst": value for name, value in trees.items()}}
 
-    def write(self, predicted: Sequence[Parsed], path: Path) -> Path:
+    def dump(self, predicted: Sequence[Parsed], stream: TextIO) -> None:
         """Write the trees as CoNLL-U."""
-        file = path.with_suffix(".conllu")
-        write_conllu([parsed.tree for parsed in predicted], file)
-        return file
+        write_conllu([parsed.tree for parsed in predicted], stream)
 
     def baseline(self, train: Sequence[Sentence], test: Sequence[Sentence]) -> dict[str, float]:
         """Every word hangs on its left neighbour with the most frequent relation."""

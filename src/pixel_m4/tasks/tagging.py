@@ -6,17 +6,17 @@ A word's tag is predicted on its first patch.  Dimensions: B batch, P patches, W
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TextIO
 
 import torch
 
 from pixel_m4.data.batch import IGNORE
 from pixel_m4.model import PixelForTokenClassification
 
-from .base import DataError, Task, Window, find_split, gather, innermost
-from .conllu import Sentence, read_conllu, with_tags, write_conllu
+from .base import DataError, Task, Window, gather, innermost
+from .conllu import Sentence, parse_raw, read_conllu, with_tags, write_conllu
 from .parsing import CONLLU_FILES, Parsing
 
 # https://universaldependencies.org/u/pos/ (version 2), in alphabetical order.
@@ -26,22 +26,23 @@ UPOS = (
 )  # fmt: skip
 
 
-class Tagging(Task[Sentence, list[int], Sentence]):
+class Tagging(Task[Sentence, Window, list[int], Sentence]):
     """The universal part of speech of every word."""
 
     name = "pos"
     model_class = PixelForTokenClassification
     metric = "accuracy"
+    files = CONLLU_FILES
+    suffix = ".conllu"
     recipe: ClassVar[Mapping[str, Any]] = {**Parsing.recipe, "learning_rate": 5e-5}
 
-    @staticmethod
-    def default_labels() -> list[str]:
+    def default_labels(self) -> list[str]:
         """The universal tags."""
         return list(UPOS)
 
-    def read(self, data_dir: Path, split: str) -> list[Sentence]:
-        """Read ``*-{split}.conllu`` (or .gz, .xz) and check its tags; trees may be missing."""
-        sentences = read_conllu(find_split(data_dir, split, CONLLU_FILES), trees=False)
+    def read_file(self, path: Path) -> list[Sentence]:
+        """Read CoNLL-U (plain, .gz or .xz) and check its tags; trees may be missing."""
+        sentences = read_conllu(path, trees=False)
         known = set(self.labels)
         for sentence in sentences:
             for word, tag in enumerate(sentence.upos):
@@ -51,6 +52,10 @@ class Tagging(Task[Sentence, list[int], Sentence]):
                         f"which the model does not know; its tags: {', '.join(self.labels)}"
                     )
         return sentences
+
+    def read_raw(self, lines: Iterable[str], source: str) -> list[Sentence]:
+        """CoNLL-U without its tags, or a sentence a line."""
+        return parse_raw(lines, source)
 
     def encode(self, examples: Sequence[Sentence], *, labels: bool = True) -> list[Window]:
         """Cut sentences into windows with a tag each word."""
@@ -96,11 +101,9 @@ class Tagging(Task[Sentence, list[int], Sentence]):
         ]
         return {"accuracy": 100 * sum(a == b for a, b in pairs) / len(pairs)}
 
-    def write(self, predicted: Sequence[Sentence], path: Path) -> Path:
+    def dump(self, predicted: Sequence[Sentence], stream: TextIO) -> None:
         """Write CoNLL-U."""
-        file = path.with_suffix(".conllu")
-        write_conllu(predicted, file)
-        return file
+        write_conllu(predicted, stream)
 
     def baseline(self, train: Sequence[Sentence], test: Sequence[Sentence]) -> dict[str, float]:
         """The most frequent tag of the word's form in train, or of all words if the form is new."""

@@ -11,12 +11,26 @@ import torch
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
+from pixel_m4.tasks.base import Task, TaskOptions
+
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneArguments:
     """What is trained on what; everything else is in transformers' ``TrainingArguments``."""
 
-    data_dir: str = field(metadata={"help": "folder with the train, dev and test files of the data set"})
+    data_dir: str | None = field(
+        default=None, metadata={"help": "folder with the train, dev and test files of the data set"}
+    )
+    data_file: str | None = field(
+        default=None,
+        metadata={
+            "help": "one file instead of data_dir, divided into splits by a seeded shuffle; so is "
+            "the only file of data_dir if it is not named after a split"
+        },
+    )
+    split_seed: int = field(default=0, metadata={"help": "seed by which a single file is divided"})
+    dev_share: float = field(default=0.1, metadata={"help": "share of a single file that becomes dev"})
+    test_share: float = field(default=0.1, metadata={"help": "share of a single file that becomes test"})
     model_name_or_path: str | None = field(
         default=None,
         metadata={"help": "checkpoint to start from: a folder or a hub name; without it, random weights"},
@@ -40,8 +54,8 @@ class FinetuneArguments:
 
 
 def parse_arguments(
-    command: str, recipe: Mapping[str, Any], argv: Sequence[str]
-) -> tuple[FinetuneArguments, TrainingArguments]:
+    command: str, task: type[Task], argv: Sequence[str]
+) -> tuple[FinetuneArguments, TrainingArguments, TaskOptions]:
     """Parse the command line of a fine-tuning task.
 
     Precedence: command line, then ``--config`` file, then the published recipe.  Without ``--do_train``,
@@ -49,14 +63,15 @@ def parse_arguments(
 
     Args:
         command: what ``--help`` calls the program.
-        recipe: defaults by argument name.
+        task: has a recipe and options of its own.
         argv: the command line after the task's name.
 
     Raises:
         ValueError: the YAML file is no mapping, or holds a name that is no argument.
         SystemExit: the command line is wrong (argparse has printed why).
     """
-    parser = HfArgumentParser((FinetuneArguments, TrainingArguments), prog=command)
+    groups = (FinetuneArguments, TrainingArguments, task.options_class)
+    parser = HfArgumentParser(groups, prog=command)
     parser.add_argument("--config", metavar="RECIPE.yaml", help="YAML file with arguments by name")
     defaults: dict[str, Any] = {
         "lr_scheduler_type": "linear",
@@ -68,25 +83,26 @@ def parse_arguments(
         "remove_unused_columns": False,
         "dataloader_pin_memory": torch.cuda.is_available(),
         "train_sampling_strategy": "group_by_length",
-        **recipe,
+        **task.recipe,
     }
-    for action in parser._actions:
-        if action.dest == "data_dir":  # may come from the recipe; looked at below
-            action.required = False
     parser.set_defaults(**defaults)
     first, _ = parser.parse_known_args(argv)
     if first.config:
-        parser.set_defaults(**_read_recipe(Path(first.config), (FinetuneArguments, TrainingArguments)))
+        parser.set_defaults(**_read_recipe(Path(first.config), groups))
         first, _ = parser.parse_known_args(argv)
-    if first.data_dir is None:
-        parser.error("the following arguments are required: --data_dir")
+    sources = [name for name in ("data_dir", "data_file", "dataset_name") if name in first]
+    given = [name for name in sources if getattr(first, name) is not None]
+    if not given:
+        parser.error("the following arguments are required: " + " or ".join(f"--{name}" for name in sources))
+    if "data_file" in given and len(given) > 1:
+        parser.error(f"give one of {' and '.join(f'--{name}' for name in given)}, not both")
     # The best checkpoint can only be loaded if every evaluated model is saved.
     parser.set_defaults(save_strategy=first.eval_strategy, save_steps=first.eval_steps)
     steps = ("do_train", "do_eval", "do_predict")
     if not any(getattr(first, step) for step in steps):
         parser.set_defaults(**dict.fromkeys(steps, True))
-    task_arguments, training_arguments, _ = parser.parse_args_into_dataclasses(list(argv))
-    return task_arguments, training_arguments
+    arguments, training, options, _ = parser.parse_args_into_dataclasses(list(argv))
+    return arguments, training, options
 
 
 def parse_groups(

@@ -21,8 +21,9 @@ from transformers import (
 from pixel_m4.model import PixelConfig
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.renderer import CONFIG_NAME
-from pixel_m4.tasks.base import Task
+from pixel_m4.tasks.base import Task, TaskOptions
 from pixel_m4.tasks.parsing import Parsing
+from pixel_m4.tasks.splits import SingleFile, only_file, read_single_file
 from pixel_m4.tasks.tagging import Tagging
 
 from .arguments import FinetuneArguments, parse_arguments, parse_overrides
@@ -36,14 +37,15 @@ logger = logging.getLogger(__name__)
 
 def main(name: str, argv: Sequence[str]) -> dict[str, float]:
     """Run ``pixel-m4 finetune NAME …``; return what ``all_results.json`` holds."""
-    arguments, training = parse_arguments(f"pixel-m4 finetune {name}", TASKS[name].recipe, argv)
-    return finetune(TASKS[name], arguments, training)
+    arguments, training, options = parse_arguments(f"pixel-m4 finetune {name}", TASKS[name], argv)
+    return finetune(TASKS[name], arguments, training, options)
 
 
 def finetune(
     task_class: type[Task],
     arguments: FinetuneArguments,
     training: TrainingArguments,
+    options: TaskOptions | None = None,
     callbacks: Sequence[TrainerCallback] = (),
     *,
     quiet: bool = False,
@@ -56,6 +58,7 @@ def finetune(
         task_class: the task.
         arguments: data, model and renderer.
         training: arguments of the Trainer.
+        options: what was asked of the task; default its defaults.
         callbacks: further callbacks of the Trainer.
         quiet: print nothing.
 
@@ -76,10 +79,10 @@ def finetune(
     renderer = make_renderer(arguments)
     config = make_config(arguments)
     labels = None if training.do_train else list(config.id2label.values())
-    task = task_class(renderer, labels)
+    task = task_class(renderer, labels, options)
 
     splits = {"train": training.do_train, "dev": training.do_eval, "test": training.do_predict}
-    data = {split: task.read(Path(arguments.data_dir), split) for split, wanted in splits.items() if wanted}
+    data = read_splits(task, arguments, [split for split, wanted in splits.items() if wanted])
     encoded = {split: EncodedSplit(task, examples, sort=split != "train") for split, examples in data.items()}
     model = make_model(task, arguments, config)
 
@@ -120,6 +123,32 @@ def finetune(
     return json.loads((Path(training.output_dir) / "all_results.json").read_text(encoding="utf-8"))
 
 
+def read_splits(task: Task, arguments: FinetuneArguments, splits: Sequence[str]) -> dict[str, list[Any]]:
+    """The wanted splits; a task whose labels are found in data gets those of train, if that is read.
+
+    Raises:
+        DataError: something is wrong with the data; the message says where and what.
+    """
+    data_dir = Path(arguments.data_dir or ".")
+    single = only_file(data_dir, task.files) if arguments.data_dir is not None else None
+    if arguments.data_file is not None:
+        single = Path(arguments.data_file)
+    if single is not None:
+        source = SingleFile(
+            path=single, seed=arguments.split_seed, dev=arguments.dev_share, test=arguments.test_share
+        )
+        parts = read_single_file(task, source)
+        sizes = ", ".join(f"{len(examples)} {split}" for split, examples in parts.items())
+        logger.warning("%s is divided (--split_seed %d): %s", single, source.seed, sizes)
+        return {split: parts[split] for split in splits}
+    data = {}
+    for split in splits:
+        data[split] = task.read(data_dir, split)
+        if split == "train" and not task.labels:
+            task.labels = task.find_labels(data[split])  # what the other splits are checked against
+    return data
+
+
 def make_renderer(arguments: FinetuneArguments | PretrainArguments) -> TextRenderer:
     """The renderer of the checkpoint where it has one, else the default, with the arguments' changes."""
     overrides: dict[str, Any] = {"max_seq_length": arguments.max_seq_length}
@@ -152,8 +181,7 @@ def make_config(arguments: FinetuneArguments) -> PixelConfig:
 
 def make_model(task: Task, arguments: FinetuneArguments, config: PixelConfig) -> PreTrainedModel:
     """The task's model from the checkpoint, or with random weights, with positions for the asked length."""
-    config.id2label = dict(enumerate(task.labels))
-    config.label2id = {label: number for number, label in enumerate(task.labels)}
+    task.configure(config)
     if arguments.model_name_or_path is None:
         model = task.model_class(config)
         model.vit.embeddings.patch_embeddings.center()  # learns faster from nothing: docs/log.md, 2026-11-23

@@ -12,32 +12,32 @@ from transformers import Trainer
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput
 
-from pixel_m4.tasks.base import Task, Window
+from pixel_m4.tasks.base import Encoded, Task
 
 
-class EncodedSplit(Dataset[Window]):
-    """The windows of one split, with the examples that they come from.
+class EncodedSplit(Dataset[Encoded]):
+    """The encoded parts of one split, with the examples that they come from.
 
     Args:
         task: cuts the examples.
         examples: the split.
         labels: whether there are targets: for training, and for the loss in evaluation.
-        sort: longest first, so that a batch holds windows of like lengths (evaluation).
+        sort: longest first, so that a batch holds parts of like lengths (evaluation).
     """
 
     def __init__(
         self, task: Task, examples: Sequence[Any], *, labels: bool = True, sort: bool = False
     ) -> None:
         self.examples = examples
-        self.windows = task.encode(examples, labels=labels)
+        self.items: list[Any] = task.encode(examples, labels=labels)
         if sort:
-            self.windows.sort(key=lambda window: -window.length)
+            self.items.sort(key=lambda item: -item.length)
 
     def __len__(self) -> int:
-        return len(self.windows)
+        return len(self.items)
 
-    def __getitem__(self, number: int) -> Window:
-        return self.windows[number]
+    def __getitem__(self, number: int) -> Encoded:
+        return self.items[number]
 
 
 class TaskTrainer(Trainer):
@@ -57,15 +57,15 @@ class TaskTrainer(Trainer):
         dataset = train_dataset or self.train_dataset
         if self.args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(dataset)
-        lengths = [window.length for window in dataset.windows]
+        lengths = [item.length for item in dataset.items]
         batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps
         return LengthGroupedSampler(batch_size, lengths=lengths)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
-        """Batches in the order of the split, each with the windows it was made from."""
+        """Batches in the order of the split, each with the items it was made from."""
 
-        def collate(batch: list[Window]) -> dict[str, Any]:
-            return {**self._task.collate(batch), "windows": batch}
+        def collate(batch: list[Encoded]) -> dict[str, Any]:
+            return {**self._task.collate(batch), "items": batch}
 
         loader: DataLoader = DataLoader(
             eval_dataset if eval_dataset is not None else self.eval_dataset,
@@ -81,21 +81,21 @@ class TaskTrainer(Trainer):
         self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor | None, None, None]:
         """Run the model on one batch and keep what the task decodes from it."""
-        batch = inputs.pop("windows")
+        batch = inputs.pop("items")
         with torch.inference_mode(), self.compute_loss_context_manager():
             outputs = model(**self._prepare_inputs(inputs))
-        for window, result in zip(batch, self._task.decode(outputs, batch), strict=True):
-            self._results[window.example, window.span.start] = result
+        for item, result in zip(batch, self._task.decode(outputs, batch), strict=True):
+            self._results[item.example, item.start] = result
         return (None if outputs.loss is None else outputs.loss.detach().mean()), None, None
 
     def evaluation_loop(self, dataloader: DataLoader, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """Run over a split and score it; the predictions are the task's."""
         self._results = {}
         output = super().evaluation_loop(dataloader, *args, **kwargs)
-        results = dict(gather_object(list(self._results.items())))  # a split is padded by repeating windows
+        results = dict(gather_object(list(self._results.items())))  # a split is padded by repeating items
         split: EncodedSplit = dataloader.dataset  # type: ignore[assignment]
-        ordered = [results[window.example, window.span.start] for window in split.windows]
-        predicted = self._task.predict(split.examples, split.windows, ordered)
+        ordered = [results[item.example, item.start] for item in split.items]
+        predicted = self._task.predict(split.examples, split.items, ordered)
         prefix = kwargs.get("metric_key_prefix", "eval")
         scores = {
             f"{prefix}_{name}": value for name, value in self._task.score(split.examples, predicted).items()

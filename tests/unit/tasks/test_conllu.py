@@ -15,6 +15,7 @@ from pixel_m4.tasks.conllu import (
     ConlluError,
     find_cycle,
     parse_conllu,
+    parse_raw,
     read_conllu,
     strip_subtype,
     with_tags,
@@ -274,3 +275,19 @@ def test_released_treebanks_read_and_write_byte_for_byte(treebanks: str, shared:
         data = path.read_bytes()
         assert (gzip.decompress(data) if path.suffix == ".gz" else data) == stream.getvalue().encode(), path
         assert {strip_subtype(rel) for sentence in sentences for rel in sentence.deprels} <= set(UD_RELATIONS)
+
+
+def test_raw_text_becomes_sentences_to_annotate() -> None:
+    first, second = parse_raw(["Їжак з’їв ґудзик !\n", "\n", "  我的 猫\r\n"], "a.txt")
+    assert first.words == ("Їжак", "з’їв", "ґудзик", "!")
+    assert first.text == "Їжак з’їв ґудзик !"
+    assert (second.words, second.source) == (("我的", "猫"), "a.txt:3")
+    assert parse_conllu("\n".join(first.lines), trees=False)[0].words == first.words
+
+
+def test_raw_conllu_keeps_its_lines() -> None:
+    rows = ["# sent_id = 7", "1\tcat\t_\t_\t_\t_\t_\t_\t_\tGloss=x", ""]
+    (sentence,) = parse_raw(rows)
+    assert sentence.lines == tuple(rows[:2])
+    with pytest.raises(ConlluError, match=r"a\.txt: holds no text"):
+        parse_raw(["", "  "], "a.txt")

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from pixel_m4.tasks.base import DatasetOptions
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.train.arguments import parse_arguments, parse_overrides
 
@@ -11,7 +13,7 @@ BASE = ["--data_dir", "d", "--output_dir", "o"]
 
 
 def test_published_recipe_is_the_default() -> None:
-    task, training = parse_arguments("x", Parsing.recipe, BASE)
+    task, training, _ = parse_arguments("x", Parsing, BASE)
     assert (task.max_seq_length, task.dropout_prob, task.early_stopping_patience) == (256, 0.1, 5)
     assert (training.learning_rate, training.max_steps, training.warmup_steps) == (1e-5, 15_000, 100)
     assert (training.per_device_train_batch_size, training.eval_steps, training.save_steps) == (64, 500, 500)
@@ -19,19 +21,37 @@ def test_published_recipe_is_the_default() -> None:
     assert training.load_best_model_at_end
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Options(DatasetOptions):
+    stride: int = field(default=7, metadata={"help": "x"})
+
+
+class _Task(Parsing):
+    options_class = _Options
+
+
+def test_options_of_a_task_are_arguments_too(tmp_path: Path) -> None:
+    assert parse_arguments("x", _Task, BASE)[2] == _Options(stride=7)
+    config = tmp_path / "recipe.yaml"
+    config.write_text("dataset_name: x/y\nstride: 9\n")
+    # A data set from the hub stands for data_dir.
+    arguments, _, options = parse_arguments("x", _Task, ["--output_dir", "o", "--config", str(config)])
+    assert (arguments.data_dir, options) == (None, _Options(stride=9, dataset_name="x/y"))
+
+
 def test_command_line_wins_over_file_wins_over_recipe(tmp_path: Path) -> None:
     config = tmp_path / "recipe.yaml"
     config.write_text("data_dir: d\noutput_dir: o\nlearning_rate: 0.001\nmax_steps: 7\neval_steps: 3\n")
-    task, training = parse_arguments("x", Parsing.recipe, ["--config", str(config), "--max_steps", "9"])
+    task, training, _ = parse_arguments("x", Parsing, ["--config", str(config), "--max_steps", "9"])
     assert (training.learning_rate, training.max_steps, training.warmup_steps) == (1e-3, 9, 100)
     assert training.save_steps == training.eval_steps == 3
     assert task.data_dir == "d"
 
 
 def test_only_what_is_asked_for_is_done() -> None:
-    _, training = parse_arguments(
+    _, training, _ = parse_arguments(
         "x",
-        Parsing.recipe,
+        Parsing,
         [
             *BASE,
             "--do_predict",
@@ -55,12 +75,12 @@ def test_bad_recipes(tmp_path: Path) -> None:
     ):
         config.write_text(text)
         with pytest.raises(ValueError, match=message):
-            parse_arguments("x", Parsing.recipe, [*BASE, "--config", str(config)])
+            parse_arguments("x", Parsing, [*BASE, "--config", str(config)])
 
 
 def test_data_dir_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        parse_arguments("x", Parsing.recipe, ["--output_dir", "o"])
+        parse_arguments("x", Parsing, ["--output_dir", "o"])
     assert "--data_dir" in capsys.readouterr().err
 
 

@@ -1,0 +1,114 @@
+"""Which pieces there are: those of a text, counted, and those that an alphabet makes possible.
+
+A piece is what starts a patch: two characters (bigrams), two clusters (graphemes), a word.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import regex
+
+from pixel_m4.render import TextRenderer
+from pixel_m4.render.show import read_texts
+from pixel_m4.render.strategies import STRATEGIES, Piece
+
+MAX_PIECES = 65_536  # of a corpus, the most frequent ones
+MAX_ALPHABET = 200  # characters, so at most 40,200 pieces
+_COMMON = "0123456789.,;:!?'\"()-"
+_UNLISTED = regex.compile(r"[\p{Han}\p{Hangul}]")  # their Unicode neighbours tell nothing of their use
+_ROW = 7  # blocks of letters lie in rows of 128 code points
+
+
+def pieces_of(renderer: TextRenderer, word: str) -> list[str]:
+    """The pieces of a word, in the order of the text.
+
+    Raises:
+        ValueError: the renderer draws continuous lines, which have no pieces.
+    """
+    if renderer.strategy == "continuous":
+        raise ValueError("a renderer with strategy 'continuous' draws lines, which are not made of pieces")
+    if renderer.strategy == "words":
+        return [word]
+    return [_text(piece) for piece in STRATEGIES[renderer.strategy]().pieces(word, False)]
+
+
+def _text(piece: Piece) -> str:
+    if isinstance(piece, str):
+        return piece
+    # Runs of a word that is set as a whole come in the order in which they are drawn.
+    runs = sorted((run for run in piece if not isinstance(run, str)), key=lambda run: run.start)
+    return "".join(run.text for run in runs)
+
+
+def ends_word(renderer: TextRenderer, piece: str) -> bool:
+    """Whether a piece can only stand at the end of a word: if a letter followed, it would be part of it."""
+    return len(pieces_of(renderer, piece + "a")) == 1
+
+
+def count_pieces(renderer: TextRenderer, texts: Iterable[str]) -> Counter[str]:
+    """How often each piece occurs in texts, the most frequent first."""
+    words: Counter[str] = Counter()
+    for text in texts:
+        words.update(text.split())
+    pieces: Counter[str] = Counter()
+    for word, count in words.items():
+        for piece in pieces_of(renderer, word):
+            pieces[piece] += count
+    return Counter(dict(pieces.most_common()))
+
+
+def possible_pieces(renderer: TextRenderer, texts: Sequence[str]) -> Counter[str]:
+    """The pieces of texts, counted, and with a count of 0 all others that their alphabet can make.
+
+    The alphabet holds, up to `MAX_ALPHABET` characters: those of the texts, the frequent ones first, and
+    their upper and lower case; digits and common punctuation; then the letters and marks that share a row of
+    128 code points with those of the texts (the whole alphabet in most scripts; not for Han and Hangul). Its
+    characters and pairs of them are pieces, unless the renderer draws whole words.
+    """
+    counts = count_pieces(renderer, texts)
+    if renderer.strategy == "words":
+        return counts
+    characters = alphabet(renderer, texts)
+    found = [*characters, *(one + two for one in characters for two in characters)]
+    if renderer.strategy != "bigrams":
+        found = [piece for piece in found if len(pieces_of(renderer, piece)) == 1]
+    for piece in found:
+        counts.setdefault(piece, 0)
+    return counts
+
+
+def known_pieces(renderer: TextRenderer, texts: Sequence[str], file: Path | None = None) -> Counter[str]:
+    """The `MAX_PIECES` most frequent pieces of a file, or :func:`possible_pieces` of texts, counted.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no text, or is blank.
+    """
+    if file is None:
+        return possible_pieces(renderer, texts)
+    pieces = count_pieces(renderer, read_texts(file))
+    if not pieces:
+        raise ValueError(f"{file} holds no pieces to read: it is blank")
+    return Counter(dict(pieces.most_common(MAX_PIECES)))
+
+
+def alphabet(renderer: TextRenderer, texts: Sequence[str]) -> list[str]:
+    """The characters that :func:`possible_pieces` combines, without those that no font has."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update("".join(text.split()))
+    ordered = [char for char, _ in counts.most_common()]
+    rows: Counter[int] = Counter()
+    for char, count in counts.items():
+        if unicodedata.category(char)[0] == "L" and not _UNLISTED.match(char):
+            rows[ord(char) >> _ROW] += count
+    cases = [case for char in ordered for case in (char.lower(), char.upper()) if len(case) == 1]
+    characters = dict.fromkeys([*ordered, *cases, *_COMMON])
+    for row, _ in rows.most_common():
+        neighbours = map(chr, range(row << _ROW, row + 1 << _ROW))
+        characters |= dict.fromkeys(char for char in neighbours if unicodedata.category(char)[0] in "LM")
+    return [char for char in characters if renderer.covers(char)][:MAX_ALPHABET]
