@@ -85,7 +85,7 @@ def without_held_out(
     return sides[0], sides[1]
 
 
-def held_out_blocks(
+def first_blocks(
     language: str,
     source: Source,
     renderer: TextRenderer,
@@ -94,7 +94,7 @@ def held_out_blocks(
     max_seq_length: int,
     min_patches: int,
 ) -> list[Block]:
-    """The first ``count`` blocks of a language's held-out text, or all of them if there are fewer.
+    """The first ``count`` blocks of a language's text, or all of them if there are fewer.
 
     Raises:
         ValueError: there is none.
@@ -109,7 +109,8 @@ def held_out_blocks(
     blocks = list(islice(stream, count))
     if not blocks:
         raise ValueError(
-            f"{language}: no held-out text of at least {min_patches} patches; raise --validation_share, give "
-            "a --validation_dir, or set --validation_blocks 0 to train on everything without evaluating"
+            f"{language}: no text of at least {min_patches} patches; for held-out text, raise "
+            "--validation_share, give a --validation_dir, or set --validation_blocks 0 to train on "
+            "everything without evaluating"
         )
     return blocks

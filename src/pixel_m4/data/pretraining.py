@@ -19,6 +19,7 @@ from pixel_m4.render import TextRenderer
 
 from .corpora import Block, render_blocks
 from .masking import CUMULATIVE_WEIGHTS, MAX_SPAN, RATIO, Mask, random_mask, span_mask
+from .patches import PatchVocabulary
 
 KINDS = ("span", "random")
 
@@ -68,6 +69,9 @@ class MaskedBlocks:
         masking: how patches are hidden.
         seed: of the masks.
         rank: of this process.
+        vocabulary: known patches, for the second objective.
+        positions: rows of the model's position table; the texts of a batch begin at places drawn from it,
+            as far as their canvas leaves room. None: at the first.
     """
 
     def __init__(
@@ -78,33 +82,46 @@ class MaskedBlocks:
         masking: Masking,
         seed: int = 0,
         rank: int = 0,
+        vocabulary: PatchVocabulary | None = None,
+        positions: int | None = None,
     ) -> None:
         self._renderer = renderer
         self._languages = {language: number for number, language in enumerate(languages)}
         self._masking = masking
         self._seed = seed
         self._rank = rank
+        self._vocabulary = vocabulary
+        self._positions = positions
 
     def __call__(self, blocks: Sequence[Block]) -> dict[str, Any]:
         """Draw blocks on whole canvases, as published, and choose what is hidden.
 
-        What a model may be given beside pixels and masks, such as positions drawn from the whole table,
-        belongs here, too: every entry but ``language`` is an argument of ``PixelForPreTraining.forward``.
+        Every entry but ``language`` is an argument of ``PixelForPreTraining.forward``.
 
         Returns:
             ``pixel_values`` uint8 [B, 16, 16 * P], ``attention_mask`` int64 [B, P], ``patch_mask`` bool
-            [B, P], ``mask_ratio`` (a number that makes the model hide just these patches) and ``language``
-            int64 [B]
+            [B, P], ``mask_ratio`` (a number that makes the model hide just these patches), ``language``
+            int64 [B]; with a vocabulary also ``piece_labels`` int64 [B, P], and with positions
+            ``first_position`` int64 [B]
         """
         batch = dict(render_blocks(self._renderer, blocks, padding="max_length"))
         lengths = batch["attention_mask"].sum(1).tolist()  # with the black patch at the end, as published
         patches = batch["attention_mask"].shape[1]
+        generators = [self._generator(block.number) for block in blocks]
         masks = np.stack(
             [
-                self._masking.draw(length, patches, self._generator(block.number))
-                for block, length in zip(blocks, lengths, strict=True)
+                self._masking.draw(length, patches, rng)
+                for rng, length in zip(generators, lengths, strict=True)
             ]
         )
+        if self._vocabulary is not None:
+            size = self._renderer.pixels_per_patch
+            strips = batch["pixel_values"].numpy().reshape(len(blocks), size, patches, size).swapaxes(1, 2)
+            numbers = self._vocabulary.numbers(strips.reshape(len(blocks), patches, size**2))
+            batch["piece_labels"] = torch.from_numpy(numbers)
+        if self._positions is not None:
+            room = self._positions - patches + 1
+            batch["first_position"] = torch.tensor([int(rng.integers(room)) for rng in generators])
         return {
             **batch,
             "patch_mask": torch.from_numpy(masks),

@@ -66,6 +66,9 @@ class PixelConfig(PreTrainedConfig):
         decoder_num_attention_heads: Attention heads of the decoder.
         decoder_intermediate_size: Width of the decoder's feed-forward part.
         mask_ratio: Share of the patches that pretraining hides.
+        num_pieces: Patches that pretraining also learns to name, a second objective with a head of its own; 0
+            for none, as published.
+        piece_loss_weight: Weight of that objective beside the pixels.
         norm_pix_loss: Whether each target patch is standardised by its own mean and variance.
         pooling_mode: How sequence classification pools: "mean", "max" or "cls".
         pooler_add_layer_norm: Whether "mean" and "max" pooling normalise before they pool.
@@ -99,6 +102,8 @@ class PixelConfig(PreTrainedConfig):
         decoder_intermediate_size: int = 2048,
         mask_ratio: float = 0.25,
         norm_pix_loss: bool = True,
+        num_pieces: int = 0,
+        piece_loss_weight: float = 0.2,
         pooling_mode: str = "mean",
         pooler_add_layer_norm: bool = True,
         unpad_inputs: bool | None = None,
@@ -126,6 +131,8 @@ class PixelConfig(PreTrainedConfig):
         self.decoder_intermediate_size = decoder_intermediate_size
         self.mask_ratio = mask_ratio
         self.norm_pix_loss = norm_pix_loss
+        self.num_pieces = num_pieces
+        self.piece_loss_weight = piece_loss_weight
         self.pooling_mode = pooling_mode
         self.pooler_add_layer_norm = pooler_add_layer_norm
         self.unpad_inputs = unpad_inputs
@@ -202,6 +209,8 @@ class PixelConfig(PreTrainedConfig):
                 raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
         if not 0 <= self.mask_ratio < 1:
             raise ValueError(f"mask_ratio must be at least 0 and below 1, got {self.mask_ratio}")
+        if self.num_pieces < 0:
+            raise ValueError(f"num_pieces must not be negative, got {self.num_pieces}")
         if self.pooling_mode not in POOLING_MODES:
             raise ValueError(
                 f"pooling_mode must be one of {', '.join(POOLING_MODES)}, got {self.pooling_mode!r}"

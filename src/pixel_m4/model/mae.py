@@ -11,12 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import initialization
 from transformers.utils import ModelOutput
 
 from pixel_m4.model.attention import Packing
 from pixel_m4.model.config import PixelConfig
+from pixel_m4.model.heads import IGNORED
 from pixel_m4.model.vit import (
     PixelLayer,
     PixelModel,
@@ -24,6 +26,7 @@ from pixel_m4.model.vit import (
     check_inputs,
     init_positions,
     layout_of,
+    patch_positions,
     resized_parameter,
     run_layers,
     split_patches,
@@ -152,6 +155,8 @@ class PixelForPreTrainingOutput(ModelOutput):
         attentions: The encoder's, [B, H, 1 + K, 1 + K] each
         patch_losses: [B, P], what each patch adds to the sum that the loss is a mean of: the squared error of
             a patch that is masked and attended, 0 for others
+        piece_losses: [B, P], cross-entropies of the names of those patches, 0 for others and patches without
+            a name; None without a piece head
     """
 
     loss: Tensor | None = None
@@ -160,6 +165,7 @@ class PixelForPreTrainingOutput(ModelOutput):
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
     patch_losses: Tensor | None = None
+    piece_losses: Tensor | None = None
 
 
 class PixelDecoder(nn.Module):
@@ -181,16 +187,23 @@ class PixelDecoder(nn.Module):
         )  # kept: published weights were trained with this one
         self.decoder_pred = nn.Linear(width, config.patch_size**2 * config.num_channels)
 
-    def forward(self, states: Tensor, keep: Tensor, attention_mask: Tensor) -> Tensor:
+    def forward(
+        self,
+        states: Tensor,
+        keep: Tensor,
+        attention_mask: Tensor,
+        first_position: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Predict the pixels of every patch.
 
         Args:
             states: [B, 1 + K, D], the encoder's output
             keep: [B, K], the places of its patches
             attention_mask: [B, P], 0 for padding
+            first_position: [B], the position of each text's first patch; None for 0
 
         Returns:
-            [B, P, 768]
+            What pixels are made of, [B, P, E], and pixels, [B, P, 768]
         """
         states = self.decoder_embed(states)
         cls, kept = states[:, :1], states[:, 1:]
@@ -198,15 +211,16 @@ class PixelDecoder(nn.Module):
         patches = tokens.scatter(
             1, keep.unsqueeze(-1).expand_as(kept), kept
         )  # [B, P, E], in the original order
-        states = torch.cat([cls, patches], dim=1)
-        states = states + self.decoder_pos_embed[:, : states.shape[1]]
+        positions = patch_positions(self.decoder_pos_embed, patches.shape[1], first_position)
+        states = torch.cat([cls + self.decoder_pos_embed[:, :1], patches + positions], dim=1)
         layout = layout_of(self.config, attention_mask)
         if isinstance(layout, Packing):
             states = layout.pack(states)
         states, _, _ = run_layers(self.decoder_layers, states, layout)
+        states = self.decoder_norm(states)
         if isinstance(layout, Packing):
-            return layout.pad(self.decoder_pred(self.decoder_norm(states)))[:, 1:]
-        return self.decoder_pred(self.decoder_norm(states[:, 1:]))
+            return layout.pad(states)[:, 1:], layout.pad(self.decoder_pred(states))[:, 1:]
+        return states[:, 1:], self.decoder_pred(states[:, 1:])
 
 
 class PixelForPreTraining(PixelPreTrainedModel):
@@ -216,6 +230,9 @@ class PixelForPreTraining(PixelPreTrainedModel):
         super().__init__(config)
         self.vit = PixelModel(config, embedding_dropout=False)
         self.decoder = PixelDecoder(config)
+        self.piece_head = (
+            nn.Linear(config.decoder_hidden_size, config.num_pieces) if config.num_pieces else None
+        )
         self.freeze_positions()
         self.post_init()
 
@@ -232,6 +249,11 @@ class PixelForPreTraining(PixelPreTrainedModel):
             initialization.normal_(module.mask_token, std=self.config.initializer_range)
             init_positions(module.decoder_pos_embed)
 
+    def drop_piece_head(self) -> None:
+        """Forget the second objective: what is left is the published architecture."""
+        self.piece_head = None
+        self.config.num_pieces = 0
+
     def resize_positions(self, max_seq_length: int) -> None:
         """As the base, for encoder and decoder."""
         super().resize_positions(max_seq_length)
@@ -243,6 +265,8 @@ class PixelForPreTraining(PixelPreTrainedModel):
         attention_mask: Tensor | None = None,
         patch_mask: Tensor | None = None,
         mask_ratio: float | None = None,
+        piece_labels: Tensor | None = None,
+        first_position: Tensor | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
     ) -> PixelForPreTrainingOutput:
@@ -254,6 +278,9 @@ class PixelForPreTraining(PixelPreTrainedModel):
             patch_mask: [B, P], 1 for the patches to mask; None for random ones
             mask_ratio: Share of the patches to mask instead of the configuration's. For exactly m of P
                 patches pass (m - 0.5) / P, which rounding cannot miss.
+            piece_labels: [B, P], numbers of known patches for the second objective, -100 for others
+            first_position: [B], the position of each text's first patch; None for 0. Short texts at places
+                all over the table teach a model all of its positions.
             output_hidden_states: Whether to return the encoder's hidden states
             output_attentions: Whether to return the encoder's attention weights
 
@@ -280,8 +307,9 @@ class PixelForPreTraining(PixelPreTrainedModel):
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
             keep=keep,
+            first_position=first_position,
         )
-        logits = self.decoder(encoded.last_hidden_state, keep, attention_mask)
+        decoded, logits = self.decoder(encoded.last_hidden_state, keep, attention_mask, first_position)
 
         targets = as_targets(take(patches, masked), self.config.patch_size, self.config.num_channels)
         if self.config.norm_pix_loss:
@@ -289,11 +317,21 @@ class PixelForPreTraining(PixelPreTrainedModel):
         counted = (take(attention_mask, masked) != 0).float()
         losses = patch_errors(take(logits, masked), targets) * counted
         nothing = torch.zeros_like(attention_mask, dtype=torch.float)
+        loss, piece_losses = losses.sum() / counted.sum().clamp(min=1), None
+        if self.piece_head is not None and piece_labels is not None:
+            names = take(piece_labels, masked).masked_fill(counted == 0, IGNORED)
+            scores = self.piece_head(take(decoded, masked)).float()
+            errors = F.cross_entropy(
+                scores.flatten(0, 1), names.flatten(), ignore_index=IGNORED, reduction="none"
+            ).view_as(names)
+            loss = loss + self.config.piece_loss_weight * errors.sum() / counted.sum().clamp(min=1)
+            piece_losses = nothing.scatter(1, masked, errors)
         return PixelForPreTrainingOutput(
-            loss=losses.sum() / counted.sum().clamp(min=1),
+            loss=loss,
             logits=logits,
             mask=nothing.scatter(1, masked, 1.0),
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
             patch_losses=nothing.scatter(1, masked, losses),
+            piece_losses=piece_losses,
         )

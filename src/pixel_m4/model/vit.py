@@ -227,24 +227,43 @@ class PixelEmbeddings(nn.Module):
         self.position_embeddings = nn.Parameter(torch.empty(1, 1 + config.max_patches, config.hidden_size))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, patches: Tensor, keep: Tensor | None = None) -> Tensor:
+    def forward(
+        self, patches: Tensor, keep: Tensor | None = None, first_position: Tensor | None = None
+    ) -> Tensor:
         """Embed all patches, or those kept; patch p has position row p + 1 either way.
 
         Args:
             patches: [B, P, 256 or 256 * C]
             keep: [B, K], places of the patches to keep
+            first_position: [B], what is added to p
 
         Returns:
             [B, 1 + P, D], or [B, 1 + K, D]
         """
-        cls_position, positions = self.position_embeddings[:, :1], self.position_embeddings[:, 1:]
-        positions = positions[:, : patches.shape[1]]
+        cls_position = self.position_embeddings[:, :1]
+        positions = patch_positions(self.position_embeddings, patches.shape[1], first_position)
         if keep is not None:
             patches = take(patches, keep)
             positions = take(positions.expand(len(patches), -1, -1), keep)
         embeddings = self.patch_embeddings(patches) + positions
         cls = (self.cls_token + cls_position).expand(len(patches), -1, -1)
         return self.dropout(torch.cat([cls.to(embeddings.dtype), embeddings], dim=1))
+
+
+def patch_positions(table: Tensor, patches: int, first_position: Tensor | None) -> Tensor:
+    """The rows of a position table that patches have.
+
+    Args:
+        table: [1, 1 + L, D]
+        patches: P
+        first_position: [B], the row of each text's first patch, counted from 0; None for 0
+
+    Returns:
+        [1, P, D], or [B, P, D]
+    """
+    if first_position is None:
+        return table[:, 1 : 1 + patches]
+    return table[0, 1 + first_position[:, None] + torch.arange(patches, device=table.device)]
 
 
 class Dense(nn.Module):
@@ -410,6 +429,7 @@ class PixelPreTrainedModel(PreTrainedModel):
     # Parts of a checkpoint that another head used; published ones carry some that no head used.
     _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [
         r"^decoder\.",
+        r"^piece_head\.",
         r"^classifier\.",
         r"^(vit\.)?pooler\.",
         r"^biaffine_(arcs|rels)\.",
@@ -562,6 +582,7 @@ class PixelModel(PixelPreTrainedModel):
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
         keep: Tensor | None = None,
+        first_position: Tensor | None = None,
     ) -> BaseModelOutputWithPooling:
         """Encode a strip of patches.
 
@@ -571,6 +592,7 @@ class PixelModel(PixelPreTrainedModel):
             output_hidden_states: Whether to return the embeddings and each layer's output (no last norm)
             output_attentions: Whether to return attention weights (slower)
             keep: [B, K], places of the patches to encode; the others are dropped after positions are added
+            first_position: [B], the position of each text's first patch; None for 0
 
         Returns:
             last_hidden_state [B, 1 + P, D] (or [B, 1 + K, D]), pooler_output [B, D] with a pooling layer,
@@ -584,7 +606,7 @@ class PixelModel(PixelPreTrainedModel):
             attention_mask = take(attention_mask, keep)
 
         layout = layout_of(self.config, attention_mask, padded=output_attentions or self.keeps_padding)
-        states = self.embeddings(split_patches(pixel_values, self.config.patch_size), keep)
+        states = self.embeddings(split_patches(pixel_values, self.config.patch_size), keep, first_position)
         if isinstance(layout, Packing):
             states = layout.pack(states)
         states, hidden_states, attentions = self.encoder(

@@ -15,7 +15,9 @@ from transformers.integrations import TensorBoardCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
 from pixel_m4.data.corpora import Source, TextStream, hub_sources, local_sources
-from pixel_m4.data.heldout import held_out_blocks, without_held_out
+from pixel_m4.data.heldout import first_blocks, without_held_out
+from pixel_m4.data.patches import PatchVocabulary
+from pixel_m4.data.pieces import MAX_PIECES, count_pieces
 from pixel_m4.data.prepared import MANIFEST as PREPARED_MANIFEST
 from pixel_m4.data.prepared import PreparedSource, prepared_sources
 from pixel_m4.data.pretraining import MaskedBlocks, Masking
@@ -23,6 +25,7 @@ from pixel_m4.files import replacing
 from pixel_m4.model import PixelConfig, PixelForPreTraining
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.renderer import CONFIG_NAME as RENDERER_CONFIG_NAME
+from pixel_m4.tasks.reading import PieceReader
 
 from .arguments import parse_overrides
 from .finetune import make_renderer
@@ -34,6 +37,8 @@ from .validation import Validation
 
 RESULTS = "all_results.json"
 MODEL_FILES = ("config.json", "model.safetensors", RENDERER_CONFIG_NAME)
+
+_COUNTED_PATCHES = 300_000  # of a language, to find its frequent pieces
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +76,15 @@ def pretrain(
 
     sources = make_sources(arguments, arguments.data_dir)
     languages = list(sources)
-    validation = None
+    held_out: dict[str, Source] = {}
     if arguments.validation_blocks:
-        sources, validation = hold_out(arguments, training, sources, renderer, masking)
+        sources, held_out = hold_out(arguments, sources)
+    reader = None
+    if arguments.num_pieces or (held_out and arguments.read_back):
+        reader = make_reader(arguments, sources, renderer)
+    validation = None
+    if held_out:
+        validation = make_validation(arguments, training, held_out, renderer, masking, reader)
     stream = TextStream(
         sources,
         renderer,
@@ -87,7 +98,13 @@ def pretrain(
         world_size=training.world_size,
     )
     collate = MaskedBlocks(
-        renderer, languages, masking=masking, seed=training.seed, rank=training.process_index
+        renderer,
+        languages,
+        masking=masking,
+        seed=training.seed,
+        rank=training.process_index,
+        vocabulary=make_vocabulary(arguments, reader),
+        positions=arguments.max_positions,
     )
     with training.main_process_first(local=False, desc="looking for checkpoints"):
         checkpoint = find_checkpoint(arguments, training)
@@ -190,25 +207,30 @@ def parse_language(text: str, dataset_name: str) -> tuple[str, str, str]:
 
 
 def hold_out(
-    arguments: PretrainArguments,
-    training: PretrainTrainingArguments,
-    sources: Mapping[str, Source],
-    renderer: TextRenderer,
-    masking: Masking,
-) -> tuple[dict[str, Source], Validation]:
+    arguments: PretrainArguments, sources: Mapping[str, Source]
+) -> tuple[dict[str, Source], dict[str, Source]]:
     """What to train on, and what to evaluate on: ``--validation_dir``, or a share of the documents."""
     if arguments.validation_dir is not None:
-        training_sources = dict(sources)
-        held_out = make_sources(arguments, arguments.validation_dir)
-    elif any(isinstance(source, PreparedSource) for source in sources.values()):
+        return dict(sources), make_sources(arguments, arguments.validation_dir)
+    if any(isinstance(source, PreparedSource) for source in sources.values()):
         raise ValueError(
             f"{arguments.data_dir} holds blocks that are packed already, where documents cannot be told "
             "apart: give a --validation_dir with other text, or --validation_blocks 0 for no evaluation"
         )
-    else:
-        training_sources, held_out = without_held_out(sources, arguments.validation_share)
+    return without_held_out(sources, arguments.validation_share)
+
+
+def make_validation(
+    arguments: PretrainArguments,
+    training: PretrainTrainingArguments,
+    held_out: Mapping[str, Source],
+    renderer: TextRenderer,
+    masking: Masking,
+    reader: PieceReader | None,
+) -> Validation:
+    """Held-out blocks of each language."""
     blocks = {
-        language: held_out_blocks(
+        language: first_blocks(
             language,
             source,
             renderer,
@@ -220,7 +242,44 @@ def hold_out(
     }
     # One seed for all runs: their losses can be compared.
     collate = MaskedBlocks(renderer, list(blocks), masking=masking, seed=0)
-    return training_sources, Validation(blocks, collate, training.per_device_eval_batch_size)
+    read = reader if arguments.read_back else None
+    return Validation(blocks, collate, training.per_device_eval_batch_size, read)
+
+
+def make_reader(
+    arguments: PretrainArguments, sources: Mapping[str, Source], renderer: TextRenderer
+) -> PieceReader:
+    """Knows the pieces that are frequent at the beginning of the text of each language."""
+    texts: list[str] = []
+    for language, source in sources.items():
+        blocks = first_blocks(
+            language,
+            source,
+            renderer,
+            count=-(-_COUNTED_PATCHES // arguments.max_seq_length),
+            max_seq_length=arguments.max_seq_length,
+            min_patches=arguments.min_patches,
+        )
+        texts += [text for block in blocks for text in block.texts]
+    counts = count_pieces(renderer, texts)
+    return PieceReader(renderer, dict(counts.most_common(MAX_PIECES)), arguments.norm_pix_loss)
+
+
+def make_vocabulary(arguments: PretrainArguments, reader: PieceReader | None) -> PatchVocabulary | None:
+    """The patches that the second objective names.
+
+    Raises:
+        ValueError: the text has fewer.
+    """
+    if not arguments.num_pieces or reader is None:
+        return None
+    pixels = reader.table(None).pixels.numpy()  # the most frequent first
+    if len(pixels) < arguments.num_pieces:
+        raise ValueError(
+            f"--num_pieces {arguments.num_pieces} is more than the {len(pixels)} different patches at the "
+            "beginning of the text"
+        )
+    return PatchVocabulary(pixels[: arguments.num_pieces])
 
 
 def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
@@ -234,16 +293,17 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
         "attention_probs_dropout_prob": arguments.dropout_prob,
         "mask_ratio": arguments.mask_ratio,
         "norm_pix_loss": arguments.norm_pix_loss,
+        "num_pieces": arguments.num_pieces,
+        "piece_loss_weight": arguments.piece_loss_weight,
         **parse_overrides(arguments.config_overrides),
     }
+    positions = arguments.max_positions or arguments.max_seq_length
     if arguments.model_name_or_path is not None:
         model = PixelForPreTraining.from_pretrained(arguments.model_name_or_path, **overrides)
-        if model.config.max_seq_length != arguments.max_seq_length:
-            model.resize_positions(arguments.max_seq_length)
+        if model.config.max_seq_length != positions:
+            model.resize_positions(positions)
         return model
-    config = PixelConfig.named(
-        arguments.config_name, image_size=[16, 16 * arguments.max_seq_length], **overrides
-    )
+    config = PixelConfig.named(arguments.config_name, image_size=[16, 16 * positions], **overrides)
     model = PixelForPreTraining(config)
     if arguments.center_pixels:
         model.vit.embeddings.patch_embeddings.center()  # learns faster from nothing: docs/log.md, 2026-11-23

@@ -81,6 +81,25 @@ class PretrainArguments:
     masking: str = field(default="span", metadata={"help": "span or random"})
     mask_ratio: float = field(default=0.25, metadata={"help": "share of the patches that is hidden"})
     max_span: int = field(default=6, metadata={"help": "longest hidden span"})
+    num_pieces: int = field(
+        default=0,
+        metadata={
+            "help": "most frequent patches that a second objective learns to name, as 8192; its head is "
+            "dropped at the end; 0: pixels only, as published"
+        },
+    )
+    piece_loss_weight: float = field(default=0.2, metadata={"help": "weight of that objective"})
+    max_positions: int | None = field(
+        default=None,
+        metadata={
+            "help": "positions of the model, a perfect square, if more than --max_seq_length: blocks then "
+            "begin at places drawn from the whole table"
+        },
+    )
+    read_back: bool = field(
+        default=True,
+        metadata={"help": "evaluate how many hidden patches can be read from the predicted pixels, too"},
+    )
     picture_steps: int = field(
         default=5_000,
         metadata={"help": "draw reconstructions of held-out text every so many steps; 0: no"},
@@ -99,7 +118,11 @@ class PretrainArguments:
             raise ValueError("give either --language_probabilities or --temperature, not both")
         if not 0 < self.validation_share < 1:
             raise ValueError(f"--validation_share must lie between 0 and 1, got {self.validation_share}")
-        for name in ("validation_blocks", "picture_steps"):
+        if self.max_positions is not None and self.max_positions < self.max_seq_length:
+            raise ValueError(
+                f"--max_positions {self.max_positions} is less than --max_seq_length {self.max_seq_length}"
+            )
+        for name in ("validation_blocks", "picture_steps", "num_pieces"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} must not be negative, got {getattr(self, name)}")
 

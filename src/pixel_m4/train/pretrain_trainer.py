@@ -195,7 +195,11 @@ class PretrainTrainer(Trainer):
         self._count_losses(languages, outputs, inputs["attention_mask"])
         loss = outputs.loss
         if num_items_in_batch is not None:  # gradients are averaged over processes
-            loss = outputs.patch_losses.sum() * self.args.world_size / num_items_in_batch.clamp(min=1)
+            loss = outputs.patch_losses.sum()
+            if outputs.piece_losses is not None:
+                weight = self.accelerator.unwrap_model(model).config.piece_loss_weight
+                loss = loss + weight * outputs.piece_losses.sum()
+            loss = loss * self.args.world_size / num_items_in_batch.clamp(min=1)
         return (loss, outputs) if return_outputs else loss
 
     @torch.no_grad()
@@ -294,6 +298,7 @@ class PretrainTrainer(Trainer):
         """
         output_dir = Path(self.args.output_dir)
         staged = output_dir / STAGING / "model"
+        self.accelerator.unwrap_model(self.model).drop_piece_head()
         with self._reported("the model"):
             self.save_model(str(staged))
             self.accelerator.wait_for_everyone()

@@ -15,6 +15,7 @@ from torch import nn
 
 from pixel_m4.data.corpora import Block
 from pixel_m4.data.pretraining import MaskedBlocks
+from pixel_m4.tasks.reading import PieceReader, ReadingAccuracy, reading_accuracy
 
 
 class Validation:
@@ -24,15 +25,23 @@ class Validation:
         blocks: of each language.
         collate: blocks to batches.
         batch_size: B, of a process.
+        reader: knows the pieces that predicted pixels are compared with; None: they are not read.
     """
 
-    def __init__(self, blocks: Mapping[str, Sequence[Block]], collate: MaskedBlocks, batch_size: int) -> None:
+    def __init__(
+        self,
+        blocks: Mapping[str, Sequence[Block]],
+        collate: MaskedBlocks,
+        batch_size: int,
+        reader: PieceReader | None = None,
+    ) -> None:
         self._blocks = {
             language: [block._replace(number=number) for number, block in enumerate(found)]
             for language, found in blocks.items()
         }
         self._collate = collate
         self._batch_size = batch_size
+        self._reader = reader
 
     def batch(self, language: str, first: int, last: int) -> dict[str, Any]:
         """A batch of the blocks ``first`` to ``last`` (not included) of a language."""
@@ -43,6 +52,10 @@ class Validation:
     ) -> dict[str, float]:
         """``eval_loss_<language>``, mean over masked patches, and ``eval_loss``, the mean of these.
 
+        With a reader also ``eval_reading_accuracy_<language>``, the share of hidden patches of text that can
+        be read from the predicted pixels, and ``eval_reading_baseline_<language>``, the share that is the
+        most frequent patch.
+
         Every process computes as many batches as the others, since sharded models compute together.
 
         Args:
@@ -50,8 +63,9 @@ class Validation:
             accelerator: knows the processes.
             context: precision to compute in.
         """
-        metrics = {}
+        losses, readings = {}, {}
         for language, blocks in self._blocks.items():
+            read = ReadingAccuracy()
             sums = torch.zeros(2, device=accelerator.device, dtype=torch.float64)
             for start in range(0, len(blocks), self._batch_size * accelerator.num_processes):
                 first = start + self._batch_size * accelerator.process_index
@@ -65,9 +79,19 @@ class Validation:
                 with context():
                     outputs = model(**batch)
                 counted = (outputs.mask * (batch["attention_mask"] != 0)).sum()
-                if not idle:
-                    sums += torch.stack([outputs.patch_losses.sum(), counted]).double()
+                if idle:
+                    continue
+                sums += torch.stack([outputs.patch_losses.sum(), counted]).double()
+                if self._reader is not None:
+                    pixels, mask = batch["pixel_values"], batch["attention_mask"]
+                    read += reading_accuracy(outputs.logits, pixels, outputs.mask, self._reader, mask)
             total, count = accelerator.reduce(sums, "sum").tolist()
-            metrics[f"eval_loss_{language}"] = total / max(count, 1)
-        metrics["eval_loss"] = sum(metrics.values()) / max(len(metrics), 1)
-        return metrics
+            losses[f"eval_loss_{language}"] = total / max(count, 1)
+            if self._reader is not None:
+                counts = torch.tensor([read.patches, read.correct, read.baseline, read.known])
+                read = ReadingAccuracy(*accelerator.reduce(counts.to(accelerator.device), "sum").tolist())
+                shares = read.shares()
+                for name in ("reading_accuracy", "reading_baseline"):
+                    readings[f"eval_{name}_{language}"] = shares[name]
+        losses["eval_loss"] = sum(losses.values()) / max(len(losses), 1)
+        return {**losses, **readings}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pixel_m4.data.corpora import TextStream
-from pixel_m4.data.heldout import held_out_blocks, is_held_out, without_held_out
+from pixel_m4.data.heldout import first_blocks, is_held_out, without_held_out
 from pixel_m4.data.sources import Source, local_sources
 from pixel_m4.render import TextRenderer
 
@@ -48,7 +48,7 @@ def test_blocks_for_evaluation(source: Source) -> None:
     renderer = TextRenderer(max_seq_length=64)
     training, held_out = without_held_out({"en": source}, 0.2)
     options = {"count": 5, "max_seq_length": 64, "min_patches": 23}
-    blocks = held_out_blocks("en", held_out["en"], renderer, **options)
+    blocks = first_blocks("en", held_out["en"], renderer, **options)
     assert len(blocks) == 5
     trained = TextStream(training, renderer, exhausted="stop", min_patches=1)
     texts = {line for block in trained for text in block.texts for line in text.split("document ")}
@@ -58,4 +58,4 @@ def test_blocks_for_evaluation(source: Source) -> None:
         & texts
     )
     with pytest.raises(ValueError, match="raise --validation_share"):
-        held_out_blocks("en", without_held_out({"en": source}, 1e-9)[1]["en"], renderer, **options)
+        first_blocks("en", without_held_out({"en": source}, 1e-9)[1]["en"], renderer, **options)
