@@ -2,9 +2,9 @@
 
 python scripts/learning_curve.py RUN [RUN …] [--every 1000] [--output curve.png]
 
-Reads the newest whole checkpoint of each run.  Loss on held-out text (mean over hidden patches), and the share
-of hidden patches that can be read from the predicted pixels, in percent; in brackets, what always guessing the
-most frequent patch would get.  The picture needs `pip install 'pixel-m4[plots]'`.
+Reads the newest whole checkpoint of each run.  Loss on held-out text (mean over hidden patches), and the
+share of hidden patches that can be read from the predicted pixels, in percent; in brackets, what always
+guessing the most frequent patch would get.  The picture needs `pip install 'pixel-m4[plots]'`.
 """
 
 from __future__ import annotations
