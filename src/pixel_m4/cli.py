@@ -207,7 +207,9 @@ def _add_inference(commands: argparse._SubParsersAction) -> None:
     )
     evaluate.add_argument("model", help="a model folder or a hub name")
     evaluate.add_argument("--data_dir", type=Path, help="folder of a data set")
-    evaluate.add_argument("--split", default="test", help="its split: train, dev or test; default: test")
+    evaluate.add_argument(
+        "--split", default="test", help="its split: train, dev, test, or a name such as validation_mismatched"
+    )
     evaluate.add_argument("--file", type=Path, help="a single file of data instead")
     evaluate.add_argument("--output_dir", type=Path, help="gets eval_results.json and the predictions")
     for command in (predict, evaluate):

@@ -9,7 +9,7 @@ import lzma
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -163,6 +163,8 @@ def evaluate(
             f"--output_dir {output_dir} is the model's folder, whose own results would be lost; take another"
         )
     task_class, saved = saved_task(open_checkpoint(model), settings.task)
+    if data_dir is not None:
+        saved = _elsewhere(saved, data_dir)
     options = _options(task_class, saved, task_arguments)
     hub = getattr(options, "dataset_name", None)
     if file is None and data_dir is None and hub is None:
@@ -198,6 +200,17 @@ def _options(task: type[Task], saved: TaskOptions, argv: Sequence[str]) -> TaskO
     parser = HfArgumentParser(task.options_class, prog=f"pixel-m4 evaluate (task {task.name})")
     parser.set_defaults(**{entry.name: getattr(saved, entry.name) for entry in fields(saved)})
     return parser.parse_args_into_dataclasses(list(argv))[0]
+
+
+def _elsewhere(saved: TaskOptions, data_dir: Path) -> TaskOptions:
+    """The saved options without the place of the training data, which would win over the folder."""
+    changes: dict[str, None] = {}
+    if getattr(saved, "dataset_name", None) is not None:
+        changes["dataset_name"] = None
+    language = getattr(saved, "language", None)
+    if language is not None and not (data_dir / language).is_dir():
+        changes["language"] = None
+    return replace(saved, **changes)
 
 
 def _quiet() -> None:

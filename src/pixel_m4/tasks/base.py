@@ -28,10 +28,10 @@ Prediction = TypeVar("Prediction")
 
 ALIASES: Mapping[str, Sequence[str]] = {
     "train": ("train",),
-    "dev": ("dev", "validation", "valid", "val"),
-    "test": ("test",),
+    "dev": ("dev", "validation", "valid", "val", "dev_matched", "validation_matched"),
+    "test": ("test", "test_matched"),
 }
-"""Names of our splits in the wild, the preferred one first."""
+"""Names of our splits in the wild, the preferred one first; the last ones are those of MultiNLI."""
 
 
 class DataError(ValueError):
@@ -263,6 +263,13 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
 
     def _render(self, batch: Sequence[Window]) -> dict[str, torch.Tensor]:
         return render_words(self.renderer, [window.words for window in batch])
+
+
+def saved_labels(task: Task, config: PixelConfig) -> list[str]:
+    """Labels of a saved model in the order of its outputs; the task's own if it has only numbers for them."""
+    names = [config.id2label[number] for number in sorted(config.id2label)]
+    named = any(name != f"LABEL_{number}" for number, name in enumerate(names))
+    return names if named else task.default_labels() or names
 
 
 def gather(
