@@ -24,7 +24,9 @@ from pixel_m4.files import replacing
 from pixel_m4.inference import annotate, open_task, read_stream, saved_task
 from pixel_m4.model.checkpoint import open_checkpoint
 from pixel_m4.tasks.base import DataError, Task, TaskOptions
+from pixel_m4.tasks.classification import Classification
 
+_TABLES = (".csv", ".tsv", ".parquet")
 _WRITTEN = 32  # predictions that are written at once
 
 
@@ -110,7 +112,10 @@ def predict(model: str, file: Path | None, output: Path | None, settings: Settin
     _quiet()
     with open_text(file) as lines:
         opened, network = settings.open(model)
-        predicted = settings.annotate(opened, network, read_stream(opened, lines, str(file or "<stdin>")))
+        examples: Iterable[Any] = read_stream(opened, lines, str(file or "<stdin>"))
+        if file is not None and isinstance(opened, Classification) and set(_TABLES) & set(file.suffixes[-2:]):
+            examples = opened.read_file(file, labels=False)  # a line may be less, or more, than a text
+        predicted = settings.annotate(opened, network, examples)
         if output is None:
             if isinstance(sys.stdout, io.TextIOWrapper):
                 sys.stdout.reconfigure(encoding="utf-8", newline="\n")

@@ -188,10 +188,11 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
             read_split(folder, split, columns=_split(options.columns), known=self._known_columns())
         )
 
-    def read_file(self, path: Path) -> list[LabelledText]:
-        """Read csv, tsv, JSON or Parquet."""
+    def read_file(self, path: Path, *, labels: bool = True) -> list[LabelledText]:
+        """Read csv, tsv, JSON or Parquet; without ``labels`` there need be none."""
         columns = _split(self.options.columns)
-        return self._examples(read_table(path, columns=columns, known=self._known_columns()))
+        table = read_table(path, columns=columns, known=self._known_columns())
+        return self._examples(table, labels=labels)
 
     def read_raw(self, lines: Iterable[str], source: str) -> list[LabelledText]:
         """A text a line, a pair with a tab between, or JSON objects with the columns of the task."""

@@ -74,9 +74,10 @@ def data_files(task: Task, arguments: FinetuneArguments, splits: Sequence[str]) 
     """The files that the splits come from; of a folder where they have no names of their own, all of it."""
     if arguments.data_file is not None:
         return [Path(arguments.data_file)]
-    if arguments.data_dir is None:
+    place = arguments.data_dir or getattr(task.options, "dataset_name", None)
+    if place is None or not Path(place).is_dir():  # the hub
         return []
-    folder = Path(arguments.data_dir)
+    folder = Path(place)
     inner = folder / (getattr(task.options, "language", None) or ".")
     folder = inner if inner.is_dir() else folder
     found = []
