@@ -53,7 +53,9 @@ def test_entities_are_learnt_saved_and_loaded(tmp_path: Path) -> None:
     assert task.score(gold, task.annotate(model, gold))["f1"] == pytest.approx(results["test_f1"])
 
 
-def test_one_file_is_divided_alike_in_training_and_testing(tmp_path: Path) -> None:
+def test_one_file_is_divided_alike_in_training_and_testing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file = tmp_path / "all.conll"
     file.write_text(blocks(100, 0), encoding="utf-8")
     source = ["--data_file", str(file), "--split_seed", "3", "--test_share", "0.2"]
@@ -63,10 +65,14 @@ def test_one_file_is_divided_alike_in_training_and_testing(tmp_path: Path) -> No
     command += ["--output_dir", str(tmp_path / "again"), "--eval_strategy", "no", "--load_best_model_at_end"]
     assert main([*command, "false", *SMALL]) == 0
     again = tmp_path / "again"
+    assert "the model was trained with" not in caplog.text
     assert json.loads((again / "all_results.json").read_text())["test_f1"] == results["test_f1"]
     first, second = ((folder / "test_predictions.iob2").read_text() for folder in (output, again))
     assert first == second
     assert first.count("\n\n") == 20
+    assert main([*command, "false", *SMALL, "--max_seq_length", "36", "--data_format", "columns"]) == 0
+    assert "max_seq_length is 36, but the model was trained with 64" in caplog.text
+    assert "data_format is columns, but the model was trained with auto" in caplog.text
 
 
 def test_two_sources_are_one_too_many(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

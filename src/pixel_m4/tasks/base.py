@@ -317,7 +317,4 @@ def find_split(data_dir: Path, split: str, patterns: Sequence[str]) -> Path:
             raise DataError(f"{data_dir} holds several files for the split {split!r}: {names}; leave one")
     there = ", ".join(sorted(file.name for file in data_dir.iterdir())) or "nothing"
     wanted = " or ".join(pattern.format(split=split) for pattern in patterns)
-    raise MissingSplitError(
-        f"{data_dir} has no {split!r} split ({wanted}); it holds {there}; "
-        "--data_file FILE divides one file into splits"
-    )
+    raise MissingSplitError(f"{data_dir} has no {split!r} split ({wanted}); it holds {there}")

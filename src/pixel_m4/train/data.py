@@ -39,7 +39,7 @@ def read_splits(task: Task, arguments: FinetuneArguments, splits: Sequence[str])
             data[split] = task.read(data_dir, split)
         except MissingSplitError as error:
             if split != "dev" or "train" not in data:
-                raise
+                raise MissingSplitError(f"{error}; --data_file FILE divides one file into splits") from error
             if not arguments.dev_from_train:
                 raise MissingSplitError(
                     f"{error}; --dev_from_train 0.1 holds out a tenth of train"

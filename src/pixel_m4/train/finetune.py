@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ def finetune(
     task = task_class(renderer, options=options)
     if not training.do_train:
         task.labels = saved_labels(task, config)
+        _warn_of_changes(config, arguments, task.options)
 
     splits = {"train": training.do_train, "dev": training.do_eval, "test": training.do_predict}
     data = read_splits(task, arguments, [split for split, wanted in splits.items() if wanted])
@@ -196,6 +198,15 @@ def make_model(task: Task, arguments: FinetuneArguments, config: PixelConfig) ->
     if config.max_seq_length != arguments.max_seq_length:
         model.resize_positions(arguments.max_seq_length)
     return model
+
+
+def _warn_of_changes(config: PixelConfig, arguments: FinetuneArguments, options: TaskOptions) -> None:
+    """Tell where a model is tested otherwise than it was trained; `pixel-m4 evaluate` keeps its settings."""
+    now = {"max_seq_length": arguments.max_seq_length, **asdict(options)}
+    trained = {"max_seq_length": config.max_seq_length, **(getattr(config, "task_options", None) or {})}
+    for name in sorted(now.keys() & trained.keys() - {"dataset_name", "language"}):
+        if now[name] != trained[name]:
+            logger.warning("%s is %s, but the model was trained with %s", name, now[name], trained[name])
 
 
 def _early_stopping(arguments: FinetuneArguments, training: TrainingArguments) -> list[TrainerCallback]:
