@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from pixel_m4.model.checkpoint import Checkpoint, open_checkpoint
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.renderer import CONFIG_NAME
-from pixel_m4.tasks.base import DataError, Task, TaskOptions
+from pixel_m4.tasks.base import DataError, Task, TaskOptions, saved_labels
 from pixel_m4.train.finetune import TASKS
 
 # Lines that are read at once: few, so that a model that is fed slowly answers soon.
@@ -68,9 +68,8 @@ def open_task(
         renderer = TextRenderer(max_seq_length=config.max_seq_length, **changes)
     else:
         renderer = TextRenderer.from_pretrained(model, **changes)
-    names = [config.id2label[number] for number in sorted(config.id2label)]
-    named = any(name != f"LABEL_{number}" for number, name in enumerate(names))
-    opened = task_class(renderer, names if named else None, options if options is not None else saved)
+    opened = task_class(renderer, options=options if options is not None else saved)
+    opened.labels = saved_labels(opened, config)
     network = task_class.model_class.from_pretrained(model)
     return opened, network.to(place).eval()
 

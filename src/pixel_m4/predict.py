@@ -9,7 +9,7 @@ import lzma
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,7 +24,9 @@ from pixel_m4.files import replacing
 from pixel_m4.inference import annotate, open_task, read_stream, saved_task
 from pixel_m4.model.checkpoint import open_checkpoint
 from pixel_m4.tasks.base import DataError, Task, TaskOptions
+from pixel_m4.tasks.classification import Classification
 
+_TABLES = (".csv", ".tsv", ".parquet")
 _WRITTEN = 32  # predictions that are written at once
 
 
@@ -110,7 +112,10 @@ def predict(model: str, file: Path | None, output: Path | None, settings: Settin
     _quiet()
     with open_text(file) as lines:
         opened, network = settings.open(model)
-        predicted = settings.annotate(opened, network, read_stream(opened, lines, str(file or "<stdin>")))
+        examples: Iterable[Any] = read_stream(opened, lines, str(file or "<stdin>"))
+        if file is not None and isinstance(opened, Classification) and set(_TABLES) & set(file.suffixes[-2:]):
+            examples = opened.read_file(file, labels=False)  # a line may be less, or more, than a text
+        predicted = settings.annotate(opened, network, examples)
         if output is None:
             if isinstance(sys.stdout, io.TextIOWrapper):
                 sys.stdout.reconfigure(encoding="utf-8", newline="\n")
@@ -163,6 +168,8 @@ def evaluate(
             f"--output_dir {output_dir} is the model's folder, whose own results would be lost; take another"
         )
     task_class, saved = saved_task(open_checkpoint(model), settings.task)
+    if data_dir is not None:
+        saved = _elsewhere(saved, data_dir)
     options = _options(task_class, saved, task_arguments)
     hub = getattr(options, "dataset_name", None)
     if file is None and data_dir is None and hub is None:
@@ -198,6 +205,17 @@ def _options(task: type[Task], saved: TaskOptions, argv: Sequence[str]) -> TaskO
     parser = HfArgumentParser(task.options_class, prog=f"pixel-m4 evaluate (task {task.name})")
     parser.set_defaults(**{entry.name: getattr(saved, entry.name) for entry in fields(saved)})
     return parser.parse_args_into_dataclasses(list(argv))[0]
+
+
+def _elsewhere(saved: TaskOptions, data_dir: Path) -> TaskOptions:
+    """The saved options without the place of the training data, which would win over the folder."""
+    changes: dict[str, None] = {}
+    if getattr(saved, "dataset_name", None) is not None:
+        changes["dataset_name"] = None
+    language = getattr(saved, "language", None)
+    if language is not None and not (data_dir / language).is_dir():
+        changes["language"] = None
+    return replace(saved, **changes)
 
 
 def _quiet() -> None:

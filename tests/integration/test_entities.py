@@ -53,7 +53,9 @@ def test_entities_are_learnt_saved_and_loaded(tmp_path: Path) -> None:
     assert task.score(gold, task.annotate(model, gold))["f1"] == pytest.approx(results["test_f1"])
 
 
-def test_one_file_is_divided_alike_in_training_and_testing(tmp_path: Path) -> None:
+def test_one_file_is_divided_alike_in_training_and_testing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file = tmp_path / "all.conll"
     file.write_text(blocks(100, 0), encoding="utf-8")
     source = ["--data_file", str(file), "--split_seed", "3", "--test_share", "0.2"]
@@ -63,10 +65,14 @@ def test_one_file_is_divided_alike_in_training_and_testing(tmp_path: Path) -> No
     command += ["--output_dir", str(tmp_path / "again"), "--eval_strategy", "no", "--load_best_model_at_end"]
     assert main([*command, "false", *SMALL]) == 0
     again = tmp_path / "again"
+    assert "the model was trained with" not in caplog.text
     assert json.loads((again / "all_results.json").read_text())["test_f1"] == results["test_f1"]
     first, second = ((folder / "test_predictions.iob2").read_text() for folder in (output, again))
     assert first == second
     assert first.count("\n\n") == 20
+    assert main([*command, "false", *SMALL, "--max_seq_length", "36", "--data_format", "columns"]) == 0
+    assert "max_seq_length is 36, but the model was trained with 64" in caplog.text
+    assert "data_format is columns, but the model was trained with auto" in caplog.text
 
 
 def test_two_sources_are_one_too_many(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,3 +86,35 @@ def test_words_without_tags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     command = ["finetune", "ner", "--data_dir", str(tmp_path), "--output_dir", str(tmp_path / "run")]
     assert main([*command, *SMALL]) == 1
     assert "train.txt:2: one column instead of a word and its tag: 'burg'" in capsys.readouterr().err
+
+
+def test_other_labels_and_other_data_than_in_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model is trained on from the hub's format, without evaluation; then it goes on to other types."""
+    hub, folder = tmp_path / "hub", tmp_path / "folder"
+    hub.mkdir()
+    folder.mkdir()
+    rows = [{"tokens": ["Dr", "Xo"], "ner_tags": ["B-PER", "I-PER"]}, {"tokens": ["a"], "ner_tags": ["O"]}]
+    for split in ("train", "validation", "test"):
+        (hub / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        text = "Dr B-PER\nXo I-PER\n\na O\n\na O\n\n"
+        (folder / f"{split}.txt").write_text(text.replace("PER", "LOC") + text)
+    first, second = tmp_path / "first", tmp_path / "second"
+    command = ["finetune", "ner", "--max_steps", "1", "--eval_strategy", "no", *SMALL]
+    assert main([*command, "--dataset_name", str(hub), "--output_dir", str(first)]) == 0
+    config = json.loads((first / "config.json").read_text())
+    assert config["task_options"]["dataset_name"] == str(hub)
+
+    (folder / "test.txt").write_text(
+        "Dr B-PER\nXo I-PER\n\na O\n\na O\n\n"
+    )  # 3 sentences, the hub's test has 2
+    scores = tmp_path / "scores"
+    assert main(["evaluate", str(first), "--data_dir", str(folder), "--output_dir", str(scores)]) == 0
+    assert json.loads((scores / "eval_results.json").read_text())["eval_examples"] == 3
+
+    go_on = ["--model_name_or_path", str(first), "--data_dir", str(folder), "--output_dir", str(second)]
+    assert main([*command, *go_on]) == 0
+    assert "the checkpoint knows other labels" in caplog.text
+    config = json.loads((second / "config.json").read_text())
+    assert list(config["id2label"].values()) == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]

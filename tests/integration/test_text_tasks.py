@@ -45,6 +45,12 @@ def test_classes_are_learnt_saved_and_loaded(tmp_path: Path, capsys: pytest.Capt
     assert config["id2label"] == {"0": "bad", "1": "good"}
     assert (config["task"], config["problem_type"]) == ("classification", "single_label_classification")
 
+    table = tmp_path / "new.tsv"
+    table.write_text("index_id\ttext\n0\tthe film wow\n1\tmeh\n")  # no line of a table is a text
+    assert main(["predict", str(output), str(table), "--output", str(tmp_path / "new.jsonl")]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "new.jsonl").read_text().splitlines()]
+    assert [(row["text"], row["label"]) for row in rows] == [("the film wow", "good"), ("meh", "bad")]
+
     again = tmp_path / "again"
     options = ["--do_predict", "--eval_strategy", "no", "--load_best_model_at_end", "false", *SMALL]
     options += ["--max_seq_length", "64", "--model_name_or_path", str(output), "--output_dir", str(again)]

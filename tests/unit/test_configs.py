@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from pixel_m4.homes import SOURCES
 from pixel_m4.train.arguments import parse_arguments, task_of_recipe
 from pixel_m4.train.finetune import TASKS
 
@@ -23,6 +25,14 @@ def name_of(file: Path) -> str:
     return file.relative_to(CONFIGS).with_suffix("").as_posix()
 
 
+def is_fetched(data_dir: Path, language: str | None) -> bool:
+    """Whether `pixel-m4 data fetch` puts a data set there."""
+    name = language or data_dir.name.removeprefix("UD_").removeprefix("UNER_")
+    release = re.search(r"v(\d\.\d+)", str(data_dir))
+    items = [item for s in SOURCES.values() for item in s.items(name, release[1] if release else "2.10")]
+    return any(data_dir in (path := Path("data", item.path), *path.parents) for item in items)
+
+
 @pytest.mark.parametrize("file", RECIPES, ids=name_of)
 def test_recipe(file: Path) -> None:
     recipe = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -37,8 +47,9 @@ def test_recipe(file: Path) -> None:
     )
     assert isinstance(options, task.options_class)
     assert training.learning_rate == recipe["learning_rate"] >= 1e-5  # a number, and not text such as 1e-5
-    if "/" in str(arguments.data_dir):
-        assert Path(arguments.data_dir or "").name in (file.stem, *file.stem.split("_"), "sib200", "ner")
+    if arguments.data_dir is not None:
+        assert is_fetched(Path(arguments.data_dir), getattr(options, "language", None))
+        assert Path(arguments.data_dir).name in (file.stem, *file.stem.split("_"), "sib200", "ner")
 
 
 def test_experiments_of_the_paper_are_all_there() -> None:

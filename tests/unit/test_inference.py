@@ -11,6 +11,8 @@ from pixel_m4 import PixelConfig, PixelForBiaffineParsing, PixelForPreTraining, 
 from pixel_m4.inference import annotate, choose_device, open_task, read_stream, saved_task
 from pixel_m4.model.checkpoint import open_checkpoint
 from pixel_m4.render import TextRenderer
+from pixel_m4.tasks.base import saved_labels
+from pixel_m4.tasks.classification import Classification
 from pixel_m4.tasks.conllu import ConlluError
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.tagging import Tagging
@@ -145,3 +147,12 @@ def test_json_over_lines_is_read_whole() -> None:
 def test_options_can_be_changed(parser: Path) -> None:
     options = Parsing.options_class()
     assert dataclasses.asdict(open_task(parser, options=options)[0].options) == {}
+
+
+def test_labels_keep_the_order_of_the_outputs(renderer: TextRenderer) -> None:
+    config = PixelConfig.named("nano")
+    config.id2label = {10: "k", 9: "j", **{number: "abcdefghi"[number] for number in range(9)}}
+    assert saved_labels(Tagging(renderer), config) == list("abcdefghijk")
+    config.id2label = {0: "LABEL_0", 1: "LABEL_1"}
+    assert saved_labels(Classification(renderer), config) == ["LABEL_0", "LABEL_1"]
+    assert len(saved_labels(Tagging(renderer), config)) == 17

@@ -28,10 +28,10 @@ Prediction = TypeVar("Prediction")
 
 ALIASES: Mapping[str, Sequence[str]] = {
     "train": ("train",),
-    "dev": ("dev", "validation", "valid", "val"),
-    "test": ("test",),
+    "dev": ("dev", "validation", "valid", "val", "dev_matched", "validation_matched"),
+    "test": ("test", "test_matched"),
 }
-"""Names of our splits in the wild, the preferred one first."""
+"""Names of our splits in the wild, the preferred one first; the last ones are those of MultiNLI."""
 
 
 class DataError(ValueError):
@@ -265,6 +265,13 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
         return render_words(self.renderer, [window.words for window in batch])
 
 
+def saved_labels(task: Task, config: PixelConfig) -> list[str]:
+    """Labels of a saved model in the order of its outputs; the task's own if it has only numbers for them."""
+    names = [config.id2label[number] for number in sorted(config.id2label)]
+    named = any(name != f"LABEL_{number}" for number, name in enumerate(names))
+    return names if named else task.default_labels() or names
+
+
 def gather(
     count: int, encoded: Sequence[Window], results: Sequence[Result]
 ) -> list[list[tuple[Window, Result]]]:
@@ -310,7 +317,4 @@ def find_split(data_dir: Path, split: str, patterns: Sequence[str]) -> Path:
             raise DataError(f"{data_dir} holds several files for the split {split!r}: {names}; leave one")
     there = ", ".join(sorted(file.name for file in data_dir.iterdir())) or "nothing"
     wanted = " or ".join(pattern.format(split=split) for pattern in patterns)
-    raise MissingSplitError(
-        f"{data_dir} has no {split!r} split ({wanted}); it holds {there}; "
-        "--data_file FILE divides one file into splits"
-    )
+    raise MissingSplitError(f"{data_dir} has no {split!r} split ({wanted}); it holds {there}")

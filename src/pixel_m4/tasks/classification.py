@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -187,10 +188,11 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
             read_split(folder, split, columns=_split(options.columns), known=self._known_columns())
         )
 
-    def read_file(self, path: Path) -> list[LabelledText]:
-        """Read csv, tsv, JSON or Parquet."""
+    def read_file(self, path: Path, *, labels: bool = True) -> list[LabelledText]:
+        """Read csv, tsv, JSON or Parquet; without ``labels`` there need be none."""
         columns = _split(self.options.columns)
-        return self._examples(read_table(path, columns=columns, known=self._known_columns()))
+        table = read_table(path, columns=columns, known=self._known_columns())
+        return self._examples(table, labels=labels)
 
     def read_raw(self, lines: Iterable[str], source: str) -> list[LabelledText]:
         """A text a line, a pair with a tab between, or JSON objects with the columns of the task."""
@@ -313,7 +315,7 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
             labels=labels,
         )
         names = tuple(table.label_names.get(table.columns[label], ())) if label is not None else ()
-        return [
+        examples = [
             self._example(
                 table.place(number),
                 row[text],
@@ -324,6 +326,11 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
             )
             for number, row in enumerate(table.rows)
         ]
+        if label is not None and self.regression and {self._number(example) for example in examples} == {-1}:
+            raise DataError(
+                f"{table.source}: every label is -1, which stands for hidden ones; leave out --do_predict"
+            )
+        return examples
 
     def _example(
         self,
@@ -356,9 +363,12 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
 
     def _number(self, example: LabelledText) -> float:
         try:
-            return float(example.label or "")
+            number = float(example.label or "")
         except ValueError as error:
             raise DataError(f"{example.place}: the label {example.label!r} is no number") from error
+        if not math.isfinite(number):
+            raise DataError(f"{example.place}: the label {example.label!r} is no finite number")
+        return number
 
     def _known_columns(self) -> list[str]:
         options = self.options

@@ -90,7 +90,7 @@ def parse_iob(
     if rows:
         rows[0] = rows[0].removeprefix("\ufeff")
     if data_format == "auto":
-        data_format = _find_format(rows)
+        data_format = _find_format(rows, tags)
     sentences: list[TaggedSentence] = []
     found: list[tuple[str, str, int]] = []  # word, tag and line number
 
@@ -159,12 +159,13 @@ def write_iob2(sentences: Iterable[TaggedSentence], stream: TextIO) -> None:
         stream.write("\n")
 
 
-def _find_format(rows: Sequence[str]) -> DataFormat:
+def _find_format(rows: Sequence[str], tags: bool) -> DataFormat:
     filled = [row for row in rows if row.strip()]
     if filled and filled[0].startswith("##"):
         return "characters"
     first = next((row for row in filled if not _is_comment(row, "columns")), "").split("\t")
-    return "numbered" if len(first) > 2 and first[0] == "1" and is_tag(first[2]) else "columns"
+    numbered = len(first) > 2 and first[0] == "1" and (is_tag(first[2]) or (not tags and first[2] in "_-"))
+    return "numbered" if numbered else "columns"
 
 
 def _is_comment(row: str, data_format: DataFormat) -> bool:

@@ -12,6 +12,11 @@ LABEL_METRICS = ("accuracy", "f1", "matthews", "f1_positive")
 NUMBER_METRICS = ("pearson", "spearman", "mse")
 
 
+def lower_is_better(metric: str) -> bool:
+    """Whether a score, such as ``eval_loss`` or ``mse``, measures what is wrong."""
+    return metric.endswith(("loss", "mse"))
+
+
 def label_scores(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> dict[str, float]:
     """Accuracy, macro F1 and Matthews correlation; with two labels also the F1 of the second (GLUE's).
 

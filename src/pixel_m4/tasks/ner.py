@@ -99,6 +99,10 @@ class NER(WordLabels[TaggedSentence]):
             for names in (TOKENS, TAGS)
         )
         names = table.label_names.get(table.columns[tags_at])
+        # KLUE on the hub: every token is a character.
+        characters = all(
+            isinstance(word, str) and len(word) == 1 for row in table.rows for word in row[words_at] or ()
+        )
         sentences = []
         for number, row in enumerate(table.rows):
             place, words, tags = table.place(number), row[words_at], row[tags_at]
@@ -106,7 +110,10 @@ class NER(WordLabels[TaggedSentence]):
                 raise DataError(
                     f"{place}: {len(words)} words and {len(tags)} tags; must be as many, and one at least"
                 )
-            if not all(isinstance(word, str) and word.strip() for word in words):
+            if characters:  # whose spaces are no words: as in the file format of that name
+                kept = [number for number, word in enumerate(words) if not word.isspace()]
+                words, tags = [words[number] for number in kept], [tags[number] for number in kept]
+            if not words or not all(isinstance(word, str) and word.strip() for word in words):
                 raise DataError(f"{place}: a word is empty or no text: {list(words)!r}")
             labels = [self._label(tag, names, place) for tag in tags]
             sentences.append(TaggedSentence(words=tuple(words), tags=to_iob2(labels), source=place))

@@ -304,7 +304,8 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
     def dump(self, predicted: Sequence[QAPrediction], stream: TextIO) -> None:
         """Write a JSON object a question."""
         for prediction in predicted:
-            stream.write(json.dumps(asdict(prediction), ensure_ascii=False) + "\n")
+            values = {name: value for name, value in asdict(prediction).items() if name != "id" or value}
+            stream.write(json.dumps(values, ensure_ascii=False) + "\n")
 
     def baseline(self, train: Sequence[Question], test: Sequence[Question]) -> dict[str, float]:
         """The beginning of the context, as many patches as training answers have in the median; or no answer.

@@ -45,7 +45,7 @@ class Question:
 
     Attributes:
         place: where it stands.
-        id: its name.
+        id: its name; its number where the data have none, and empty without answers, which come in parts.
         question: what is asked.
         context: the text that may hold the answer.
         answers: all that count as right; empty if there is none, None if it is not known.
@@ -93,8 +93,8 @@ def read_questions(table: Table, *, align: bool = False, answers: bool = True) -
 def _question(
     entry: Mapping[str, Any], context: Any, place: str, number: str, align: bool, needed: bool
 ) -> Question:
-    name = str(entry.get("id") or number)
-    place = f"{place}: question {name!r}"
+    name = str(entry.get("id") or (number if needed else ""))
+    place = f"{place}: question {name or number!r}"
     for what, text in (("question", entry.get("question")), ("context", context)):
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"{place}: the {what} is empty ({text!r}); give it words, or drop the question")

@@ -93,16 +93,18 @@ def parse_arguments(
     }
     parser.set_defaults(**defaults)
     first, _ = parser.parse_known_args(argv)
+    sources = [name for name in ("data_dir", "data_file", "dataset_name") if name in first]
     recipe: dict[str, Any] = {}
     if first.config:
         recipe = _read_recipe(Path(first.config), groups, task.name)
+        if any(getattr(first, name) is not None for name in sources):  # other data than the recipe's
+            recipe = {name: value for name, value in recipe.items() if name not in sources}
         parser.set_defaults(**recipe)
         first, _ = parser.parse_known_args(argv)
-    sources = [name for name in ("data_dir", "data_file", "dataset_name") if name in first]
     given = [name for name in sources if getattr(first, name) is not None]
     if not given:
         parser.error("the following arguments are required: " + " or ".join(f"--{name}" for name in sources))
-    if "data_file" in given and len(given) > 1:
+    if len(given) > 1:
         parser.error(f"give one of {' and '.join(f'--{name}' for name in given)}, not both")
     if first.do_train and not first.do_eval and "eval_strategy" not in recipe:
         parser.set_defaults(eval_strategy="no")

@@ -39,7 +39,7 @@ def read_splits(task: Task, arguments: FinetuneArguments, splits: Sequence[str])
             data[split] = task.read(data_dir, split)
         except MissingSplitError as error:
             if split != "dev" or "train" not in data:
-                raise
+                raise MissingSplitError(f"{error}; --data_file FILE divides one file into splits") from error
             if not arguments.dev_from_train:
                 raise MissingSplitError(
                     f"{error}; --dev_from_train 0.1 holds out a tenth of train"
@@ -74,9 +74,10 @@ def data_files(task: Task, arguments: FinetuneArguments, splits: Sequence[str]) 
     """The files that the splits come from; of a folder where they have no names of their own, all of it."""
     if arguments.data_file is not None:
         return [Path(arguments.data_file)]
-    if arguments.data_dir is None:
+    place = arguments.data_dir or getattr(task.options, "dataset_name", None)
+    if place is None or not Path(place).is_dir():  # the hub
         return []
-    folder = Path(arguments.data_dir)
+    folder = Path(place)
     inner = folder / (getattr(task.options, "language", None) or ".")
     folder = inner if inner.is_dir() else folder
     found = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from transformers import (
 from pixel_m4.model import PixelConfig
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.renderer import CONFIG_NAME
-from pixel_m4.tasks.base import Task, TaskOptions
+from pixel_m4.tasks.base import Task, TaskOptions, saved_labels
 from pixel_m4.tasks.classification import Classification
+from pixel_m4.tasks.metrics import lower_is_better
 from pixel_m4.tasks.ner import NER
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.qa import QuestionAnswering
@@ -88,14 +90,16 @@ def finetune(
     set_seed(training.seed)
     renderer = make_renderer(arguments)
     config = make_config(arguments)
-    labels = None if training.do_train else list(config.id2label.values())
-    task = task_class(renderer, labels, options)
+    task = task_class(renderer, options=options)
+    if not training.do_train:
+        task.labels = saved_labels(task, config)
+        _warn_of_changes(config, arguments, task.options)
 
     splits = {"train": training.do_train, "dev": training.do_eval, "test": training.do_predict}
     data = read_splits(task, arguments, [split for split, wanted in splits.items() if wanted])
     if training.metric_for_best_model is None or training.metric_for_best_model == "loss":
         training.metric_for_best_model = task.best_metric
-    training.greater_is_better = not training.metric_for_best_model.endswith(("loss", "mse"))
+    training.greater_is_better = not lower_is_better(training.metric_for_best_model)
     encoded = {split: EncodedSplit(task, examples, sort=split != "train") for split, examples in data.items()}
     model = make_model(task, arguments, config)
     output_dir = Path(training.output_dir)
@@ -179,18 +183,34 @@ def make_config(arguments: FinetuneArguments) -> PixelConfig:
 
 def make_model(task: Task, arguments: FinetuneArguments, config: PixelConfig) -> PreTrainedModel:
     """The task's model from the checkpoint, or with random weights, with positions for the asked length."""
+    trained = task.model_class.__name__ in (config.architectures or ())
+    other_head = trained and bool(task.labels) and config.num_labels != len(task.labels)
     task.configure(config)
     if arguments.model_name_or_path is None:
         model = task.model_class(config)
         model.vit.embeddings.patch_embeddings.center()  # learns faster from nothing: docs/log.md, 2026-11-23
         return model
-    model = task.model_class.from_pretrained(arguments.model_name_or_path, config=config)
+    if other_head:
+        logger.warning("the checkpoint knows other labels: its head is replaced by one with random weights")
+    model = task.model_class.from_pretrained(
+        arguments.model_name_or_path, config=config, ignore_mismatched_sizes=other_head
+    )
     if config.max_seq_length != arguments.max_seq_length:
         model.resize_positions(arguments.max_seq_length)
     return model
 
 
+def _warn_of_changes(config: PixelConfig, arguments: FinetuneArguments, options: TaskOptions) -> None:
+    """Tell where a model is tested otherwise than it was trained; `pixel-m4 evaluate` keeps its settings."""
+    now = {"max_seq_length": arguments.max_seq_length, **asdict(options)}
+    trained = {"max_seq_length": config.max_seq_length, **(getattr(config, "task_options", None) or {})}
+    for name in sorted(now.keys() & trained.keys() - {"dataset_name", "language"}):
+        if now[name] != trained[name]:
+            logger.warning("%s is %s, but the model was trained with %s", name, now[name], trained[name])
+
+
 def _early_stopping(arguments: FinetuneArguments, training: TrainingArguments) -> list[TrainerCallback]:
-    if not (training.do_train and training.do_eval and arguments.early_stopping_patience):
+    evaluated = training.do_train and training.do_eval and training.eval_strategy != "no"
+    if not (evaluated and arguments.early_stopping_patience):
         return []
     return [EarlyStoppingCallback(arguments.early_stopping_patience)]

@@ -212,7 +212,8 @@ def write_card(
         results: what ``all_results.json`` holds.
         files: of the data.
     """
-    data = getattr(task.options, "dataset_name", None) or Path(arguments.data_dir or ".").resolve().name
+    source = arguments.data_dir or arguments.data_file or "."
+    data = getattr(task.options, "dataset_name", None) or Path(source).resolve().name
     found = languages(task, files)
     pipeline = _PIPELINES[task.model_class.__name__]
     scores = _scores(results)

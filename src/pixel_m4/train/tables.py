@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from statistics import fmean, stdev
 
 from pixel_m4.files import replacing
+from pixel_m4.tasks.metrics import lower_is_better
 
 from .grid import Run, Sweep
 
@@ -128,7 +130,11 @@ def _choose(plan: Sweep, members: Sequence[tuple[Run, Scores]]) -> Cell:
         labels: fmean([score.get(f"eval_{metric}", float("nan")) for _, score in pairs])
         for labels, pairs in settings.items()
     }
-    sign = -1 if metric.endswith("loss") else 1
+    if len(settings) > 1 and any(isnan(value) for value in dev.values()):
+        raise ValueError(
+            f"a choice of {', '.join(axes)} needs dev scores: runs of {members[0][0].task} lack eval_{metric}"
+        )
+    sign = -1 if lower_is_better(metric) else 1
     best = max(settings, key=lambda labels: sign * dev[labels]) if len(settings) > 1 else next(iter(settings))
     return Cell(
         by_seed={_labels(run, plan.table.average): score[f"test_{metric}"] for run, score in settings[best]},
@@ -228,7 +234,7 @@ def _seeds(row: Row) -> str:
 def _grid(table: Table, show: Callable[[float, float | None, bool], str], dash: str) -> list[list[str]]:
     """All lines of a table as text: labels, baseline, columns, seeds; the best of a row is marked."""
     lines = []
-    better = min if table.metric.endswith("loss") else max
+    better = min if lower_is_better(table.metric) else max
     for row in [*table.rows, *table.means]:
         plain = [cell.mean for name, cell in row.cells.items() if " − " not in name]
         best = better(plain) if len(plain) > 1 else None

@@ -223,6 +223,11 @@ def test_wrong_labels(make: Any, tmp_path: Path) -> None:
         task.find_labels(task.read(tmp_path, "train"))
     with pytest.raises(DataError, match=r"train\.csv:2: the label 'x' is no number"):
         make(problem_type="regression").find_labels(task.read(tmp_path, "train"))
+    write(tmp_path, dev_csv="text,label\na,1.5\nb,nan\n", test_csv="text,label\na,-1\nb,-1.0\n")
+    with pytest.raises(DataError, match=r"dev\.csv:3: the label 'nan' is no finite number"):
+        make(["score"]).read(tmp_path, "dev")
+    with pytest.raises(DataError, match=r"test\.csv: every label is -1, which stands for hidden ones"):
+        make(["score"]).read(tmp_path, "test")
     with pytest.raises(ValueError, match="problem_type must be"):
         make(problem_type="ranking").find_labels(task.read(tmp_path, "train"))
     with pytest.raises(DataError, match="holds no text"):

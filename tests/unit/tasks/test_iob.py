@@ -94,6 +94,7 @@ def test_raw_text_and_columns() -> None:
     assert [s.words for s in parse_raw(["A O", "cat B-X", "", "b O"], "x")] == [("A", "cat"), ("b",)]
     assert [s.words for s in parse_raw(["A\twhatever", "cat\t"], "x")] == [("A", "cat")]
     assert [s.words for s in parse_raw(["1\tA\tO\t-", "2\tcat\tO\t-"], "x")] == [("A", "cat")]
+    assert [s.words for s in parse_raw(["1\tA\t_\t_", "2\tcat\t_\t_"], "x")] == [("A", "cat")]
     assert parse_raw(["Go on"], "x")[0].tags == ("O", "O")
 
 

@@ -82,6 +82,13 @@ def test_arrow_folder(tmp_path: Path, as_text: bool) -> None:
         new().read(folder, "test")
 
 
+def test_characters_of_klue_in_an_arrow_folder(tmp_path: Path) -> None:
+    rows = {"tokens": [list("경찰은 또")], "ner_tags": [[1, 2, 0, 0, 0]]}
+    table = arrow(rows, datasets.ClassLabel(names=["O", "B-OG", "I-OG"]))
+    datasets.DatasetDict({"train": table}).save_to_disk(str(tmp_path))
+    assert contents(new().read(tmp_path, "train")) == [(tuple("경찰은또"), ("B-OG", "I-OG", "O", "O"))]
+
+
 def test_hub_format_with_a_configuration_each_language(tmp_path: Path) -> None:
     configs = []
     for language in ("hi", "ta"):
@@ -101,7 +108,7 @@ def test_hub_format_with_a_configuration_each_language(tmp_path: Path) -> None:
     [
         ({"tokens": [["a", "b"]], "ner_tags": [[0]]}, True, r"row 1: 2 words and 1 tags"),
         ({"tokens": [["a"], []], "ner_tags": [[0], []]}, True, r"row 2: 0 words and 0 tags"),
-        ({"tokens": [["a", " "]], "ner_tags": [[0, 0]]}, True, r"row 1: a word is empty"),
+        ({"tokens": [["ab", " "]], "ner_tags": [[0, 0]]}, True, r"row 1: a word is empty"),
         ({"tokens": [["a"]], "ner_tags": [[3]]}, False, r"row 1: the tag 3 is a number without a name"),
         ({"tokens": [["a"]], "ner_tags": [[None]]}, True, r"row 1: the tag None is neither"),
     ],

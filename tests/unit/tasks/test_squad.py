@@ -46,7 +46,7 @@ def test_questions_without_an_answer() -> None:
     ]
     assert [q.answers for q in read_questions(parse_json(article(*questions), "a"))] == [(), ()]
     raw = parse_json(json.dumps({"question": "Where?", "context": CONTEXT}), "raw")
-    assert [(q.id, q.answers) for q in read_questions(raw, answers=False)] == [("1", None)]
+    assert [(q.id, q.answers) for q in read_questions(raw, answers=False)] == [("", None)]
 
 
 @pytest.mark.parametrize(

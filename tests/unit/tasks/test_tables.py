@@ -122,3 +122,13 @@ def test_languages(tmp_path: Path) -> None:
 def test_missing_column() -> None:
     with pytest.raises(DataError, match="a has no column 'x'; it has the columns text, label"):
         parse_json('{"text": "a", "label": "b"}', "a").column("x")
+
+
+def test_splits_of_multinli(tmp_path: Path) -> None:
+    names = ("train", "validation_matched", "validation_mismatched")
+    datasets.DatasetDict(dict.fromkeys(names, made())).save_to_disk(str(tmp_path / "dict"))
+    for split, name in (("dev", "dict, dev"), ("validation_mismatched", "dict, validation_mismatched")):
+        assert read_hub(str(tmp_path / "dict"), None, split).source.endswith(name)
+    write(tmp_path / "dev_matched.tsv", "text\tlabel\na\tb\n")
+    write(tmp_path / "dev_mismatched.tsv", "text\tlabel\na\tb\n")
+    assert read_split(tmp_path, "dev").source.endswith("dev_matched.tsv")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pixel_m4.tasks.base import DatasetOptions
+from pixel_m4.tasks.ner import NER
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.tagging import Tagging
 from pixel_m4.train.arguments import parse_arguments, parse_overrides, task_of_recipe
@@ -122,3 +123,18 @@ def test_without_dev_nothing_is_chosen() -> None:
     _, training, _ = parse_arguments("x", Parsing, [*BASE, "--do_train", "--eval_strategy", "steps"])
     assert training.do_eval  # evaluation at steps needs dev
     assert training.load_best_model_at_end
+
+
+def test_data_on_the_command_line_replace_those_of_the_recipe(tmp_path: Path) -> None:
+    config = tmp_path / "recipe.yaml"
+    config.write_text("data_dir: d\noutput_dir: o\n")
+    for name in ("data_file", "dataset_name"):
+        arguments, _, options = parse_arguments("x", NER, ["--config", str(config), f"--{name}", "mine"])
+        assert arguments.data_dir is None
+        assert "mine" in (arguments.data_file, options.dataset_name)  # type: ignore[attr-defined]
+
+
+def test_two_sources_of_data(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments("x", NER, [*BASE, "--dataset_name", "b"])
+    assert "give one of --data_dir and --dataset_name, not both" in capsys.readouterr().err

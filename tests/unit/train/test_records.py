@@ -92,6 +92,8 @@ def test_data_files_of_a_folder_without_names_of_splits(tmp_path: Path) -> None:
     (tmp_path / "bn" / "other.arrow").touch()
     ner = NER(TextRenderer(max_seq_length=49), ["O"], NEROptions(language="hi"))
     assert data_files(ner, FinetuneArguments(data_dir=str(tmp_path)), ["train"]) == [file]
+    hub_format = NER(ner.renderer, ["O"], NEROptions(dataset_name=str(tmp_path), language="hi"))
+    assert data_files(hub_format, FinetuneArguments(), ["train"]) == [file]
     assert data_files(ner, FinetuneArguments(data_file="one.txt"), ["train"]) == [Path("one.txt")]
     assert data_files(ner, FinetuneArguments(), ["train"]) == []
 

@@ -116,3 +116,22 @@ def test_plots(plan: Sweep, tmp_path: Path) -> None:
     assert b"<svg" in files[3].read_bytes()
     for name in (b"scratch", b"four", b"baseline"):
         assert b"<!-- " + name in files[1].read_bytes()
+
+
+def test_the_lowest_error_is_chosen_and_marked(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(
+        "task: classification\ndataset_name: x\nmetric: mse\n"
+        "model: {one: null, two: folder}\nlearning_rate: [1.0e-5, 5.0e-5]\n"
+    )
+    plan = read_sweep(file)
+    scores = [{"eval_mse": e, "test_mse": t} for e, t in ((0.2, 0.5), (0.3, 0.1), (0.4, 0.6), (0.2, 0.7))]
+    (table,) = Table.make(plan, scores)
+    assert [cell.mean for cell in table.rows[0].cells.values()] == [0.5, 0.7]
+    assert "**0.5**" in write_tables([table], tmp_path)
+
+
+def test_nothing_is_chosen_without_dev_scores(plan: Sweep) -> None:
+    scores = [{"test_las": 40.0} for _ in plan.runs]
+    with pytest.raises(ValueError, match=r"a choice of learning_rate needs dev scores: .* lack eval_las"):
+        Table.make(plan, scores)
