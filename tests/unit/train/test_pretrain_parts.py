@@ -21,9 +21,9 @@ def test_sources_of_several_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
         pretrain, "hub_sources", lambda name, configs: {config: (name, config) for config in configs}
     )
     arguments = PretrainArguments(dataset_name="a/b", languages=["en=c/d:sample", "hi"])
-    assert make_sources(arguments, None) == {"en": ("c/d", "sample"), "hi": ("a/b", "hi")}
+    assert make_sources(arguments) == {"en": ("c/d", "sample"), "hi": ("a/b", "hi")}
     with pytest.raises(ValueError, match="hi is there twice"):
-        make_sources(PretrainArguments(dataset_name="a/b", languages=["hi", "hi=x"]), None)
+        make_sources(PretrainArguments(dataset_name="a/b", languages=["hi", "hi=x"]))
 
 
 def test_probabilities() -> None:
