@@ -319,8 +319,8 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
         saved = PixelConfig.from_pretrained(arguments.model_name_or_path).num_pieces
         if arguments.num_pieces and saved not in (0, arguments.num_pieces):
             raise ValueError(
-                f"{arguments.model_name_or_path} names {saved} patches: give --num_pieces {saved}, or 0 to go on "
-                "without the second objective"
+                f"{arguments.model_name_or_path} names {saved} patches: give --num_pieces {saved}, or 0 to "
+                "go on without the second objective"
             )
         model = PixelForPreTraining.from_pretrained(arguments.model_name_or_path, **overrides)
         if model.config.max_seq_length != positions:
