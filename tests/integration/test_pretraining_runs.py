@@ -140,6 +140,9 @@ def test_a_finished_run_is_left_alone(corpus: Path, whole: Path, capsys: pytest.
     assert run(corpus, whole, SHORT) == json.loads(results)
     (whole / "all_results.json").unlink()  # as if it was killed before it wrote its results
     assert run(corpus, whole, SHORT)["train_steps"] == 10
+    # As if an earlier run of fewer steps had written the results, and this one was killed at its end.
+    (whole / "all_results.json").write_text(json.dumps({"train_steps": 3}))
+    assert run(corpus, whole, SHORT)["train_steps"] == 10
     (whole / "all_results.json").write_bytes(results)
     assert same_weights(whole, whole / "checkpoint-10")
     assert before <= (whole / "model.safetensors").stat().st_mtime_ns

@@ -162,10 +162,15 @@ def write_results(output_dir: Path, metrics: Mapping[str, float]) -> None:
 
 
 def finish(output_dir: Path, checkpoint: Path, *, write: bool) -> dict[str, float]:
-    """The results of a finished run; if it was killed at its very end, they are made from its checkpoint."""
+    """The results of a finished run; if it was killed at its very end, they are made from its checkpoint.
+
+    Results of another number of steps are of an earlier run, which this one went on from.
+    """
     results = output_dir / RESULTS
     if results.is_file():
-        return json.loads(results.read_text(encoding="utf-8"))
+        found = json.loads(results.read_text(encoding="utf-8"))
+        if found.get("train_steps") == step_of(checkpoint):
+            return found
     state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
     metrics = {**last_losses(state.log_history), "train_steps": state.global_step}
     if write:
