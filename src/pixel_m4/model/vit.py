@@ -625,7 +625,7 @@ class PixelModel(PixelPreTrainedModel):
         check_inputs(self.config, pixel_values, attention_mask)
         patches = split_patches(pixel_values, self.config.patch_size)
         if first_position is not None:
-            check_first_position(first_position, *patches.shape[:2], self.config.max_patches)
+            check_first_position(first_position, len(patches), patches.shape[1], self.config.max_patches)
         output_hidden_states = resolve(output_hidden_states, self.config.output_hidden_states)
         output_attentions = resolve(output_attentions, self.config.output_attentions)
         if keep is not None and attention_mask is not None:
