@@ -140,6 +140,9 @@ def test_a_finished_run_is_left_alone(corpus: Path, whole: Path, capsys: pytest.
     assert run(corpus, whole, SHORT) == json.loads(results)
     (whole / "all_results.json").unlink()  # as if it was killed before it wrote its results
     assert run(corpus, whole, SHORT)["train_steps"] == 10
+    # As if an earlier run of fewer steps had written the results, and this one was killed at its end.
+    (whole / "all_results.json").write_text(json.dumps({"train_steps": 3}))
+    assert run(corpus, whole, SHORT)["train_steps"] == 10
     (whole / "all_results.json").write_bytes(results)
     assert same_weights(whole, whole / "checkpoint-10")
     assert before <= (whole / "model.safetensors").stat().st_mtime_ns
@@ -169,6 +172,48 @@ def test_muon_goes_on_in_the_same_weights(corpus: Path, tmp_path: Path) -> None:
         run(corpus, tmp_path / "cut", options, CutAt(5))
     run(corpus, tmp_path / "cut", options)
     assert same_weights(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_the_second_objective_goes_on_and_leaves_no_trace(corpus: Path, tmp_path: Path) -> None:
+    options = SHORT + "--optim muon --report_to none --num_pieces 12 --max_seq_length 36 --max_positions 64 "
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    run(corpus, whole, options)
+    with pytest.raises(Cut):
+        run(corpus, cut, options, CutAt(5))
+    for other, message in (("--num_pieces 0", "num_pieces 12, not 0"), ("--max_positions 49", "image_size")):
+        with pytest.raises(ValueError, match=message):
+            run(corpus, cut, options + other)
+    run(corpus, cut, options)
+    assert same_weights(whole, cut)
+    assert same_weights(whole / "checkpoint-10", cut / "checkpoint-10")
+    entries = history(whole)
+    assert all(value > 0 for value in recorded(entries, "piece_loss").values())
+    assert all(value == 0 for value in recorded(entries[:1], "passes_en").values())
+    for language in WORDS:
+        shares = zip(
+            recorded(entries, f"eval_reading_accuracy_{language}").values(),
+            recorded(entries, f"eval_reading_baseline_{language}").values(),
+            strict=True,
+        )
+        assert all(0 <= found <= 1 and 0 <= baseline <= 1 for found, baseline in shares)
+    assert max(recorded(entries, "eval_reading_baseline_zh").values()) > 0
+
+    weights = load_file(whole / "model.safetensors")
+    with_head = load_file(whole / "checkpoint-10" / "model.safetensors")
+    assert with_head.keys() - weights.keys() == {"piece_head.weight", "piece_head.bias"}
+    assert json.loads((whole / "config.json").read_text())["num_pieces"] == 0
+    # Killed between the last checkpoint and the model.
+    for name in ("all_results.json", "model.safetensors", "config.json"):
+        (cut / name).unlink()
+    run(corpus, cut, options)
+    assert same_weights(whole, cut)
+    assert PixelForPreTraining.from_pretrained(cut).piece_head is None
+
+    options = NANO + "--max_steps 1 --picture_steps 0 --validation_blocks 0 --report_to none "
+    options += f"--model_name_or_path {whole / 'checkpoint-10'} --max_positions 64 --max_seq_length 36 "
+    with pytest.raises(ValueError, match="names 12 patches: give --num_pieces 12, or 0"):
+        run(corpus, tmp_path / "next", options + "--num_pieces 5")
+    assert run(corpus, tmp_path / "next", options)["train_steps"] == 1
 
 
 def test_training_ends_with_the_text(corpus: Path, tmp_path: Path) -> None:
@@ -238,6 +283,9 @@ def test_training_goes_on_from_weights(corpus: Path, whole: Path, tmp_path: Path
         ("--config_overrides hidden_size", "not name=value"),
         ("--optim adamm", "adamm"),
         ("--validation_dir nowhere", "nowhere"),
+        ("--num_pieces 60000", "--num_pieces 60000 is more than the"),
+        ("--max_positions 49", "--max_positions 49 is less than --max_seq_length 64"),
+        ("--max_positions 80", "perfect square"),
         ("--max_steps 0", "max_steps"),
     ],
 )

@@ -72,6 +72,9 @@ class MaskedBlocks:
         vocabulary: known patches, for the second objective.
         positions: rows of the model's position table; the texts of a batch begin at places drawn from it,
             as far as their canvas leaves room. None: at the first.
+
+    Raises:
+        ValueError: there are fewer positions than patches of a canvas.
     """
 
     def __init__(
@@ -85,6 +88,11 @@ class MaskedBlocks:
         vocabulary: PatchVocabulary | None = None,
         positions: int | None = None,
     ) -> None:
+        if positions is not None and positions < renderer.max_seq_length:
+            raise ValueError(
+                f"positions must be at least the {renderer.max_seq_length} patches of a canvas, "
+                f"got {positions}"
+            )
         self._renderer = renderer
         self._languages = {language: number for number, language in enumerate(languages)}
         self._masking = masking

@@ -34,7 +34,7 @@ class Cost:
     Args:
         encoder: Of the encoder with its embeddings.
         decoder: Of the pretraining decoder.
-        head: Of a fine-tuning head, with its pooler.
+        head: Of a fine-tuning head, with its pooler, or of the second objective of pretraining.
     """
 
     encoder: int
@@ -70,7 +70,9 @@ def parameters(config: PixelConfig, model: Model) -> Cost:
         decoder += 2 * narrow + linear(narrow, pixels)  # norm, prediction
 
     head = 0
-    if model is PixelForTokenClassification:
+    if model is PixelForPreTraining and config.num_pieces:
+        head = linear(config.decoder_hidden_size, config.num_pieces)
+    elif model is PixelForTokenClassification:
         head = linear(width, config.num_labels)
     elif model is PixelForBiaffineParsing:
         head = linear(width, width) + (width + 1) * width + config.num_labels * (width + 1) ** 2
@@ -127,7 +129,9 @@ def _flops(config: PixelConfig, model: Model, patches: int, words: int | None, e
         decoder += product(patches, narrow, patch_values(config))
 
     head = 0
-    if model is PixelForTokenClassification:
+    if model is PixelForPreTraining and config.num_pieces:  # names of the hidden patches
+        head = product(patches - kept, config.decoder_hidden_size, config.num_pieces)
+    elif model is PixelForTokenClassification:
         head = product(patches, width, config.num_labels)
     elif model is PixelForBiaffineParsing:
         pooling = product(1, width, width) + product(words, patches, width)  # tanh(dense(CLS)), words

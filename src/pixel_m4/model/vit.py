@@ -250,6 +250,29 @@ class PixelEmbeddings(nn.Module):
         return self.dropout(torch.cat([cls.to(embeddings.dtype), embeddings], dim=1))
 
 
+def check_first_position(first_position: Tensor, batch: int, patches: int, max_patches: int) -> None:
+    """Refuse places from where a text would run over the position table (or, if negative, into CLS's row).
+
+    Compiled code does not look at the values, as that would break its graph.
+
+    Raises:
+        ValueError: It is not integers [B], or a text begins before the table or ends behind it.
+    """
+    if first_position.shape != (batch,) or first_position.is_floating_point():
+        raise ValueError(
+            f"first_position must be integers [B] = [{batch}], got {first_position.dtype} "
+            f"{list(first_position.shape)}"
+        )
+    if torch.compiler.is_compiling() or not batch:
+        return
+    low, high = (int(value) for value in first_position.aminmax())
+    if low < 0 or high + patches > max_patches:
+        raise ValueError(
+            f"first_position must lie between 0 and {max_patches - patches}, as {patches} patches follow and "
+            f"there are {max_patches} positions; got {low} to {high}"
+        )
+
+
 def patch_positions(table: Tensor, patches: int, first_position: Tensor | None) -> Tensor:
     """The rows of a position table that patches have.
 
@@ -600,13 +623,16 @@ class PixelModel(PixelPreTrainedModel):
             zero on padding if the batch was packed (`config.unpad_inputs`), otherwise of no meaning there
         """
         check_inputs(self.config, pixel_values, attention_mask)
+        patches = split_patches(pixel_values, self.config.patch_size)
+        if first_position is not None:
+            check_first_position(first_position, len(patches), patches.shape[1], self.config.max_patches)
         output_hidden_states = resolve(output_hidden_states, self.config.output_hidden_states)
         output_attentions = resolve(output_attentions, self.config.output_attentions)
         if keep is not None and attention_mask is not None:
             attention_mask = take(attention_mask, keep)
 
         layout = layout_of(self.config, attention_mask, padded=output_attentions or self.keeps_padding)
-        states = self.embeddings(split_patches(pixel_values, self.config.patch_size), keep, first_position)
+        states = self.embeddings(patches, keep, first_position)
         if isinstance(layout, Packing):
             states = layout.pack(states)
         states, hidden_states, attentions = self.encoder(

@@ -228,12 +228,29 @@ class PieceReader:
         return Reading(text, tuple(pieces), probability, distance, table.pixels[rows])
 
 
+def most_frequent_patch(pixel_values: Tensor, attention_mask: Tensor, reader: PieceReader) -> Tensor | None:
+    """The text patch that occurs most often (black ones are none), uint8 [C]; None if there is no text.
+
+    Args:
+        pixel_values: uint8 [B, 16, W] or [B, 16, W, 3].
+        attention_mask: [B, P], 0 for padding.
+        reader: knows the number of channels.
+    """
+    patches = split_patches(pixel_values, reader.renderer.pixels_per_patch)
+    text = reader.match(patches[(attention_mask != 0) & (patches != 0).any(2)])
+    if not len(text):
+        return None
+    different, counts = text.unique(dim=0, return_counts=True)
+    return different[counts.argmax()]
+
+
 def reading_accuracy(
     logits: Tensor,
     pixel_values: Tensor,
     mask: Tensor,
     reader: PieceReader,
     attention_mask: Tensor | None = None,
+    guess: Tensor | None = None,
 ) -> ReadingAccuracy:
     """How many masked patches are read back, patch by patch.
 
@@ -243,6 +260,8 @@ def reading_accuracy(
         mask: [B, P], 1 where a patch was masked.
         reader: Knows the patches.
         attention_mask: [B, P], 0 for padding.
+        guess: uint8 [C], the patch that the baseline always says; None: the reader's most frequent one, of
+            all that it knows in all languages.
 
     Raises:
         ValueError: `pixel_values` is not uint8.
@@ -260,6 +279,6 @@ def reading_accuracy(
     return ReadingAccuracy(
         patches=len(hidden),
         correct=int((pixels[nearest] == hidden).all(1).sum()),
-        baseline=int((pixels[0] == hidden).all(1).sum()),
+        baseline=int(((pixels[0] if guess is None else guess.to(pixels.device)) == hidden).all(1).sum()),
         known=sum(patch.tobytes() in known for patch in hidden.cpu().numpy()),
     )

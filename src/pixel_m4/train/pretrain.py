@@ -18,8 +18,7 @@ from pixel_m4.data.corpora import Source, TextStream, hub_sources, local_sources
 from pixel_m4.data.heldout import first_blocks, without_held_out
 from pixel_m4.data.patches import PatchVocabulary
 from pixel_m4.data.pieces import MAX_PIECES, count_pieces
-from pixel_m4.data.prepared import MANIFEST as PREPARED_MANIFEST
-from pixel_m4.data.prepared import PreparedSource, prepared_sources
+from pixel_m4.data.prepared import PreparedSource
 from pixel_m4.data.pretraining import MaskedBlocks, Masking
 from pixel_m4.files import replacing
 from pixel_m4.model import PixelConfig, PixelForPreTraining
@@ -32,12 +31,18 @@ from .finetune import make_renderer
 from .pictures import Pictures
 from .pretrain_arguments import PretrainArguments, PretrainTrainingArguments
 from .pretrain_trainer import PretrainTrainer, last_losses
-from .saving import is_whole, last_whole, start_anew, step_of
+from .saving import STAGING, is_whole, last_whole, publish_files, start_anew, step_of
 from .validation import Validation
 
 RESULTS = "all_results.json"
-MODEL_FILES = ("config.json", "model.safetensors", RENDERER_CONFIG_NAME)
 
+# What a run cannot change when it goes on.
+_FIXED = (
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act"),
+    *("image_size", "patch_size", "num_channels", "qkv_bias", "norm_pix_loss", "num_pieces"),
+    *(f"decoder_{name}" for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")),
+    "decoder_intermediate_size",
+)
 _COUNTED_PATCHES = 300_000  # of a language, to find its frequent pieces
 
 logger = logging.getLogger(__name__)
@@ -74,7 +79,7 @@ def pretrain(
     masking = Masking(kind=arguments.masking, ratio=arguments.mask_ratio, max_span=arguments.max_span)
     model = make_model(arguments)
 
-    sources = make_sources(arguments, arguments.data_dir)
+    sources = make_sources(arguments)
     languages = list(sources)
     held_out: dict[str, Source] = {}
     if arguments.validation_blocks:
@@ -109,6 +114,8 @@ def pretrain(
     )
     with training.main_process_first(local=False, desc="looking for checkpoints"):
         checkpoint = find_checkpoint(arguments, training)
+    if checkpoint is not None:
+        check_same_model(checkpoint, model.config)
     if checkpoint is not None and step_of(checkpoint) >= training.max_steps:
         logger.warning("%s has all its %d steps already", output_dir, training.max_steps)
         return finish(output_dir, checkpoint, write=training.process_index == 0)
@@ -156,31 +163,37 @@ def write_results(output_dir: Path, metrics: Mapping[str, float]) -> None:
 
 
 def finish(output_dir: Path, checkpoint: Path, *, write: bool) -> dict[str, float]:
-    """The results of a finished run; if it was killed at its very end, they are made from its checkpoint."""
+    """The results of a finished run; if it was killed at its very end, they are made from its checkpoint.
+
+    Results of another number of steps are of an earlier run, which this one went on from.
+    """
     results = output_dir / RESULTS
     if results.is_file():
-        return json.loads(results.read_text(encoding="utf-8"))
+        found = json.loads(results.read_text(encoding="utf-8"))
+        if found.get("train_steps") == step_of(checkpoint):
+            return found
     state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
     metrics = {**last_losses(state.log_history), "train_steps": state.global_step}
     if write:
-        for name in MODEL_FILES:
-            if (checkpoint / name).is_file():
-                with replacing(output_dir / name) as scratch:
-                    shutil.copyfile(checkpoint / name, scratch)
+        model = PixelForPreTraining.from_pretrained(checkpoint)
+        model.drop_piece_head()
+        staged = output_dir / STAGING / "model"
+        model.save_pretrained(staged)
+        shutil.copyfile(checkpoint / RENDERER_CONFIG_NAME, staged / RENDERER_CONFIG_NAME)
+        publish_files(staged, output_dir)
         write_results(output_dir, metrics)
     return metrics
 
 
-def make_sources(arguments: PretrainArguments, data_dir: str | None) -> dict[str, Source]:
+def make_sources(arguments: PretrainArguments) -> dict[str, Source]:
     """The text of each language, from a folder or from the hub.
 
     Raises:
         ValueError: a language is missing.
     """
-    if data_dir is not None:
-        if (Path(data_dir) / PREPARED_MANIFEST).is_file():
-            return prepared_sources(data_dir, arguments.languages)
-        return local_sources(data_dir, arguments.languages, interleaved=arguments.shuffle_blocks > 0)
+    interleaved = arguments.shuffle_blocks > 0
+    if arguments.data_dir is not None:
+        return local_sources(arguments.data_dir, arguments.languages, interleaved=interleaved)
     assert arguments.dataset_name is not None
     assert arguments.languages is not None
     sources: dict[str, Source] = {}
@@ -210,9 +223,21 @@ def parse_language(text: str, dataset_name: str) -> tuple[str, str, str]:
 def hold_out(
     arguments: PretrainArguments, sources: Mapping[str, Source]
 ) -> tuple[dict[str, Source], dict[str, Source]]:
-    """What to train on, and what to evaluate on: ``--validation_dir``, or a share of the documents."""
+    """What to train on, and what to evaluate on: ``--validation_dir``, or a share of the documents.
+
+    Raises:
+        ValueError: documents of the training text cannot be held out; or ``--validation_dir`` is the training
+            text itself, or lacks one of its languages.
+    """
     if arguments.validation_dir is not None:
-        return dict(sources), make_sources(arguments, arguments.validation_dir)
+        if arguments.data_dir is not None and Path(arguments.data_dir).samefile(arguments.validation_dir):
+            raise ValueError(
+                f"--validation_dir {arguments.validation_dir} is the text to train on; leave it out to hold "
+                "out a share of the documents"
+            )
+        interleaved = arguments.shuffle_blocks > 0
+        held_out = local_sources(arguments.validation_dir, list(sources), interleaved=interleaved)
+        return dict(sources), held_out
     if any(isinstance(source, PreparedSource) for source in sources.values()):
         raise ValueError(
             f"{arguments.data_dir} holds blocks that are packed already, where documents cannot be told "
@@ -300,6 +325,12 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
     }
     positions = arguments.max_positions or arguments.max_seq_length
     if arguments.model_name_or_path is not None:
+        saved = PixelConfig.from_pretrained(arguments.model_name_or_path).num_pieces
+        if arguments.num_pieces and saved not in (0, arguments.num_pieces):
+            raise ValueError(
+                f"{arguments.model_name_or_path} names {saved} patches: give --num_pieces {saved}, or 0 to "
+                "go on without the second objective"
+            )
         model = PixelForPreTraining.from_pretrained(arguments.model_name_or_path, **overrides)
         if model.config.max_seq_length != positions:
             model.resize_positions(positions)
@@ -340,6 +371,22 @@ def find_checkpoint(arguments: PretrainArguments, training: PretrainTrainingArgu
     if not is_whole(Path(given)):
         raise ValueError(f"--resume_from_checkpoint {given} is no whole checkpoint of pixel-m4 pretrain")
     return Path(given)
+
+
+def check_same_model(checkpoint: Path, config: PixelConfig) -> None:
+    """Refuse to go on with a model of another shape, or with other targets.
+
+    Raises:
+        ValueError: names what differs.
+    """
+    saved = PixelConfig.from_pretrained(checkpoint)
+    differing = [name for name in _FIXED if getattr(saved, name) != getattr(config, name)]
+    if differing:
+        found = ", ".join(f"{name} {getattr(saved, name)}, not {getattr(config, name)}" for name in differing)
+        raise ValueError(
+            f"{checkpoint} was written with {found}: go on with the same options, give another --output_dir, "
+            "or start anew with --overwrite_output_dir"
+        )
 
 
 def tensorboard_writer(training: PretrainTrainingArguments, step: int) -> SummaryWriter | None:

@@ -24,10 +24,11 @@ from transformers import Trainer, TrainerCallback
 from transformers.integrations import TensorBoardCallback
 
 from pixel_m4.data.pretraining import MaskedBlocks
+from pixel_m4.data.progress import progress
 
 from .optim import MuonWithAdamW, split_for_muon
 from .pictures import Pictures
-from .saving import STAGING, keep_newest, last_whole, publish, seal
+from .saving import STAGING, keep_newest, last_whole, publish, publish_files, seal
 from .throughput import Throughput, matmul_peak
 from .validation import Validation
 
@@ -70,7 +71,8 @@ class PretrainTrainer(Trainer):
         self._resume_from: Path | None = None
         dtype = torch.bfloat16 if self.args.bf16 else torch.float32
         self._throughput = Throughput(self.model.config, matmul_peak(self.args.device, dtype))
-        self._by_language = torch.zeros(2, len(languages), device=self.args.device)  # losses, masked patches
+        # Losses of pixels, losses of names, masked patches.
+        self._by_language = torch.zeros(3, len(languages), device=self.args.device)
         self.loss_is_scaled_for_ga = True
 
     def train(self, resume_from_checkpoint: Any = None, **kwargs: Any) -> Any:
@@ -205,7 +207,9 @@ class PretrainTrainer(Trainer):
     @torch.no_grad()
     def _count_losses(self, languages: Tensor, outputs: Any, attention_mask: Tensor) -> None:
         counted = (outputs.mask * (attention_mask != 0)).sum(1)
-        self._by_language.index_add_(1, languages, torch.stack([outputs.patch_losses.sum(1), counted]))
+        pixels = outputs.patch_losses.sum(1)
+        names = torch.zeros_like(pixels) if outputs.piece_losses is None else outputs.piece_losses.sum(1)
+        self._by_language.index_add_(1, languages, torch.stack([pixels, names, counted]))
 
     def floating_point_ops(self, inputs: Batch) -> float:
         """Operations of a step with a batch that is still on the CPU, by formula; counts its patches, too."""
@@ -214,18 +218,23 @@ class PretrainTrainer(Trainer):
     # Reports
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the loss of each language, and how fast it went."""
+        """Add the loss of each language, how fast it went, and how far the text of this process was read."""
         self.state.epoch = self.state.global_step / self.args.max_steps
         if "loss" in logs:
             totals = torch.tensor(self._throughput.totals(), dtype=torch.float64)
-            losses = self._by_language.double().cpu()
+            losses = self._by_language.cpu().double()
             if self.args.world_size > 1:
                 both = torch.cat([totals, losses.flatten()]).to(self.args.device)
                 both = self.accelerator.reduce(both, "sum").cpu()
                 totals, losses = both[: len(totals)], both[len(totals) :].view_as(losses)
-            for language, loss, count in zip(self._languages, *losses.tolist(), strict=True):
+            for language, loss, _, count in zip(self._languages, *losses.tolist(), strict=True):
                 if count:
                     logs[f"loss_{language}"] = loss / count
+            if self.model.config.num_pieces:
+                _, names, counts = losses.sum(1).tolist()
+                logs["piece_loss"] = names / max(counts, 1)
+            if self._loader is not None:
+                logs |= progress(self._loader.state_dict())
             logs |= self._throughput.report(totals.tolist(), self.args.world_size)
             self._by_language.zero_()
         super().log(logs, start_time)
@@ -303,9 +312,7 @@ class PretrainTrainer(Trainer):
             self.save_model(str(staged))
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                for path in staged.iterdir():
-                    path.replace(output_dir / path.name)
-                shutil.rmtree(output_dir / STAGING)
+                publish_files(staged, output_dir)
 
     _staging = False
 

@@ -41,6 +41,14 @@ def publish(folder: Path, target: Path) -> None:
     _sync(target.parent)
 
 
+def publish_files(staged: Path, output_dir: Path) -> None:
+    """Move the files of a staged folder to the output folder, one by one, and remove the staging folder."""
+    for path in sorted(staged.iterdir()):
+        _sync(path)
+        path.replace(output_dir / path.name)
+    shutil.rmtree(output_dir / STAGING)
+
+
 def is_whole(folder: Path) -> bool:
     """Whether a folder has a manifest and all files that it names, in their sizes."""
     try:

@@ -70,7 +70,7 @@ class Throughput:
         Args:
             attention_mask: [B, P], on the CPU
         """
-        lengths = attention_mask.sum(1).numpy()
+        lengths = attention_mask.sum(1).cpu().numpy()
         flops = float(self._costs[lengths].sum())
         self._patches += float(lengths.sum())
         self._places += attention_mask.numel()

@@ -15,7 +15,7 @@ from torch import nn
 
 from pixel_m4.data.corpora import Block
 from pixel_m4.data.pretraining import MaskedBlocks
-from pixel_m4.tasks.reading import PieceReader, ReadingAccuracy, reading_accuracy
+from pixel_m4.tasks.reading import PieceReader, ReadingAccuracy, most_frequent_patch, reading_accuracy
 
 
 class Validation:
@@ -42,10 +42,21 @@ class Validation:
         self._collate = collate
         self._batch_size = batch_size
         self._reader = reader
+        self._guesses: dict[str, torch.Tensor | None] = {}
 
     def batch(self, language: str, first: int, last: int) -> dict[str, Any]:
         """A batch of the blocks ``first`` to ``last`` (not included) of a language."""
         return self._collate(self._blocks[language][first:last])
+
+    def guess(self, language: str) -> torch.Tensor | None:
+        """What a reader without eyes does best to say: the most frequent patch of a language's blocks."""
+        if language not in self._guesses:
+            assert self._reader is not None
+            batch = self.batch(language, 0, len(self._blocks[language]))
+            self._guesses[language] = most_frequent_patch(
+                batch["pixel_values"], batch["attention_mask"], self._reader
+            )
+        return self._guesses[language]
 
     def losses(
         self, model: nn.Module, accelerator: Accelerator, context: Callable[[], AbstractContextManager[Any]]
@@ -54,7 +65,7 @@ class Validation:
 
         With a reader also ``eval_reading_accuracy_<language>``, the share of hidden patches of text that can
         be read from the predicted pixels, and ``eval_reading_baseline_<language>``, the share that is the
-        most frequent patch.
+        most frequent patch of the held-out text of this language.
 
         Every process computes as many batches as the others, since sharded models compute together.
 
@@ -64,9 +75,13 @@ class Validation:
             context: precision to compute in.
         """
         losses, readings = {}, {}
+        if self._reader is not None:
+            self._reader.to(accelerator.device)
+        # Apple's GPUs know no float64.
+        wide = torch.float32 if accelerator.device.type == "mps" else torch.float64
         for language, blocks in self._blocks.items():
             read = ReadingAccuracy()
-            sums = torch.zeros(2, device=accelerator.device, dtype=torch.float64)
+            sums = torch.zeros(2, device=accelerator.device, dtype=wide)
             for start in range(0, len(blocks), self._batch_size * accelerator.num_processes):
                 first = start + self._batch_size * accelerator.process_index
                 idle = first >= len(blocks)
@@ -81,10 +96,12 @@ class Validation:
                 counted = (outputs.mask * (batch["attention_mask"] != 0)).sum()
                 if idle:
                     continue
-                sums += torch.stack([outputs.patch_losses.sum(), counted]).double()
+                sums += torch.stack([outputs.patch_losses.sum(), counted]).to(wide)
                 if self._reader is not None:
                     pixels, mask = batch["pixel_values"], batch["attention_mask"]
-                    read += reading_accuracy(outputs.logits, pixels, outputs.mask, self._reader, mask)
+                    read += reading_accuracy(
+                        outputs.logits, pixels, outputs.mask, self._reader, mask, self.guess(language)
+                    )
             total, count = accelerator.reduce(sums, "sum").tolist()
             losses[f"eval_loss_{language}"] = total / max(count, 1)
             if self._reader is not None:

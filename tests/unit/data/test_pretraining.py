@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from pixel_m4.data.corpora import Block
+from pixel_m4.data.patches import PatchVocabulary
 from pixel_m4.data.pretraining import MaskedBlocks, Masking
 from pixel_m4.model import PixelConfig, PixelForPreTraining
+from pixel_m4.model.vit import split_patches
 from pixel_m4.render import TextRenderer
 
 RENDERER = TextRenderer(max_seq_length=64)
@@ -57,3 +59,26 @@ def test_bad_masking() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             Masking(**options)  # type: ignore[arg-type]
+
+
+def test_names_are_those_of_the_pixels_and_places_fit_the_table() -> None:
+    plain = collate()(BLOCKS)
+    patches = split_patches(plain["pixel_values"])
+    known = patches[0, [0, 1, 3]].numpy()
+    masking = Masking()
+    named = MaskedBlocks(
+        RENDERER, ["en", "hi"], masking=masking, vocabulary=PatchVocabulary(known), positions=81
+    )
+    batch = named(BLOCKS)
+    for name in ("pixel_values", "attention_mask", "patch_mask"):
+        assert torch.equal(batch[name], plain[name])  # the options beside change nothing
+    assert batch["piece_labels"][0, [0, 1, 3]].tolist() == [0, 1, 2]
+    for row, number in ((row, n) for row in range(2) for n in range(64)):
+        label = int(batch["piece_labels"][row, number])
+        same = [bool((patches[row, number].numpy() == patch).all()) for patch in known]
+        assert (label == -100 and not any(same)) or same[label]
+    many = [named([BLOCKS[0]._replace(number=n)])["first_position"].item() for n in range(300)]
+    assert set(many) == set(range(81 - 64 + 1))
+    assert torch.equal(named(BLOCKS)["first_position"], batch["first_position"])
+    with pytest.raises(ValueError, match="positions must be at least the 64 patches of a canvas, got 49"):
+        MaskedBlocks(RENDERER, ["en"], masking=masking, positions=49)

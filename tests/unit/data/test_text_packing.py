@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import unicodedata
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from pixel_m4 import TextRenderer
 from pixel_m4.data.packing import Cleaner, Packed, Packer, published_fill
 from pixel_m4.data.sources import Piece, local_sources
+from pixel_m4.render import MissingGlyphWarning
 
 
 class Documents:
@@ -175,6 +178,19 @@ def test_cleaning(renderer: TextRenderer) -> None:
     ]
     assert clean(every) == "".join(expected)
     assert clean(every) == "".join(expected)  # from the filled table
+
+
+def test_cleaned_text_has_no_missing_glyphs(renderer: TextRenderer) -> None:
+    rng = random.Random(0)
+    chars = [chr(code) for code in range(32, 0x30000) if not 0xD800 <= code < 0xE000]
+    marks = [char for char in chars if unicodedata.category(char)[0] == "M"]
+    text = "".join(rng.choice(chars if rng.random() < 0.6 else marks) for _ in range(3000))
+    clean = Cleaner(renderer.covers)
+    with pytest.warns(MissingGlyphWarning):
+        renderer.batch([text])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        renderer.batch([clean(text)])
 
 
 def test_text_without_words_and_characters_wider_than_a_block(renderer: TextRenderer) -> None:

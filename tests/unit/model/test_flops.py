@@ -26,6 +26,7 @@ CASES: list[tuple[Model, dict[str, Any]]] = [
     (PixelModel, {"qkv_bias": False}),
     (PixelForPreTraining, {}),
     (PixelForPreTraining, {"mask_ratio": 0.6, "num_channels": 1}),
+    (PixelForPreTraining, {"num_pieces": 30}),
     (PixelForTokenClassification, {}),
     (PixelForBiaffineParsing, {}),
     (PixelForSequenceClassification, {"pooling_mode": "mean"}),
@@ -46,6 +47,8 @@ def inputs(model: Model, batch: int = 1) -> dict[str, torch.Tensor]:
     values = {"pixel_values": torch.randint(0, 256, (batch, 16, 16 * PATCHES), dtype=torch.uint8)}
     if model is PixelForBiaffineParsing:
         values["word_starts"] = torch.arange(0, WORDS + 1).expand(batch, -1)
+    if model is PixelForPreTraining:
+        values["piece_labels"] = torch.zeros(batch, PATCHES, dtype=torch.long)  # read with a piece head only
     return values
 
 

@@ -12,7 +12,7 @@ from pixel_m4.data.pieces import possible_pieces
 from pixel_m4.model.mae import as_targets, standardise
 from pixel_m4.model.vit import split_patches
 from pixel_m4.render import TextRenderer
-from pixel_m4.tasks.reading import PieceReader, ReadingAccuracy, reading_accuracy
+from pixel_m4.tasks.reading import PieceReader, ReadingAccuracy, most_frequent_patch, reading_accuracy
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +172,13 @@ def test_accuracy(renderer: TextRenderer) -> None:
     assert found + part == ReadingAccuracy(7, 4, 4, 6)
     colour = batch["pixel_values"][..., None].repeat(1, 1, 1, 3)
     assert reading_accuracy(logits, colour, mask, reader, batch["attention_mask"]) == part
+    guess = reader.table(None).pixels[1]  # "do"
+    other = reading_accuracy(logits, batch["pixel_values"], ones, reader, batch["attention_mask"], guess)
+    assert (other.baseline, other.correct) == (1, 3)
+    common = most_frequent_patch(batch["pixel_values"], batch["attention_mask"], reader)
+    assert common is not None
+    assert torch.equal(common, reader.table(None).pixels[0])
+    assert most_frequent_patch(batch["pixel_values"], 0 * batch["attention_mask"], reader) is None
     nothing = reading_accuracy(logits, batch["pixel_values"], 0 * mask, reader)
     assert nothing.patches == 0
     assert math.isnan(nothing.shares()["reading_accuracy"])

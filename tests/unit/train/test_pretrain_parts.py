@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from pixel_m4.train import pretrain
-from pixel_m4.train.pretrain import make_model, make_sources, parse_language, parse_probabilities
+from pixel_m4.train.pretrain import hold_out, make_model, make_sources, parse_language, parse_probabilities
 from pixel_m4.train.pretrain_arguments import PretrainArguments
 
 
@@ -21,9 +24,25 @@ def test_sources_of_several_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
         pretrain, "hub_sources", lambda name, configs: {config: (name, config) for config in configs}
     )
     arguments = PretrainArguments(dataset_name="a/b", languages=["en=c/d:sample", "hi"])
-    assert make_sources(arguments, None) == {"en": ("c/d", "sample"), "hi": ("a/b", "hi")}
+    assert make_sources(arguments) == {"en": ("c/d", "sample"), "hi": ("a/b", "hi")}
     with pytest.raises(ValueError, match="hi is there twice"):
-        make_sources(PretrainArguments(dataset_name="a/b", languages=["hi", "hi=x"]), None)
+        make_sources(PretrainArguments(dataset_name="a/b", languages=["hi", "hi=x"]))
+
+
+def test_held_out_text_is_found_by_the_names_of_languages(
+    tmp_path: Path,
+) -> None:
+    for language in ("en", "hi", "uk"):
+        (tmp_path / f"{language}.txt").write_text("a cat")
+    options = {"dataset_name": "a/b", "languages": ["en=c/d:sample", "hi"], "validation_dir": str(tmp_path)}
+    sources: dict[str, Any] = {"en": None, "hi": None}
+    training, held_out = hold_out(PretrainArguments(**options), sources)
+    assert (list(training), list(held_out)) == (["en", "hi"], ["en", "hi"])
+    with pytest.raises(ValueError, match="no text of zh"):
+        hold_out(PretrainArguments(**options), {**sources, "zh": None})
+    same = PretrainArguments(data_dir=str(tmp_path / ".." / tmp_path.name), validation_dir=str(tmp_path))
+    with pytest.raises(ValueError, match="is the text to train on"):
+        hold_out(same, sources)
 
 
 def test_probabilities() -> None:

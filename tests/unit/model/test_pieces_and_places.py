@@ -1,0 +1,189 @@
+"""The second objective (names of patches), and texts that begin anywhere in the position table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pixel_m4.model import (
+    PixelConfig,
+    PixelForBiaffineParsing,
+    PixelForPreTraining,
+    PixelForQuestionAnswering,
+    PixelForSequenceClassification,
+    PixelForTokenClassification,
+    PixelModel,
+    PixelPreTrainedModel,
+)
+
+P, PIECES = 20, 11
+ATTENTION = (torch.arange(P) < torch.tensor([20, 9])[:, None]).long()
+MASKED = torch.zeros(2, P)
+MASKED[:, [0, 3, 8, 9, 19]] = 1
+CLASSES: list[type[PixelPreTrainedModel]] = [
+    PixelModel,
+    PixelForTokenClassification,
+    PixelForBiaffineParsing,
+    PixelForSequenceClassification,
+    PixelForQuestionAnswering,
+]
+
+
+def make(pieces: int = PIECES, **options: float) -> PixelForPreTraining:
+    torch.manual_seed(0)
+    config = PixelConfig.named("nano", max_seq_length=64, num_pieces=pieces, **options)
+    return PixelForPreTraining(config).eval()
+
+
+def pixels() -> Tensor:
+    return torch.randint(
+        0, 256, (2, 16, 16 * P), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+
+
+def labels() -> Tensor:
+    found = torch.randint(0, PIECES, (2, P), generator=torch.Generator().manual_seed(1))
+    found[:, 3] = -100
+    return found
+
+
+@pytest.mark.parametrize("weight", [0.2, 3.0])
+def test_the_loss_of_names_against_one_patch_at_a_time(weight: float) -> None:
+    model = make(piece_loss_weight=weight)
+    decoded: list[Tensor] = []
+    model.decoder.register_forward_hook(lambda module, inputs, outputs: decoded.append(outputs[0]))
+    outputs = model(pixels(), ATTENTION, MASKED, piece_labels=labels())
+    plain = model(pixels(), ATTENTION, MASKED)
+    total, counted = torch.zeros(()), 0
+    for row in range(2):
+        for patch in range(P):
+            expected = torch.zeros(())
+            if MASKED[row, patch] and ATTENTION[row, patch]:
+                counted += 1
+                if labels()[row, patch] >= 0:
+                    scores = F.linear(decoded[0][row, patch], model.piece_head.weight, model.piece_head.bias)
+                    expected = scores.logsumexp(0) - scores[labels()[row, patch]]
+            torch.testing.assert_close(outputs.piece_losses[row, patch], expected, atol=1e-5, rtol=1e-5)
+            total = total + expected
+    assert counted == 8
+    torch.testing.assert_close(outputs.loss, plain.loss + weight * total / counted)
+    assert torch.equal(outputs.patch_losses, plain.patch_losses)
+    assert plain.piece_losses is None
+
+
+def test_names_of_what_is_seen_or_padding_do_not_count() -> None:
+    model = make()
+    other = labels()
+    other[(MASKED == 0) | (ATTENTION == 0)] = 0
+    one, two = (model(pixels(), ATTENTION, MASKED, piece_labels=each) for each in (labels(), other))
+    assert torch.equal(one.loss, two.loss)
+    none = model(pixels(), ATTENTION, MASKED, piece_labels=torch.full((2, P), -100))
+    assert not none.piece_losses.any()
+    assert torch.equal(none.loss, model(pixels(), ATTENTION, MASKED).loss)
+
+
+def test_without_pieces_nothing_changes() -> None:
+    plain, named = make(0), make()
+    assert not [name for name in plain.state_dict() if "piece" in name]
+    named.load_state_dict(plain.state_dict(), strict=False)
+    one = plain(pixels(), ATTENTION, MASKED, piece_labels=labels())
+    two = named(pixels(), ATTENTION, MASKED)
+    assert torch.equal(one.loss, two.loss)
+    assert one.piece_losses is None
+    named.drop_piece_head()
+    assert named.state_dict().keys() == plain.state_dict().keys()
+    assert named.config.num_pieces == 0
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+@pytest.mark.parametrize("model_class", CLASSES)
+def test_with_and_without_the_head_it_loads_into_all(
+    tmp_path: Path, dropped: bool, model_class: type[PixelPreTrainedModel]
+) -> None:
+    model = make()
+    if dropped:
+        model.drop_piece_head()
+    model.save_pretrained(tmp_path)
+    assert PixelConfig.from_pretrained(tmp_path).num_pieces == (0 if dropped else PIECES)
+    again, info = PixelForPreTraining.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(info.values()), info
+    assert again.state_dict().keys() == model.state_dict().keys()
+    found, info = model_class.from_pretrained(tmp_path, output_loading_info=True)
+    assert not info["unexpected_keys"]
+    assert not [key for key in info["missing_keys"] if key.startswith(("vit.enc", "vit.emb", "encoder"))]
+    weights = found.base_model.encoder.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in model.vit.encoder.state_dict().items())
+
+
+def test_a_checkpoint_goes_on_without_its_head(tmp_path: Path) -> None:
+    make().save_pretrained(tmp_path)
+    model, info = PixelForPreTraining.from_pretrained(tmp_path, num_pieces=0, output_loading_info=True)
+    assert not any(info.values()), info
+    assert model.piece_head is None
+
+
+def shifted(model: PixelForPreTraining, first: int) -> PixelForPreTraining:
+    """The model with a position table whose patch rows are moved by so many."""
+    other = make(model.config.num_pieces)
+    other.load_state_dict(model.state_dict())
+    for table in (other.vit.embeddings.position_embeddings, other.decoder.decoder_pos_embed):
+        with torch.no_grad():
+            table[:, 1:] = table[:, 1:].roll(-first, dims=1)
+    return other
+
+
+@pytest.mark.parametrize("unpad", [False, True])
+@pytest.mark.parametrize("first", [0, 1, 44])
+def test_first_positions_are_a_moved_table(unpad: bool, first: int) -> None:
+    model = make(0)
+    other = shifted(model, first)
+    model.config.unpad_inputs = other.config.unpad_inputs = unpad
+    places = torch.tensor([first, 0])
+    found = model(pixels(), ATTENTION, MASKED, first_position=places)
+    for row, expected in enumerate((other, model)):
+        one = expected(pixels()[row : row + 1], ATTENTION[row : row + 1], MASKED[row : row + 1])
+        real = ATTENTION[row] == 1
+        torch.testing.assert_close(found.logits[row][real], one.logits[0][real], atol=1e-5, rtol=0)
+        torch.testing.assert_close(found.patch_losses[row], one.patch_losses[0], atol=1e-5, rtol=0)
+    if first:
+        assert not torch.allclose(found.logits[0], model(pixels(), ATTENTION, MASKED).logits[0], atol=1e-4)
+
+
+def test_first_positions_with_kept_patches_of_the_encoder() -> None:
+    model = make(0)
+    other = shifted(model, 7)
+    keep = torch.tensor([[0, 2, 5, 11], [1, 2, 3, 4]])
+    places = torch.full((2,), 7)
+    found = model.vit(pixels(), keep=keep, first_position=places).last_hidden_state
+    torch.testing.assert_close(found, other.vit(pixels(), keep=keep).last_hidden_state)
+    torch.testing.assert_close(
+        model.vit(pixels(), first_position=places).last_hidden_state,
+        other.vit(pixels()).last_hidden_state,
+    )
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        (torch.tensor([0, 45]), "between 0 and 44, as 20 patches follow and there are 64 .* got 0 to 45"),
+        (torch.tensor([-1, 0]), "got -1 to 0"),
+        (torch.tensor([0]), r"integers \[B\] = \[2\], got torch.int64 \[1\]"),
+        (torch.tensor([0.0, 1.0]), "got torch.float32"),
+    ],
+)
+def test_places_outside_of_the_table(places: Tensor, message: str) -> None:
+    for model in (make(0), make(0).vit):
+        with pytest.raises(ValueError, match=message):
+            model(pixels(), first_position=places)
+
+
+def test_places_and_names_compile_without_a_break() -> None:
+    model = make()
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    options = {"piece_labels": labels(), "first_position": torch.tensor([3, 44])}
+    expected = model(pixels(), ATTENTION, MASKED, **options)
+    torch.testing.assert_close(compiled(pixels(), ATTENTION, MASKED, **options).loss, expected.loss)
