@@ -26,6 +26,7 @@ CASES: list[tuple[Model, dict[str, Any]]] = [
     (PixelModel, {"qkv_bias": False}),
     (PixelForPreTraining, {}),
     (PixelForPreTraining, {"mask_ratio": 0.6, "num_channels": 1}),
+    (PixelForPreTraining, {"num_pieces": 23}),
     (PixelForTokenClassification, {}),
     (PixelForBiaffineParsing, {}),
     (PixelForSequenceClassification, {"pooling_mode": "mean"}),
@@ -73,6 +74,7 @@ def test_forward(model: Model, options: dict[str, Any], batch: int) -> None:
     ("model", "labels"),
     [
         (PixelForPreTraining, {}),
+        (PixelForPreTraining, {"piece_labels": torch.zeros(1, PATCHES, dtype=torch.long)}),
         (PixelForTokenClassification, {"labels": torch.zeros(1, PATCHES, dtype=torch.long)}),
         (
             PixelForBiaffineParsing,
@@ -84,7 +86,7 @@ def test_forward(model: Model, options: dict[str, Any], batch: int) -> None:
     ],
 )
 def test_training_step(model: Model, labels: dict[str, torch.Tensor]) -> None:
-    made = make(model, {}).train()
+    made = make(model, {"num_pieces": 9} if "piece_labels" in labels else {}).train()
     with FlopCounterMode(display=False) as counter:
         made(**inputs(model), **labels).loss.backward()
     expected = training_flops(made.config, model, PATCHES, WORDS).total
