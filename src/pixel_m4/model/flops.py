@@ -103,7 +103,8 @@ def training_flops(config: PixelConfig, model: Model, patches: int, words: int |
     """Count the operations of a training step for a sequence: three times those of a forward pass.
 
     The backward pass computes two products for each one, for the inputs and for the weights. Parsing scores
-    relations to gold heads only, in training; pretraining names masked patches only then. See `forward_flops` for the arguments.
+    relations to gold heads only, in training; pretraining names masked patches only then. See
+    `forward_flops` for the arguments.
     """
     return _flops(config, model, patches, words, training=True) * 3
 
