@@ -24,6 +24,7 @@ from pixel_m4.render import TextRenderer
 
 from .packing import Cleaner, Packer
 from .prepared import MANIFEST, PreparedBlocks, PreparedSource, packing_settings, prepared_sources
+from .shuffling import Blocks, InterleavedSource, ShuffledBlocks
 from .sources import Source, hub_sources
 from .sources import local_sources as _text_sources
 
@@ -65,7 +66,8 @@ class TextStream(IterableDataset[Block]):
             and go on with the others in proportion, until all have ended.
         max_seq_length: patches of a block; default the renderer's.
         min_patches: what the last block of a pass must hold.
-        seed: of the mixture.
+        shuffle: blocks of a language that are shuffled at a time; 0: none.
+        seed: of the mixture and the shuffle.
         rank: number of this process.
         world_size: how many processes there are.
 
@@ -83,6 +85,7 @@ class TextStream(IterableDataset[Block]):
         exhausted: str = "repeat",
         max_seq_length: int | None = None,
         min_patches: int = 23,
+        shuffle: int = 0,
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
@@ -99,18 +102,21 @@ class TextStream(IterableDataset[Block]):
             )
         if not 0 <= rank < world_size:
             raise ValueError(f"rank must be 0 to {world_size - 1} (world_size - 1), not {rank}")
+        if shuffle < 0:
+            raise ValueError(f"shuffle must be a number of blocks, or 0, not {shuffle}")
         self.sources = dict(sources)
         self.renderer = renderer
         self.probabilities = mixture(self.sources, probabilities, temperature)
         self.exhausted = exhausted
         self.max_seq_length = length
         self.min_patches = min_patches
+        self.shuffle = shuffle
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
         self._check_prepared()
         self._loaded: Mapping[str, Any] | None = None
-        self._position: tuple[int, int, int, Mapping[str, Packer | PreparedBlocks]] | None = None
+        self._position: tuple[int, int, int, Mapping[str, Blocks]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # Open files stay where they are; a copy in another process begins anew, or at the loaded state.
@@ -125,13 +131,22 @@ class TextStream(IterableDataset[Block]):
         self._check(state, share, shares)
         clean = Cleaner(self.renderer.covers)
         packers = {
-            language: self._packer(
+            language: self._shuffled(
                 language, clean, share, shares, state["languages"][language] if state else None
             )
             for language in self.sources
         }
         number = state["number"] if state else 0
         return self._blocks(number, share, shares, packers)
+
+    def _shuffled(
+        self, language: str, clean: Cleaner, share: int, shares: int, state: Mapping[str, Any] | None
+    ) -> Blocks:
+        if not self.shuffle:
+            return self._packer(language, clean, share, shares, state)
+        blocks = self._packer(language, clean, share, shares, state["blocks"] if state else None)
+        key = (self.seed, share, list(self.sources).index(language))
+        return ShuffledBlocks(blocks, self.shuffle, key, state)
 
     def _packer(
         self, language: str, clean: Cleaner, share: int, shares: int, state: Mapping[str, Any] | None
@@ -153,9 +168,7 @@ class TextStream(IterableDataset[Block]):
             state=state,
         )
 
-    def _blocks(
-        self, number: int, share: int, shares: int, packers: Mapping[str, Packer | PreparedBlocks]
-    ) -> Iterator[Block]:
+    def _blocks(self, number: int, share: int, shares: int, packers: Mapping[str, Blocks]) -> Iterator[Block]:
         draws = np.zeros(0)
         drawn = -1
         stop = self.exhausted == "stop"
@@ -244,6 +257,7 @@ class TextStream(IterableDataset[Block]):
             "exhausted": self.exhausted,
             "max_seq_length": self.max_seq_length,
             "min_patches": self.min_patches,
+            "shuffle": self.shuffle,
             "seed": self.seed,
             "font": [self.renderer.font_file.name, self.renderer.font_size, self.renderer.dpi],
             "strategy": self.renderer.strategy,
@@ -293,9 +307,19 @@ def mixture(
 
 
 def local_sources(
-    data_dir: Path | str, languages: Sequence[str] | None = None, *, text_column: str = "text"
+    data_dir: Path | str,
+    languages: Sequence[str] | None = None,
+    *,
+    text_column: str = "text",
+    interleaved: bool = False,
 ) -> dict[str, Source]:
     """Text of each language in a folder, or the blocks of each if ``pixel-m4 data prepare`` wrote it.
+
+    Args:
+        data_dir: where to look.
+        languages: which to take; default all that there are.
+        text_column: field or column of jsonl, parquet and Arrow files that holds the text.
+        interleaved: read the files of a language side by side.
 
     Raises:
         FileNotFoundError: there is no such folder, or no text in it.
@@ -303,7 +327,10 @@ def local_sources(
     """
     if (Path(data_dir) / MANIFEST).is_file():
         return prepared_sources(data_dir, languages)
-    return _text_sources(data_dir, languages, text_column=text_column)
+    sources = _text_sources(data_dir, languages, text_column=text_column)
+    if not interleaved:
+        return dict(sources)
+    return {language: InterleavedSource(source=source) for language, source in sources.items()}
 
 
 def _choose(languages: Sequence[str], probabilities: Mapping[str, float], draw: float) -> str:

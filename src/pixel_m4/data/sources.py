@@ -85,10 +85,19 @@ class FileSource:
 
     def open(self, share: int, shares: int, position: Mapping[str, Any] | None = None) -> FileReader:
         """Read a share: whole files if they can be dealt out evenly by size, else every n-th document."""
-        files, modulus = self.files, (share, shares)
+        return self.reader(*self.share_of(share, shares), position)
+
+    def share_of(self, share: int, shares: int) -> tuple[Sequence[Path], tuple[int, int]]:
+        """The files of a share, and which of their documents, as :class:`FileReader` takes them."""
         dealt = deal([file.stat().st_size for file in self.files], shares)
-        if dealt is not None:
-            files, modulus = tuple(self.files[i] for i in dealt[share]), (0, 1)
+        if dealt is None:
+            return self.files, (share, shares)
+        return [self.files[i] for i in dealt[share]], (0, 1)
+
+    def reader(
+        self, files: Sequence[Path], modulus: tuple[int, int], position: Mapping[str, Any] | None
+    ) -> FileReader:
+        """Read some of the files."""
         return FileReader(files, modulus, self.line_documents, self.text_column, position)
 
 
@@ -380,7 +389,7 @@ class HubReader:
 
 def local_sources(
     data_dir: Path | str, languages: Sequence[str] | None = None, *, text_column: str = "text"
-) -> dict[str, Source]:
+) -> dict[str, FileSource]:
     """Find the text of each language: ``<lang>.txt`` (also compressed) or a folder ``<lang>/``.
 
     Args:
@@ -395,7 +404,7 @@ def local_sources(
     root = Path(data_dir)
     if not root.is_dir():
         raise FileNotFoundError(f"no folder {root}")
-    found: dict[str, Source] = {}
+    found: dict[str, FileSource] = {}
     for entry in sorted(root.iterdir()):
         if entry.name.startswith((".", "_")):
             continue

@@ -93,6 +93,7 @@ def pretrain(
         exhausted=arguments.exhausted,
         max_seq_length=arguments.max_seq_length,
         min_patches=arguments.min_patches,
+        shuffle=arguments.shuffle_blocks,
         seed=training.seed,
         rank=training.process_index,
         world_size=training.world_size,
@@ -179,7 +180,7 @@ def make_sources(arguments: PretrainArguments, data_dir: str | None) -> dict[str
     if data_dir is not None:
         if (Path(data_dir) / PREPARED_MANIFEST).is_file():
             return prepared_sources(data_dir, arguments.languages)
-        return local_sources(data_dir, arguments.languages)
+        return local_sources(data_dir, arguments.languages, interleaved=arguments.shuffle_blocks > 0)
     assert arguments.dataset_name is not None
     assert arguments.languages is not None
     sources: dict[str, Source] = {}

@@ -74,6 +74,13 @@ class PretrainArguments:
     )
     max_seq_length: int = field(default=529, metadata={"help": "patches of a block; a perfect square"})
     min_patches: int = field(default=23, metadata={"help": "shorter blocks are dropped"})
+    shuffle_blocks: int = field(
+        default=4096,
+        metadata={
+            "help": "blocks of a language that are shuffled at a time; files of a folder are then read side "
+            "by side, too; 0: text as it lies in the files"
+        },
+    )
     font_file: str | None = field(default=None, metadata={"help": "font; default GoNotoCurrent.ttf"})
     fallback_fonts_dir: str | None = field(
         default=None, metadata={"help": "folder with fonts for characters that the font lacks"}
@@ -122,7 +129,7 @@ class PretrainArguments:
             raise ValueError(
                 f"--max_positions {self.max_positions} is less than --max_seq_length {self.max_seq_length}"
             )
-        for name in ("validation_blocks", "picture_steps", "num_pieces"):
+        for name in ("validation_blocks", "picture_steps", "num_pieces", "shuffle_blocks"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} must not be negative, got {getattr(self, name)}")
 

@@ -1,0 +1,194 @@
+"""Order for training: documents of all files side by side, and blocks shuffled; both resumable.
+
+Text comes in files of one kind each, and in long documents.  Read as it lies there, a model sees one kind
+for a long while and then another, and a batch holds neighbours.  So files are read in parallel, each document
+from a file that is drawn in proportion to its size, and blocks are shuffled within windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from .packing import Packed
+from .sources import FileSource, Piece, Reader
+
+_DRAWS = 1024  # numbers that are drawn at once
+_LANES = 64  # files that are open at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterleavedSource:
+    """The files of a source read side by side; itself a ``Source`` with the same shares.
+
+    Args:
+        source: of one language.
+    """
+
+    source: FileSource
+
+    @property
+    def size(self) -> int:
+        """Bytes, as they are stored."""
+        return self.source.size
+
+    def open(self, share: int, shares: int, position: Mapping[str, Any] | None = None) -> InterleavedReader:
+        """Read a share, from the beginning or from a position."""
+        files, modulus = self.source.share_of(share, shares)
+        lanes = [files[lane::_LANES] for lane in range(min(len(files), _LANES))]
+        starts = position["readers"] if position else [None] * len(lanes)
+        readers = [
+            self.source.reader(lane, modulus, start) for lane, start in zip(lanes, starts, strict=True)
+        ]
+        sizes = [sum(file.stat().st_size for file in lane) for lane in lanes]
+        return InterleavedReader(readers, sizes, share, position)
+
+
+class InterleavedReader:
+    """Pieces of several readers, a whole document from one of them at a time.
+
+    Args:
+        readers: of different files, at the positions where they are to begin.
+        sizes: what the draw is proportional to, while a reader still has documents.
+        seed: of the draws.
+        position: what :meth:`position` gave; the readers' own positions are in it, under ``readers``.
+    """
+
+    def __init__(
+        self,
+        readers: Sequence[Reader],
+        sizes: Sequence[int],
+        seed: int,
+        position: Mapping[str, Any] | None = None,
+    ) -> None:
+        position = position or {"draws": 0, "current": None}
+        self._readers = readers
+        self._sizes = np.asarray(sizes, np.float64)
+        self._seed = seed
+        self._draws = int(position["draws"])
+        self._current: int | None = position["current"]  # whose document is being read
+        self._pieces = [iter(reader) for reader in readers]
+        # The next piece of each reader that was looked at, and the reader's position before it.
+        self._ahead: dict[int, tuple[Piece, dict[str, Any]]] = {}
+        self._document: int | None = position.get("document")  # its number there
+
+    def position(self) -> dict[str, Any]:
+        """Where the next piece is."""
+        readers = [
+            self._ahead[i][1] if i in self._ahead else reader.position()
+            for i, reader in enumerate(self._readers)
+        ]
+        return {
+            "draws": self._draws,
+            "current": self._current,
+            "document": self._document,
+            "readers": readers,
+        }
+
+    def __iter__(self) -> Iterator[Piece]:
+        live = np.ones(len(self._readers), bool)
+        numbers, chunk_of = np.zeros(0), -1
+        while True:
+            while self._current is not None:
+                piece = self._look(self._current)
+                if piece is None or piece.document != self._document:
+                    self._current = None
+                else:
+                    del self._ahead[self._current]
+                    yield Piece(piece.text, self._draws)
+            if not live.any():
+                return
+            chunk, place = divmod(self._draws, _DRAWS)
+            if chunk != chunk_of:
+                numbers, chunk_of = np.random.default_rng([self._seed, chunk]).random(_DRAWS), chunk
+            weights = np.where(live, self._sizes, 0.0).cumsum()
+            drawn = int(np.searchsorted(weights, numbers[place] * weights[-1], "right"))
+            drawn = min(drawn, len(live) - 1)
+            first = self._look(drawn)
+            if first is None:
+                live[drawn] = False
+                continue
+            self._draws += 1
+            self._current, self._document = drawn, first.document
+
+    def _look(self, number: int) -> Piece | None:
+        if number not in self._ahead:
+            before = self._readers[number].position()
+            piece = next(self._pieces[number], None)
+            if piece is None:
+                return None
+            self._ahead[number] = (piece, before)
+        return self._ahead[number][0]
+
+
+class Blocks(Protocol):
+    """What gives blocks one by one: a packer, or the shards of a prepared corpus."""
+
+    @property
+    def done(self) -> bool:
+        """Whether there is none any more."""
+        ...
+
+    def next(self) -> Packed | None:
+        """The next block, or None at the end."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Where the next block is, as JSON."""
+        ...
+
+
+class ShuffledBlocks:
+    """Blocks in random order within windows; what is kept is only where a window began.
+
+    Args:
+        blocks: at the beginning, or at the ``blocks`` of the state.
+        window: how many are shuffled.
+        key: of the shuffle, without the number of the window.
+        state: what :meth:`state` gave.
+    """
+
+    def __init__(
+        self, blocks: Blocks, window: int, key: Sequence[int], state: Mapping[str, Any] | None = None
+    ) -> None:
+        self._blocks = blocks
+        self._size = window
+        self._key = list(key)
+        self._number = int(state["window"]) if state else 0
+        self._window: list[Packed] = []
+        self._begun = blocks.state()
+        self._given = 0
+        if state and state["given"]:
+            self._fill()
+            self._given = int(state["given"])
+
+    @property
+    def done(self) -> bool:
+        """Whether there is none any more."""
+        return self._blocks.done and self._given == len(self._window)
+
+    def next(self) -> Packed | None:
+        """The next block, or None at the end."""
+        if self._given == len(self._window):
+            self._number += bool(self._window)
+            self._fill()
+            if not self._window:
+                return None
+        self._given += 1
+        return self._window[self._given - 1]
+
+    def state(self) -> dict[str, Any]:
+        """Where the next block is, as JSON."""
+        return {"blocks": self._begun, "window": self._number, "given": self._given}
+
+    def _fill(self) -> None:
+        self._begun = self._blocks.state()
+        found: list[Packed] = []
+        while len(found) < self._size and (block := self._blocks.next()) is not None:
+            found.append(block)
+        order = np.random.default_rng([*self._key, self._number]).permutation(len(found))
+        self._window = [found[i] for i in order]
+        self._given = 0
