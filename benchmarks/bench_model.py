@@ -30,6 +30,8 @@ SHARED = Path(os.environ.get("PIXEL_M4_SHARED", ROOT.parent / "shared"))
 BATCH, PADDED = 32, 256
 
 Batch = dict[str, torch.Tensor]
+# A measure, its time, what it is compared with, and useful operations a second if that is the peak.
+Row = tuple[str, str, str, float | None]
 
 
 def seconds(function: Callable[[], object], repeat: int) -> float:
@@ -88,17 +90,18 @@ def pretraining_step(eager: bool) -> Callable[[], float]:
     return trainer(model, [batch])
 
 
-def pretraining(best: float, ours: float, theirs: float) -> list[tuple[str, str, str]]:
+def pretraining(ours: float, theirs: float) -> list[Row]:
     """Time and memory of a pretraining step."""
     took = seconds(pretraining_step(eager=False), 3)
     useful = 8 * training_flops(PixelConfig.named("small"), PixelForPreTraining, 529).total
     name = "pretraining step, small, 8 × 529"
     return [
-        (name, f"{took:.2f} s", f"{useful / took / best:.0%} of peak (bar: 55%)"),
+        (name, f"{took:.2f} s", "bar: 55%", useful / took),
         (
             f"{name}: memory",
             f"{ours:.2f} GB",
             f"{ours / theirs:.0%} of the published way's {theirs:.2f} GB (bar: 70%)",
+            None,
         ),
     ]
 
@@ -110,7 +113,7 @@ def memory(way: str) -> float:
     return (peaks[0] - peaks[1]) / 1e6
 
 
-def parsing(best: float, count: int) -> list[tuple[str, str, str]]:
+def parsing(count: int) -> list[Row]:
     """An epoch of `tiny` over a treebank, ours and the published way."""
     config = PixelConfig.named(
         "tiny",
@@ -144,9 +147,14 @@ def parsing(best: float, count: int) -> list[tuple[str, str, str]]:
     )
     name = f"parsing epoch, tiny, {len(windows)} windows"
     return [
-        (name, f"{took:.1f} s", f"{useful / took / best:.0%} of peak (bar: 55%)"),
-        ("the same with its padding", f"{took_padded:.1f} s", f"{took_padded / took:.2f} × slower"),
-        ("the published way", f"{took_published:.1f} s", f"{took_published / took:.1f} × slower (bar: 5 ×)"),
+        (name, f"{took:.1f} s", "bar: 55%", useful / took),
+        ("the same with its padding", f"{took_padded:.1f} s", f"{took_padded / took:.2f} × slower", None),
+        (
+            "the published way",
+            f"{took_published:.1f} s",
+            f"{took_published / took:.1f} × slower (bar: 5 ×)",
+            None,
+        ),
     ]
 
 
@@ -166,9 +174,22 @@ def main() -> None:
         sys.exit(f"needs the shared data folder; looked for {SHARED} (set PIXEL_M4_SHARED to its place)")
     # First, while this process is small: a child's peak begins with the size of its parent.
     ours, theirs = (memory(way) for way in ("ours", "published"))
-    best = peak()
-    rows = [*pretraining(best, ours, theirs), *parsing(best, arguments.sentences)]
-    print(f"Peak: {best / 1e9:.0f} GFLOP/s (float32, {torch.get_num_threads()} threads)\n")
+    before = peak()
+    times = [*pretraining(ours, theirs), *parsing(arguments.sentences)]
+    after = peak()
+    # Other work on the machine can only lower a measured peak, so the larger is nearer to the truth.
+    best = max(before, after)
+    rows = [
+        (name, took, ratio if rate is None else f"{rate / best:.0%} of peak ({ratio})")
+        for name, took, ratio, rate in times
+    ]
+    print(
+        f"Peak: {best / 1e9:.0f} GFLOP/s (float32, {torch.get_num_threads()} threads; "
+        f"before {before / 1e9:.0f}, after {after / 1e9:.0f})"
+    )
+    if best > 1.1 * min(before, after):
+        print("The two measurements of the peak differ: the machine was busy, measure again.")
+    print()
     print("| measure | time | ratio |\n|---|---|---|")
     for row in rows:
         print("| " + " | ".join(row) + " |")

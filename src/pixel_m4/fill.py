@@ -22,8 +22,8 @@ from pixel_m4.data.hiding import HOLE, Hidden, Hiding, Stretch, hide
 from pixel_m4.data.pieces import known_pieces, possible_pieces
 from pixel_m4.model import PixelForPreTraining
 from pixel_m4.model.checkpoint import open_checkpoint
+from pixel_m4.model.inputs import split_patches
 from pixel_m4.model.mae import as_targets, reconstruction_loss, standardise
-from pixel_m4.model.vit import split_patches
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.encoding import Encoding
 from pixel_m4.render.renderer import CONFIG_NAME

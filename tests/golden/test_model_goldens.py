@@ -23,7 +23,7 @@ from pixel_m4.model import (
     PixelModel,
     PixelPreTrainedModel,
 )
-from pixel_m4.model.vit import sincos_positions
+from pixel_m4.model.positions import sincos_positions
 
 torch.set_num_threads(1)  # tiny models: more threads cost a hundred times as much on a machine that is busy
 

@@ -17,8 +17,9 @@ from pixel_m4.model.heads import (
     PixelForSequenceClassification,
     PixelForTokenClassification,
 )
+from pixel_m4.model.loading import check_folder, weights_in
 from pixel_m4.model.mae import PixelForPreTraining
-from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel, check_folder, weights_in
+from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
 
 # Published checkpoints write PIXEL in capitals.
 ARCHITECTURES: Mapping[str, type[PixelPreTrainedModel]] = {

@@ -167,13 +167,31 @@ class PixelConfig(PreTrainedConfig):
         Raises:
             ValueError: The configuration belongs to another architecture.
         """
+        cls._check_type(config_dict)
+        return super().from_dict(config_dict, **kwargs)
+
+    @classmethod
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: Any, **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read a `config.json`, and refuse another architecture's before transformers warns of it.
+
+        Raises:
+            ValueError: The configuration belongs to another architecture.
+        """
+        config_dict, rest = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        cls._check_type(config_dict)
+        return config_dict, rest
+
+    @classmethod
+    def _check_type(cls, config_dict: Mapping[str, Any]) -> None:
+        """Refuse another `model_type`."""
         found = config_dict.get("model_type", cls.model_type)
         if found != cls.model_type:
             raise ValueError(
                 f"this checkpoint holds a {found!r} model (model_type of its config.json), not a "
                 f"{cls.model_type!r} model; a pixel model cannot use its weights"
             )
-        return super().from_dict(config_dict, **kwargs)
 
     def _check(self) -> None:
         """Refuse sizes that cannot work, with the value in the message."""

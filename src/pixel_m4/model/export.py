@@ -225,6 +225,7 @@ def random_inputs(model: PixelPreTrainedModel, batch: int, patches: int, words: 
     }
     if isinstance(model, PixelForBiaffineParsing):
         starts = np.sort(rng.integers(0, lengths[:, None] + 1, (batch, words + 1)), axis=1)
+        starts[:, :-1] = np.minimum(starts[:, :-1], lengths[:, None] - 1)  # no word begins on padding
         starts[1:, rng.integers(2, max(words + 1, 3)) :] = IGNORED
         inputs["word_starts"] = starts.astype(np.int64)
     return inputs

@@ -34,7 +34,7 @@ class Cost:
     Args:
         encoder: Of the encoder with its embeddings.
         decoder: Of the pretraining decoder.
-        head: Of a fine-tuning head, with its pooler, or of the second objective of pretraining.
+        head: Of a fine-tuning head, with its pooler; in pretraining, of the head that names patches.
     """
 
     encoder: int
@@ -96,19 +96,20 @@ def forward_flops(config: PixelConfig, model: Model, patches: int, words: int | 
     Raises:
         ValueError: There are no patches, or no words.
     """
-    return _flops(config, model, patches, words, every_relation=True)
+    return _flops(config, model, patches, words, training=False)
 
 
 def training_flops(config: PixelConfig, model: Model, patches: int, words: int | None = None) -> Cost:
     """Count the operations of a training step for a sequence: three times those of a forward pass.
 
     The backward pass computes two products for each one, for the inputs and for the weights. Parsing scores
-    relations to gold heads only, in training. See `forward_flops` for the arguments.
+    relations to gold heads only, in training; pretraining names masked patches only then. See
+    `forward_flops` for the arguments.
     """
-    return _flops(config, model, patches, words, every_relation=False) * 3
+    return _flops(config, model, patches, words, training=True) * 3
 
 
-def _flops(config: PixelConfig, model: Model, patches: int, words: int | None, every_relation: bool) -> Cost:
+def _flops(config: PixelConfig, model: Model, patches: int, words: int | None, training: bool) -> Cost:
     if patches < 1:
         raise ValueError(f"patches must be at least 1, got {patches}")
     if words is None:
@@ -129,7 +130,7 @@ def _flops(config: PixelConfig, model: Model, patches: int, words: int | None, e
         decoder += product(patches, narrow, patch_values(config))
 
     head = 0
-    if model is PixelForPreTraining and config.num_pieces:  # names of the hidden patches
+    if model is PixelForPreTraining and training:
         head = product(patches - kept, config.decoder_hidden_size, config.num_pieces)
     elif model is PixelForTokenClassification:
         head = product(patches, width, config.num_labels)
@@ -137,7 +138,7 @@ def _flops(config: PixelConfig, model: Model, patches: int, words: int | None, e
         pooling = product(1, width, width) + product(words, patches, width)  # tanh(dense(CLS)), words
         arcs = product(words, width + 1, width) + product(words, width, words + 1)
         relation = product(words, width + 1, width + 1)
-        if every_relation:
+        if not training:
             relation += product(words, width + 1, words + 1)
         head = pooling + arcs + config.num_labels * relation
     elif model is PixelForSequenceClassification:

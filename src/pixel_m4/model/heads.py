@@ -23,7 +23,8 @@ from transformers.modeling_outputs import (
 from transformers.utils import ModelOutput
 
 from pixel_m4.model.config import PixelConfig
-from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel, take
+from pixel_m4.model.inputs import take
+from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
 
 IGNORED = -100  # the label that no loss counts, and the padding of word_starts
 

@@ -18,20 +18,11 @@ from transformers.utils import ModelOutput
 
 from pixel_m4.model.attention import Packing
 from pixel_m4.model.config import PixelConfig
-from pixel_m4.model.heads import IGNORED
-from pixel_m4.model.vit import (
-    PixelLayer,
-    PixelModel,
-    PixelPreTrainedModel,
-    check_inputs,
-    init_positions,
-    layout_of,
-    patch_positions,
-    resized_parameter,
-    run_layers,
-    split_patches,
-    take,
-)
+from pixel_m4.model.heads import IGNORED, check_labels
+from pixel_m4.model.inputs import check_inputs, split_patches, take
+from pixel_m4.model.layers import PixelLayer, layout_of, run_layers
+from pixel_m4.model.positions import init_positions, patch_positions, resized_parameter
+from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
 
 
 def patchify(pixel_values: Tensor, patch_size: int = 16, num_channels: int = 3) -> Tensor:
@@ -287,13 +278,16 @@ class PixelForPreTraining(PixelPreTrainedModel):
         Returns:
             loss [], logits [B, P, 768], mask [B, P]
         """
-        check_inputs(self.config, pixel_values, attention_mask)
+        check_inputs(self.config, pixel_values, attention_mask, first_position)
         patches = split_patches(pixel_values, self.config.patch_size)
         if patch_mask is not None and patch_mask.shape != patches.shape[:2]:
             raise ValueError(
                 f"patch_mask must be [B, P] = {list(patches.shape[:2])} to match pixel_values "
                 f"{list(pixel_values.shape)}, got {list(patch_mask.shape)}"
             )
+        if self.piece_head is not None:
+            shape = (patches.shape[0], patches.shape[1])
+            check_labels("piece_labels", piece_labels, shape, self.config.num_pieces, "num_pieces")
         if attention_mask is None:
             attention_mask = torch.ones(patches.shape[:2], dtype=torch.long, device=patches.device)
         ratio = self.config.mask_ratio if mask_ratio is None else mask_ratio

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pixel_m4.model.inputs import split_patches
 from pixel_m4.model.mae import as_targets, standardise
-from pixel_m4.model.vit import split_patches
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.strategies import is_rtl
 

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from pixel_m4.data.pieces import ends_word
-from pixel_m4.model.vit import split_patches
+from pixel_m4.model.inputs import split_patches
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.strategies import is_rtl
 from pixel_m4.tasks.known import KnownPatches, draw_pieces

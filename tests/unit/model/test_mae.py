@@ -116,6 +116,19 @@ def test_bad_patch_mask(model: PixelForPreTraining, shape: tuple[int, ...]) -> N
         model(pixels(), None, torch.zeros(shape))
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.zeros(2, 21).long(), r"piece_labels must be \[2, 20\]"),
+        (torch.full((2, 20), 7), "below 7 .* got 7"),
+    ],
+)
+def test_bad_piece_labels(labels: Tensor, message: str) -> None:
+    model = PixelForPreTraining(PixelConfig.named("nano", max_seq_length=64, num_pieces=7))
+    with pytest.raises(ValueError, match=message):
+        model(pixels(), piece_labels=labels)
+
+
 def test_bad_ratio(model: PixelForPreTraining) -> None:
     with pytest.raises(ValueError, match=r"mask_ratio .* 1\.5"):
         model(pixels(), mask_ratio=1.5)

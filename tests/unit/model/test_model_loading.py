@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pickle
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,8 @@ from transformers import (
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
+    BertConfig,
+    BertModel,
 )
 
 from pixel_m4.model import (
@@ -105,15 +111,38 @@ def test_a_pretrained_encoder_loads_into_every_head(
     assert model.vit.embeddings.position_embeddings.requires_grad
 
 
-def test_new_weights_are_named_in_one_line(pretrained: Path, caplog: pytest.LogCaptureFixture) -> None:
-    PixelModel.from_pretrained(pretrained)
-    assert not [record for record in caplog.records if record.name.startswith("pixel_m4")]
-    PixelForBiaffineParsing.from_pretrained(pretrained)
-    (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("pixel_m4")]
-    assert line == (
-        f"PixelForBiaffineParsing: new weights, not from {pretrained}, to be trained: "
-        "biaffine_arcs, biaffine_rels, vit.pooler.dense"
-    )
+@pytest.mark.parametrize(
+    ("head", "new"),
+    [
+        (PixelForTokenClassification, "classifier"),
+        (PixelForBiaffineParsing, "biaffine_arcs, biaffine_rels, vit.pooler.dense"),
+        (PixelForSequenceClassification, "classifier, pooler.linear, pooler.ln"),
+        (PixelForQuestionAnswering, "qa_outputs"),
+    ],
+)
+def test_new_weights_are_named_in_one_line(
+    pretrained: Path, capfd: pytest.CaptureFixture[str], head: type[PixelPreTrainedModel], new: str
+) -> None:
+    with warnings_on_stderr():
+        PixelModel.from_pretrained(pretrained)
+        head.from_pretrained(pretrained)
+    lines = [line for line in capfd.readouterr().err.splitlines() if line and "Loading weights" not in line]
+    assert lines == [f"{head.__name__}: new weights, not from {pretrained}, to be trained: {new}"]
+
+
+@contextmanager
+def warnings_on_stderr() -> Iterator[None]:
+    """Whatever this project or transformers logs, as a user sees it."""
+    handler = logging.StreamHandler(sys.stderr)
+    loggers = [logging.getLogger(name) for name in ("pixel_m4", "transformers")]
+    before = [logger.handlers for logger in loggers]
+    for logger in loggers:
+        logger.handlers = [handler]
+    try:
+        yield
+    finally:
+        for logger, handlers in zip(loggers, before, strict=True):
+            logger.handlers = handlers
 
 
 def test_weights_that_a_head_does_not_use_load_silently(tmp_path: Path) -> None:
@@ -200,5 +229,33 @@ def test_pickled_code_is_never_run(tmp_path: Path, zipped: bool) -> None:
 def test_weights_of_another_size(tmp_path: Path, pretrained: Path) -> None:
     shutil.copy(pretrained / "model.safetensors", tmp_path)
     PixelConfig.named("nano", max_seq_length=64, hidden_size=96).save_pretrained(tmp_path)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match=r"model.safetensors: .* is \[.*48\], but .* \[.*96\] \(50 more"):
         PixelModel.from_pretrained(tmp_path)
+
+
+def test_a_head_of_another_size_on_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    PixelForTokenClassification(config()).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"classifier.bias is \[5\], .* makes it \[9\]"):
+        PixelForTokenClassification.from_pretrained(tmp_path, num_labels=9)
+    caplog.clear()
+    model = PixelForTokenClassification.from_pretrained(tmp_path, num_labels=9, ignore_mismatched_sizes=True)
+    assert model.classifier.weight.shape == (9, 48)
+    (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("pixel_m4")]
+    assert line.endswith("to be trained: classifier")
+
+
+def test_weights_of_another_architecture(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 96}
+    BertModel(BertConfig(vocab_size=9, max_position_embeddings=9, **sizes)).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="'bert' model"):
+        PixelModel.from_pretrained(tmp_path)
+    config().save_pretrained(tmp_path)  # a wrong configuration beside them does not help
+    with pytest.raises(ValueError, match=r"model.safetensors lacks \d+ weights of the encoder"):
+        PixelModel.from_pretrained(tmp_path)
+
+
+def test_too_few_layers(tmp_path: Path) -> None:
+    PixelForTokenClassification(config()).save_pretrained(tmp_path)
+    PixelConfig.named("nano", max_seq_length=64, num_labels=5, num_hidden_layers=4).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"lacks 16 weights of the encoder, such as vit.encoder.layer.3"):
+        PixelForTokenClassification.from_pretrained(tmp_path)

@@ -169,7 +169,7 @@ def test_first_positions_with_kept_patches_of_the_encoder() -> None:
 @pytest.mark.parametrize(
     ("places", "message"),
     [
-        (torch.tensor([0, 45]), "between 0 and 44, as 20 patches follow and there are 64 .* got 0 to 45"),
+        (torch.tensor([0, 45]), "between 0 and 44 for 20 patches .* got 0 to 45"),
         (torch.tensor([-1, 0]), "got -1 to 0"),
         (torch.tensor([0]), r"integers \[B\] = \[2\], got torch.int64 \[1\]"),
         (torch.tensor([0.0, 1.0]), "got torch.float32"),

@@ -19,7 +19,7 @@ from pixel_m4.model import (
     PixelPreTrainedModel,
 )
 from pixel_m4.model.attention import Packing
-from pixel_m4.model.vit import PADDING_TO_PACK, layout_of
+from pixel_m4.model.layers import PADDING_TO_PACK, layout_of
 
 Model = type[PixelPreTrainedModel]
 

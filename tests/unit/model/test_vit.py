@@ -6,13 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixel_m4.model import PixelConfig, PixelForPreTraining, PixelForTokenClassification, PixelModel
-from pixel_m4.model.vit import (
-    PatchEmbeddings,
-    key_padding,
-    resized_positions,
-    sincos_positions,
-    split_patches,
-)
+from pixel_m4.model.inputs import split_patches
+from pixel_m4.model.layers import key_padding
+from pixel_m4.model.positions import resized_positions, sincos_positions
+from pixel_m4.model.vit import PatchEmbeddings
 
 
 @pytest.fixture
@@ -152,6 +149,30 @@ def test_gradient_checkpointing_changes_no_gradient(config: PixelConfig) -> None
         torch.testing.assert_close(gradients[0][name], gradients[1][name], msg=name)
 
 
+@pytest.mark.parametrize("unpad", [False, True])
+def test_first_position_is_a_shift_to_the_right(model: PixelModel, unpad: bool) -> None:
+    model.config.unpad_inputs = unpad
+    first, mask = torch.tensor([5, 9]), padded_mask(20, 12)
+    found = model(pixels(), mask, first_position=first).last_hidden_state
+    for row in range(2):
+        shift = int(first[row])
+        shifted = torch.cat([pixels(1, shift, seed=1), pixels()[row : row + 1]], dim=2)
+        shifted_mask = F.pad(mask[row : row + 1], (shift, 0))
+        expected = model(shifted, shifted_mask).last_hidden_state[0, shift:]
+        real = mask[row] == 1
+        torch.testing.assert_close(found[row, 1:][real], expected[1:][real], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("mask", [None, padded_mask(20, 10)])
+def test_training_compiles_without_a_break(config: PixelConfig, mask: Tensor | None) -> None:
+    model = PixelModel(config).train()
+    assert config.attention_probs_dropout_prob > 0  # uncompiled, this is attention in pieces
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    compiled(pixels(), mask).last_hidden_state.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
 @pytest.mark.parametrize("mask", [None, padded_mask(20, 10)])
 def test_the_encoder_compiles_without_a_break(model: PixelModel, mask: Tensor | None) -> None:
     model.config.unpad_inputs = False  # compiled or not, it makes no difference then on padding either
@@ -231,7 +252,9 @@ def test_a_length_that_is_no_square(model: PixelModel) -> None:
             r"65 patches.*64.*max_seq_length=64.*resize_positions",
         ),
         (torch.zeros(2, 16, 320, dtype=torch.int64), "got torch.int64"),
-        (torch.full((2, 3, 16, 320), 255.0), "between 0 and 1, got 255"),
+        (torch.full((2, 3, 16, 320), 255.0), "between 0 and 1, got 255 to 255"),
+        (torch.full((2, 16, 320), -0.5), "between 0 and 1, got -0.5"),
+        (torch.full((2, 16, 320), torch.nan), "between 0 and 1, got nan"),
     ],
 )
 def test_bad_pixels(model: PixelModel, strip: Tensor, message: str) -> None:
@@ -243,6 +266,19 @@ def test_bad_pixels(model: PixelModel, strip: Tensor, message: str) -> None:
 def test_bad_attention_mask(model: PixelModel, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"attention_mask must be \[B, P\] = \[2, 20\]"):
         model(pixels(), torch.ones(shape))
+
+
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        ([0, 45], "between 0 and 44 for 20 patches .* 64, got 0 to 45"),
+        ([-1, 0], "got -1"),
+        ([1], r"got \[1\]"),
+    ],
+)
+def test_bad_first_position(model: PixelModel, first: list[int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        model(pixels(), first_position=torch.tensor(first))
 
 
 def test_centred_patches_see_the_mean_as_nothing() -> None:

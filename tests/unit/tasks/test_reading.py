@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pixel_m4.data.pieces import possible_pieces
+from pixel_m4.model.inputs import split_patches
 from pixel_m4.model.mae import as_targets, standardise
-from pixel_m4.model.vit import split_patches
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.reading import PieceReader, ReadingAccuracy, most_frequent_patch, reading_accuracy
 

@@ -1,0 +1,98 @@
+"""What goes into a model: strips of pixels cut into patches, and the checks that refuse bad ones.
+
+Dimensions: B batch, P patches, K kept patches, D width, W pixels of width, C channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pixel_m4.model.config import PixelConfig
+
+
+def split_patches(pixel_values: Tensor, patch_size: int = 16) -> Tensor:
+    """Cut a strip of pixels into patches, each flattened row by row, column by column, channel last.
+
+    Args:
+        pixel_values: [B, 16, W] grey, [B, 16, W, C] or [B, C, 16, W]; the type is kept.
+        patch_size: Height and width of a patch.
+
+    Returns:
+        [B, P, 256] for grey, [B, P, 256 * C] otherwise
+    """
+    if pixel_values.ndim == 4 and pixel_values.shape[1] != patch_size:
+        pixel_values = pixel_values.permute(0, 2, 3, 1)
+    patches = pixel_values.unflatten(2, (-1, patch_size))  # [B, 16, P, 16(, C)]
+    return patches.transpose(1, 2).flatten(2)
+
+
+def take(values: Tensor, index: Tensor) -> Tensor:
+    """Pick places along the second dimension: `values` [B, P(, D)] and `index` [B, K] give [B, K(, D)]."""
+    if values.ndim == 3:
+        index = index.unsqueeze(-1).expand(-1, -1, values.shape[-1])
+    return values.gather(1, index)
+
+
+def check_inputs(
+    config: PixelConfig,
+    pixel_values: Tensor,
+    attention_mask: Tensor | None,
+    first_position: Tensor | None = None,
+) -> None:
+    """Refuse inputs that would fail later with a riddle, or worse, not fail.
+
+    Raises:
+        ValueError: Names the offending shape or value.
+    """
+    shape, size, channels = tuple(pixel_values.shape), config.patch_size, config.num_channels
+    strip = (
+        (pixel_values.ndim == 3 and shape[1] == size)
+        or (pixel_values.ndim == 4 and shape[1] == size and shape[3] == channels)
+        or (pixel_values.ndim == 4 and shape[1] == channels and shape[2] == size)
+    )
+    if not strip:
+        raise ValueError(
+            f"pixel_values must be [B, {size}, W] grey, [B, {size}, W, {channels}] or "
+            f"[B, {channels}, {size}, W]; got {list(shape)}"
+        )
+    width = shape[3] if pixel_values.ndim == 4 and shape[1] != size else shape[2]
+    if width == 0 or width % size:
+        raise ValueError(f"the width of pixel_values must be a multiple of {size} pixels, got {width}")
+    patches = width // size
+    if patches > config.max_patches:
+        raise ValueError(
+            f"pixel_values hold {patches} patches, but the model has positions for {config.max_patches}: "
+            f"render with max_seq_length={config.max_patches}, or first call "
+            "model.resize_positions(max_seq_length)"
+        )
+    if pixel_values.dtype != torch.uint8 and not pixel_values.is_floating_point():
+        raise ValueError(f"pixel_values must be uint8 (0 to 255) or float (0 to 1), got {pixel_values.dtype}")
+    if attention_mask is not None and tuple(attention_mask.shape) != (shape[0], patches):
+        raise ValueError(
+            f"attention_mask must be [B, P] = {[shape[0], patches]} to match pixel_values {list(shape)}, "
+            f"got {list(attention_mask.shape)}"
+        )
+    if first_position is not None and (
+        tuple(first_position.shape) != (shape[0],) or first_position.is_floating_point()
+    ):
+        raise ValueError(
+            f"first_position must be integers [B] = {[shape[0]]}, got {first_position.dtype} "
+            f"{list(first_position.shape)}"
+        )
+    if torch.compiler.is_compiling() or not pixel_values.numel():
+        return
+    if pixel_values.is_floating_point():
+        lowest, highest = (value.item() for value in pixel_values.aminmax())
+        if not (lowest >= 0 and highest <= 1):  # NaN is refused too
+            raise ValueError(
+                f"float pixel_values must lie between 0 and 1, got {lowest:g} to {highest:g}: "
+                "divide by 255, or pass uint8"
+            )
+    if first_position is not None:
+        first, last = (value.item() for value in first_position.aminmax())
+        if first < 0 or last > config.max_patches - patches:
+            raise ValueError(
+                f"first_position must lie between 0 and {config.max_patches - patches} for {patches} patches "
+                f"and positions for {config.max_patches}, got {first} to {last}"
+            )

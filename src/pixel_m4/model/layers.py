@@ -1,0 +1,181 @@
+"""Transformer layers of encoder and decoder, over batches as they are, with a mask, or packed.
+
+Sources: Dosovitskiy et al. 2021 (ViT). Module names are those of the published checkpoints.
+
+Dimensions: B batch, P patches, S = 1 + P sequence with CLS, N real tokens of a batch, D width, H heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from pixel_m4.model.attention import Packing, attend, attend_padded, in_pieces
+from pixel_m4.model.config import PixelConfig
+
+# What may be attended: everything, a mask bool [B, 1, 1, S], or each sequence of a packed row to itself.
+Layout = Tensor | Packing | None
+
+# Padded tokens of a batch from which packing pays, as a share.
+PADDING_TO_PACK = 0.1
+
+
+def key_padding(attention_mask: Tensor | None) -> Tensor | None:
+    """What may be attended: CLS always, patches where the mask is not 0; None if there is no padding.
+
+    Args:
+        attention_mask: [B, P]
+
+    Returns:
+        bool [B, 1, 1, 1 + P], or None (then attention has its fastest kernels)
+    """
+    if attention_mask is None:
+        return None
+    attended = attention_mask != 0
+    if not torch.compiler.is_compiling() and bool(attended.all()):
+        return None
+    return F.pad(attended, (1, 0), value=True)[:, None, None, :]
+
+
+def layout_of(config: PixelConfig, attention_mask: Tensor | None, padded: bool = False) -> Layout:
+    """Decide how a batch is computed: as it is, with a mask, or packed.
+
+    Args:
+        config: `unpad_inputs` says whether to pack; by default where enough is padding for it to pay.
+        attention_mask: [B, P], 0 for padding
+        padded: Whether to leave the padding where it is, come what may.
+    """
+    mask = key_padding(attention_mask)
+    if mask is None or padded or config.unpad_inputs is False or torch.compiler.is_compiling():
+        return mask
+    if config._attn_implementation == "eager":
+        return mask
+    packing = Packing.of(mask[:, 0, 0])
+    padding = 1 - packing.index.numel() / packing.attended.numel()
+    if config.unpad_inputs or (mask.device.type == "cpu" and padding >= PADDING_TO_PACK):
+        return packing
+    return mask
+
+
+class Dense(nn.Module):
+    """A linear layer under the name `dense`, as the checkpoints have it."""
+
+    def __init__(self, width_in: int, width_out: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width_in, width_out)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """[..., width_in] → [..., width_out]."""
+        return self.dense(states)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention before its output projection."""
+
+    def __init__(self, config: PixelConfig, width: int, heads: int) -> None:
+        super().__init__()
+        self.config = config
+        self.heads = heads
+        self.dropout = config.attention_probs_dropout_prob
+        self.query = nn.Linear(width, width, bias=config.qkv_bias)
+        self.key = nn.Linear(width, width, bias=config.qkv_bias)
+        self.value = nn.Linear(width, width, bias=config.qkv_bias)
+
+    def forward(self, states: Tensor, layout: Layout, weights: bool) -> tuple[Tensor, Tensor | None]:
+        """Attend, with PyTorch's fused kernels unless the weights are asked for.
+
+        Args:
+            states: [B, S, D], or [1, N, D] of packed sequences
+            layout: bool [B, 1, 1, S], what may be attended; None for everything; or the packing
+            weights: Whether to return the attention weights, which takes the eager path
+
+        Returns:
+            As states, and the weights [B, H, S, S] or None
+        """
+        query, key, value = (
+            projection(states).unflatten(-1, (self.heads, -1))  # [B, S, H, D / H]
+            for projection in (self.query, self.key, self.value)
+        )
+        dropout = self.dropout if self.training else 0.0
+        attention: Tensor | None = None
+        eager = weights or self.config._attn_implementation == "eager"
+        if not eager and in_pieces(states, layout, dropout):
+            return attend(query, key, value, layout, dropout).flatten(2), None
+        if isinstance(layout, Packing):
+            return attend_padded(query, key, value, layout, dropout).flatten(2), None
+        query, key, value = (part.transpose(1, 2) for part in (query, key, value))
+        if eager:
+            scores = query @ key.mT * query.shape[-1] ** -0.5
+            if layout is not None:
+                scores = scores.masked_fill(~layout, torch.finfo(scores.dtype).min)
+            attention = scores.softmax(-1, dtype=torch.float32).to(value.dtype)
+            context = F.dropout(attention, dropout) @ value
+        else:
+            context = F.scaled_dot_product_attention(query, key, value, attn_mask=layout, dropout_p=dropout)
+        return context.transpose(1, 2).flatten(2), attention if weights else None
+
+
+class Attention(nn.Module):
+    """Self-attention and its output projection, two modules in the checkpoints."""
+
+    def __init__(self, config: PixelConfig, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention = SelfAttention(config, width, heads)
+        self.output = Dense(width, width)
+
+    def forward(self, states: Tensor, layout: Layout, weights: bool) -> tuple[Tensor, Tensor | None]:
+        """[B, S, D] → [B, S, D] and the attention weights [B, H, S, S] or None."""
+        context, attention = self.attention(states, layout, weights)
+        return self.output(context), attention
+
+
+class PixelLayer(GradientCheckpointingLayer):
+    """One pre-norm transformer layer, of the encoder or of the decoder."""
+
+    def __init__(self, config: PixelConfig, width: int, heads: int, intermediate: int) -> None:
+        super().__init__()
+        self.layernorm_before = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.attention = Attention(config, width, heads)
+        self.layernorm_after = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.intermediate = Dense(width, intermediate)
+        self.activation = ACT2FN[config.hidden_act]
+        self.output = Dense(intermediate, width)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, states: Tensor, layout: Layout, weights: bool) -> tuple[Tensor, Tensor | None]:
+        """[B, S, D] → [B, S, D] and the attention weights [B, H, S, S] or None."""
+        attended, attention = self.attention(self.layernorm_before(states), layout, weights)
+        states = states + self.dropout(attended)
+        transformed = self.output(self.activation(self.intermediate(self.layernorm_after(states))))
+        return states + self.dropout(transformed), attention
+
+
+def run_layers(
+    layers: Iterable[nn.Module], states: Tensor, layout: Layout, weights: bool = False, every: bool = False
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Pass states through layers.
+
+    Args:
+        layers: `PixelLayer`s
+        states: [B, S, D], or [1, N, D] of packed sequences
+        layout: bool [B, 1, 1, S], what may be attended; None for everything; or the packing
+        weights: Whether to collect attention weights
+        every: Whether to collect hidden states, which otherwise are freed as soon as they can be
+
+    Returns:
+        The last layer's output, as states; the input and each layer's output; the attention weights,
+        [B, H, S, S] each.
+    """
+    hidden_states, attentions = [states] if every else [], []
+    for layer in layers:
+        states, attention = layer(states, layout, weights)
+        if every:
+            hidden_states.append(states)
+        if attention is not None:
+            attentions.append(attention)
+    return states, hidden_states, attentions
