@@ -78,20 +78,39 @@ def published(batch: Batch) -> Batch:
     return {**batch, "pixel_values": pixels[:, None].expand(-1, 3, -1, -1) / 255, "attention_mask": mask}
 
 
-def pretraining_step(eager: bool) -> Callable[[], float]:
-    """A step of `small` on 8 sequences of 529 patches."""
+def pretraining_setup(eager: bool) -> tuple[PixelForPreTraining, Batch]:
+    """`small`, and 8 sequences of 529 patches."""
     torch.manual_seed(0)
-    model = PixelForPreTraining(PixelConfig.named("small")).train()
+    model = PixelForPreTraining(PixelConfig.named("small"))
     words = random.Random(0).choices(["the", "cat", "reads", "pixels", "and", "sleeps"], k=400)
     batch = dict(TextRenderer().batch([" ".join(words)] * 8, padding="max_length", return_tensors="pt"))
     if eager:
         model.set_attn_implementation("eager")
         batch["pixel_values"] = batch["pixel_values"][:, None].expand(-1, 3, -1, -1) / 255
-    return trainer(model, [batch])
+    return model, batch
+
+
+def pretraining_step(eager: bool) -> Callable[[], float]:
+    """A step of it."""
+    model, batch = pretraining_setup(eager)
+    return trainer(model.train(), [batch])
+
+
+def same_pretraining_losses() -> None:
+    """Check that ours and the published way have the same loss for the same hidden patches, without dropout."""
+    mask = torch.rand(8, 529, generator=torch.Generator().manual_seed(0)) < 0.25
+    losses = []
+    for eager in (False, True):
+        model, batch = pretraining_setup(eager)
+        torch.manual_seed(0)  # of the choice among patches that are equal in the mask
+        with torch.inference_mode():
+            losses.append(model.eval()(**batch, patch_mask=mask.float()).loss)
+    torch.testing.assert_close(*losses, rtol=1e-4, atol=1e-4)
 
 
 def pretraining(ours: float, theirs: float) -> list[Row]:
     """Time and memory of a pretraining step."""
+    same_pretraining_losses()
     took = seconds(pretraining_step(eager=False), 3)
     useful = 8 * training_flops(PixelConfig.named("small"), PixelForPreTraining, 529).total
     name = "pretraining step, small, 8 × 529"
