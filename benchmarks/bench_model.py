@@ -97,7 +97,7 @@ def pretraining_step(eager: bool) -> Callable[[], float]:
 
 
 def same_pretraining_losses() -> None:
-    """Check that ours and the published way have the same loss for the same hidden patches, without dropout."""
+    """Check that both ways have the same loss for the same hidden patches, without dropout."""
     mask = torch.rand(8, 529, generator=torch.Generator().manual_seed(0)) < 0.25
     losses = []
     for eager in (False, True):
