@@ -131,7 +131,8 @@ def _flops(config: PixelConfig, model: Model, patches: int, words: int | None, t
 
     head = 0
     if model is PixelForPreTraining and training:
-        head = product(patches - kept, config.decoder_hidden_size, config.num_pieces)
+        named = min(2 * (patches - kept), patches) if config.visible_pieces else patches - kept
+        head = product(named, config.decoder_hidden_size, config.num_pieces)
     elif model is PixelForTokenClassification:
         head = product(patches, width, config.num_labels)
     elif model is PixelForBiaffineParsing:

@@ -134,6 +134,12 @@ def choose_patches(
     return order[:, :kept].sort(dim=1).values, order[:, kept:].sort(dim=1).values
 
 
+def some_of(places: Tensor, count: int) -> Tensor:
+    """At most `count` of the places [B, K] of each text, chosen at random: [B, min(K, count)]."""
+    chosen = torch.rand(places.shape, device=places.device).argsort(dim=1)[:, :count]
+    return places.gather(1, chosen)
+
+
 @dataclass
 class PixelForPreTrainingOutput(ModelOutput):
     """What pretraining returns.
@@ -146,8 +152,9 @@ class PixelForPreTrainingOutput(ModelOutput):
         attentions: The encoder's, [B, H, 1 + K, 1 + K] each
         patch_losses: [B, P], what each patch adds to the sum that the loss is a mean of: the squared error of
             a patch that is masked and attended, 0 for others
-        piece_losses: [B, P], cross-entropies of the names of those patches, 0 for others and patches without
-            a name; None without a piece head
+        piece_losses: [B, P], cross-entropies of the names of those patches, and with `visible_pieces` of as
+            many that the encoder saw; 0 for others and patches without a name; None without a piece head
+        pieces_named: bool [B, P], where the head names a masked patch right; None without a piece head
     """
 
     loss: Tensor | None = None
@@ -157,6 +164,7 @@ class PixelForPreTrainingOutput(ModelOutput):
     attentions: tuple[Tensor, ...] | None = None
     patch_losses: Tensor | None = None
     piece_losses: Tensor | None = None
+    pieces_named: Tensor | None = None
 
 
 class PixelDecoder(nn.Module):
@@ -243,7 +251,7 @@ class PixelForPreTraining(PixelPreTrainedModel):
     def drop_piece_head(self) -> None:
         """Forget the second objective: what is left is the published architecture."""
         self.piece_head = None
-        self.config.num_pieces = 0
+        self.config.num_pieces, self.config.visible_pieces = 0, False
 
     def resize_positions(self, max_seq_length: int) -> None:
         """As the base, for encoder and decoder."""
@@ -311,15 +319,20 @@ class PixelForPreTraining(PixelPreTrainedModel):
         counted = (take(attention_mask, masked) != 0).float()
         losses = patch_errors(take(logits, masked), targets) * counted
         nothing = torch.zeros_like(attention_mask, dtype=torch.float)
-        loss, piece_losses = losses.sum() / counted.sum().clamp(min=1), None
+        loss, piece_losses, pieces_named = losses.sum() / counted.sum().clamp(min=1), None, None
         if self.piece_head is not None and piece_labels is not None:
-            names = take(piece_labels, masked).masked_fill(counted == 0, IGNORED)
-            scores = self.piece_head(take(decoded, masked)).float()
+            named = masked
+            if self.config.visible_pieces and self.training:
+                named = torch.cat([masked, some_of(keep, masked.shape[1])], dim=1)
+            names = take(piece_labels.masked_fill(attention_mask == 0, IGNORED), named)
+            scores = self.piece_head(take(decoded, named)).float()
             errors = F.cross_entropy(
                 scores.flatten(0, 1), names.flatten(), ignore_index=IGNORED, reduction="none"
             ).view_as(names)
             loss = loss + self.config.piece_loss_weight * errors.sum() / counted.sum().clamp(min=1)
-            piece_losses = nothing.scatter(1, masked, errors)
+            piece_losses = nothing.scatter(1, named, errors)
+            hits = (scores.argmax(2) == names)[:, : masked.shape[1]]
+            pieces_named = torch.zeros_like(attention_mask, dtype=torch.bool).scatter(1, masked, hits)
         return PixelForPreTrainingOutput(
             loss=loss,
             logits=logits,
@@ -328,4 +341,5 @@ class PixelForPreTraining(PixelPreTrainedModel):
             attentions=encoded.attentions,
             patch_losses=nothing.scatter(1, masked, losses),
             piece_losses=piece_losses,
+            pieces_named=pieces_named,
         )

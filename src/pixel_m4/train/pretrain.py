@@ -87,9 +87,10 @@ def pretrain(
     reader = None
     if arguments.num_pieces or (held_out and arguments.read_back):
         reader = make_reader(arguments, sources, renderer)
+    vocabulary = make_vocabulary(arguments, reader)
     validation = None
     if held_out:
-        validation = make_validation(arguments, training, held_out, renderer, masking, reader)
+        validation = make_validation(arguments, training, held_out, renderer, masking, reader, vocabulary)
     stream = TextStream(
         sources,
         renderer,
@@ -109,8 +110,8 @@ def pretrain(
         masking=masking,
         seed=training.seed,
         rank=training.process_index,
-        vocabulary=make_vocabulary(arguments, reader),
-        positions=arguments.max_positions,
+        vocabulary=vocabulary,
+        positions=arguments.max_positions if arguments.draw_positions else None,
     )
     with training.main_process_first(local=False, desc="looking for checkpoints"):
         checkpoint = find_checkpoint(arguments, training)
@@ -253,6 +254,7 @@ def make_validation(
     renderer: TextRenderer,
     masking: Masking,
     reader: PieceReader | None,
+    vocabulary: PatchVocabulary | None,
 ) -> Validation:
     """Held-out blocks of each language."""
     blocks = {
@@ -267,7 +269,7 @@ def make_validation(
         for language, source in held_out.items()
     }
     # One seed for all runs: their losses can be compared.
-    collate = MaskedBlocks(renderer, list(blocks), masking=masking, seed=0)
+    collate = MaskedBlocks(renderer, list(blocks), masking=masking, seed=0, vocabulary=vocabulary)
     read = reader if arguments.read_back else None
     return Validation(blocks, collate, training.per_device_eval_batch_size, read)
 
@@ -321,6 +323,7 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
         "norm_pix_loss": arguments.norm_pix_loss,
         "num_pieces": arguments.num_pieces,
         "piece_loss_weight": arguments.piece_loss_weight,
+        "visible_pieces": arguments.visible_pieces,
         **parse_overrides(arguments.config_overrides),
     }
     positions = arguments.max_positions or arguments.max_seq_length

@@ -96,11 +96,22 @@ class PretrainArguments:
         },
     )
     piece_loss_weight: float = field(default=0.2, metadata={"help": "weight of that objective"})
+    visible_pieces: bool = field(
+        default=False,
+        metadata={"help": "let that objective also name as many patches that are not hidden"},
+    )
     max_positions: int | None = field(
         default=None,
         metadata={
-            "help": "positions of the model, a perfect square, if more than --max_seq_length: blocks then "
-            "begin at places drawn from the whole table"
+            "help": "positions of the model, a perfect square, if more than --max_seq_length; see "
+            "--draw_positions"
+        },
+    )
+    draw_positions: bool = field(
+        default=True,
+        metadata={
+            "help": "with --max_positions, blocks begin at places drawn from the whole table; false: at the "
+            "first place, for a start that later goes on with longer blocks"
         },
     )
     read_back: bool = field(

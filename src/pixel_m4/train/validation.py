@@ -65,7 +65,8 @@ class Validation:
 
         With a reader also ``eval_reading_accuracy_<language>``, the share of hidden patches of text that can
         be read from the predicted pixels, and ``eval_reading_baseline_<language>``, the share that is the
-        most frequent patch of the held-out text of this language.
+        most frequent patch of the held-out text of this language. With a second objective
+        ``eval_naming_accuracy_<language>``, the share of hidden patches that its head names right.
 
         Every process computes as many batches as the others, since sharded models compute together.
 
@@ -81,7 +82,7 @@ class Validation:
         wide = torch.float32 if accelerator.device.type == "mps" else torch.float64
         for language, blocks in self._blocks.items():
             read = ReadingAccuracy()
-            sums = torch.zeros(2, device=accelerator.device, dtype=wide)
+            sums = torch.zeros(3, device=accelerator.device, dtype=wide)
             for start in range(0, len(blocks), self._batch_size * accelerator.num_processes):
                 first = start + self._batch_size * accelerator.process_index
                 idle = first >= len(blocks)
@@ -96,14 +97,17 @@ class Validation:
                 counted = (outputs.mask * (batch["attention_mask"] != 0)).sum()
                 if idle:
                     continue
-                sums += torch.stack([outputs.patch_losses.sum(), counted]).to(wide)
+                named = counted * 0 if outputs.pieces_named is None else outputs.pieces_named.sum()
+                sums += torch.stack([outputs.patch_losses.sum(), counted, named]).to(wide)
                 if self._reader is not None:
                     pixels, mask = batch["pixel_values"], batch["attention_mask"]
                     read += reading_accuracy(
                         outputs.logits, pixels, outputs.mask, self._reader, mask, self.guess(language)
                     )
-            total, count = accelerator.reduce(sums, "sum").tolist()
+            total, count, named = accelerator.reduce(sums, "sum").tolist()
             losses[f"eval_loss_{language}"] = total / max(count, 1)
+            if accelerator.unwrap_model(model).config.num_pieces:
+                readings[f"eval_naming_accuracy_{language}"] = named / max(count, 1)
             if self._reader is not None:
                 counts = torch.tensor([read.patches, read.correct, read.baseline, read.known])
                 read = ReadingAccuracy(*accelerator.reduce(counts.to(accelerator.device), "sum").tolist())
