@@ -20,6 +20,7 @@ from pixel_m4.model.heads import (
 from pixel_m4.model.loading import check_folder, weights_in
 from pixel_m4.model.mae import PixelForPreTraining
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
+from pixel_m4.shipped import resolve
 
 # Published checkpoints write PIXEL in capitals.
 ARCHITECTURES: Mapping[str, type[PixelPreTrainedModel]] = {
@@ -67,12 +68,13 @@ def open_checkpoint(name: str) -> Checkpoint:
         OSError: The hub has no such model, or cannot be reached.
         ValueError: It is another architecture's, or its weights file is damaged.
     """
+    given, name = name, resolve(name)
     check_folder(name, needs_config=True)
     config = PixelConfig.from_pretrained(name)
     files = weights_in(Path(name)) if Path(name).is_dir() else []
     tensors = {key: dtype for file in files for key, dtype in read_dtypes(file).items()}
     return Checkpoint(
-        name=name,
+        name=given,
         config=config,
         model=model_of(config.architectures or (), tensors),
         files=tuple(files),

@@ -8,6 +8,8 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
+from pixel_m4.shipped import resolve
+
 POOLING_MODES = ("mean", "max", "cls")
 
 # Differences from the published base model (Rust et al. 2023; Kesen et al. 2025), which is the default.
@@ -179,10 +181,14 @@ class PixelConfig(PreTrainedConfig):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read a `config.json`, and refuse another architecture's before transformers warns of it.
 
+        Args:
+            pretrained_model_name_or_path: A folder, a checkpoint that the package ships, or a name on the hub.
+            **kwargs: What transformers takes.
+
         Raises:
             ValueError: The configuration belongs to another architecture.
         """
-        config_dict, rest = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        config_dict, rest = super().get_config_dict(resolve(pretrained_model_name_or_path), **kwargs)
         cls._check_type(config_dict)
         return config_dict, rest
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pixel_m4.files import replacing
+from pixel_m4.shipped import resolve
 
 from .atlas import Atlas, AtlasStats
 from .encoding import BatchEncoding, Encoding
@@ -280,13 +281,15 @@ class TextRenderer:
         """Make the renderer of a checkpoint.
 
         Args:
-            name_or_path: a folder with ``text_renderer_config.json``, or a repository on the hub.
+            name_or_path: a folder with ``text_renderer_config.json``, a checkpoint that the package ships, or a
+                repository on the hub.
             overrides: arguments of the constructor that replace those of the file.
 
         Raises:
             FileNotFoundError: there is no such file.
             ValueError: the file is not what it should be.
         """
+        name_or_path = resolve(name_or_path)
         path = Path(name_or_path) / CONFIG_NAME
         if not path.is_file():
             if Path(name_or_path).exists():

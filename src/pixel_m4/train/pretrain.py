@@ -342,6 +342,8 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
     model = PixelForPreTraining(config)
     if arguments.center_pixels:
         model.vit.embeddings.patch_embeddings.center()  # learns faster from nothing: docs/log.md, 2026-11-23
+    if arguments.look_at_neighbours:
+        model.look_at_neighbours()
     return model
 
 

@@ -68,6 +68,9 @@ class PretrainArguments:
     center_pixels: bool = field(
         default=True, metadata={"help": "start random weights as if pixels were centred and scaled"}
     )
+    look_at_neighbours: bool = field(
+        default=False, metadata={"help": "start random weights with attention to the patches nearby"}
+    )
     dropout_prob: float = field(default=0.1, metadata={"help": "dropout, also on attention probabilities"})
     norm_pix_loss: bool = field(
         default=True, metadata={"help": "standardise each patch that is to be predicted"}
