@@ -10,7 +10,7 @@ from typing import Any
 SHIPPED = ("pixel-m4-tiny", "pixel-m4-tiny-english")
 
 
-def resolve(name: Any) -> Any:
+def find_shipped(name: Any) -> Any:
     """The folder of a checkpoint that the package ships; every other name as it is.
 
     A folder of the user's with such a name comes first.

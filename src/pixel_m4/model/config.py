@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
-from pixel_m4.shipped import resolve
+from pixel_m4.shipped import find_shipped
 
 POOLING_MODES = ("mean", "max", "cls")
 
@@ -182,13 +182,13 @@ class PixelConfig(PreTrainedConfig):
         """Read a `config.json`, and refuse another architecture's before transformers warns of it.
 
         Args:
-            pretrained_model_name_or_path: A folder, a checkpoint that the package ships, or a name on the hub.
+            pretrained_model_name_or_path: A folder, a checkpoint of the package, or a name on the hub.
             **kwargs: What transformers takes.
 
         Raises:
             ValueError: The configuration belongs to another architecture.
         """
-        config_dict, rest = super().get_config_dict(resolve(pretrained_model_name_or_path), **kwargs)
+        config_dict, rest = super().get_config_dict(find_shipped(pretrained_model_name_or_path), **kwargs)
         cls._check_type(config_dict)
         return config_dict, rest
 

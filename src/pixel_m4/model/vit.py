@@ -23,7 +23,7 @@ from pixel_m4.model.inputs import check_inputs, split_patches, take
 from pixel_m4.model.layers import Layout, PixelLayer, layout_of, run_layers
 from pixel_m4.model.loading import check_folder, check_loaded, named_errors, without_report
 from pixel_m4.model.positions import init_positions, patch_positions, resized_parameter
-from pixel_m4.shipped import resolve
+from pixel_m4.shipped import find_shipped
 
 
 class PatchEmbeddings(nn.Module):
@@ -184,7 +184,9 @@ class PixelPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
-        """Load a folder, a shipped checkpoint or a name on the hub: safetensors or `pytorch_model.bin` (tensors only).
+        """Load a folder, a checkpoint that the package ships, or a name on the hub.
+
+        Weights are safetensors or `pytorch_model.bin` (tensors only).
 
         What the checkpoint does not have, such as a new head, is named in one line of the log.
 
@@ -193,7 +195,7 @@ class PixelPreTrainedModel(PreTrainedModel):
             OSError: The folder holds no weights.
             ValueError: The weights file is damaged, holds more than tensors, or is another architecture's.
         """
-        name, asked = resolve(pretrained_model_name_or_path), bool(kwargs.get("ignore_mismatched_sizes"))
+        name, asked = find_shipped(pretrained_model_name_or_path), bool(kwargs.get("ignore_mismatched_sizes"))
         check_folder(name, needs_config=kwargs.get("config") is None)
         # Sizes that do not match are ours to report: transformers refers to a table that is not shown.
         options = {**kwargs, "output_loading_info": True, "ignore_mismatched_sizes": True}

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pixel_m4.files import replacing
-from pixel_m4.shipped import resolve
+from pixel_m4.shipped import find_shipped
 
 from .atlas import Atlas, AtlasStats
 from .encoding import BatchEncoding, Encoding
@@ -281,7 +281,7 @@ class TextRenderer:
         """Make the renderer of a checkpoint.
 
         Args:
-            name_or_path: a folder with ``text_renderer_config.json``, a checkpoint that the package ships, or a
+            name_or_path: a folder with ``text_renderer_config.json``, a checkpoint of the package, or a
                 repository on the hub.
             overrides: arguments of the constructor that replace those of the file.
 
@@ -289,7 +289,7 @@ class TextRenderer:
             FileNotFoundError: there is no such file.
             ValueError: the file is not what it should be.
         """
-        name_or_path = resolve(name_or_path)
+        name_or_path = find_shipped(name_or_path)
         path = Path(name_or_path) / CONFIG_NAME
         if not path.is_file():
             if Path(name_or_path).exists():

@@ -208,7 +208,11 @@ class PretrainTrainer(Trainer):
     def _count_losses(self, languages: Tensor, outputs: Any, attention_mask: Tensor) -> None:
         counted = (outputs.mask * (attention_mask != 0)).sum(1)
         pixels = outputs.patch_losses.sum(1)
-        names = torch.zeros_like(pixels) if outputs.piece_losses is None else (outputs.piece_losses * outputs.mask).sum(1)
+        names = (
+            torch.zeros_like(pixels)
+            if outputs.piece_losses is None
+            else (outputs.piece_losses * outputs.mask).sum(1)
+        )
         self._by_language.index_add_(1, languages, torch.stack([pixels, names, counted]))
 
     def floating_point_ops(self, inputs: Batch) -> float:

@@ -187,3 +187,49 @@ def test_places_and_names_compile_without_a_break() -> None:
     options = {"piece_labels": labels(), "first_position": torch.tensor([3, 44])}
     expected = model(pixels(), ATTENTION, MASKED, **options)
     torch.testing.assert_close(compiled(pixels(), ATTENTION, MASKED, **options).loss, expected.loss)
+
+
+def test_patches_that_are_seen_are_named_in_training_only() -> None:
+    model = make(visible_pieces=True, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    plain = make()
+    plain.load_state_dict(model.state_dict())
+    everything = torch.randint(0, PIECES, (2, P), generator=torch.Generator().manual_seed(1))
+    one, two = (each(pixels(), ATTENTION, MASKED, piece_labels=everything) for each in (model, plain))
+    assert torch.equal(one.loss, two.loss)
+    model.train()
+    trained = model(pixels(), ATTENTION, MASKED, piece_labels=everything)
+    named = trained.piece_losses > 0
+    assert torch.equal(named & (trained.mask != 0), (trained.mask != 0) & (ATTENTION != 0))
+    seen = named & (trained.mask == 0)
+    assert not (seen & (ATTENTION == 0)).any()
+    assert seen[0].sum() == 5  # as many as are hidden
+    counted = ((trained.mask != 0) & (ATTENTION != 0)).sum()
+    pieces = 0.2 * trained.piece_losses.sum() / counted
+    torch.testing.assert_close(trained.loss, trained.patch_losses.sum() / counted + pieces)
+
+
+def test_where_the_head_names_right() -> None:
+    model, name = make(), labels()[0, 8]
+    with torch.no_grad():
+        model.piece_head.weight.zero_()
+        model.piece_head.bias.copy_(F.one_hot(name, PIECES))
+    outputs = model(pixels(), ATTENTION, MASKED, piece_labels=labels())
+    expected = (MASKED != 0) & (ATTENTION != 0) & (labels() == name)
+    assert expected.any()
+    assert torch.equal(outputs.pieces_named, expected)
+
+
+def test_new_heads_attend_to_neighbours() -> None:
+    """On the codes of places alone, heads find -1, +1, 0, +2, -2 … patches from their own."""
+    torch.manual_seed(0)
+    config = PixelConfig.named(
+        "nano", max_seq_length=256, hidden_size=320, num_attention_heads=5, intermediate_size=64
+    )
+    model = PixelForPreTraining(config)
+    model.look_at_neighbours()
+    codes = model.vit.embeddings.position_embeddings[:, 1:]
+    attention = model.vit.encoder.layer[0].attention.attention
+    _, weights = attention(codes, None, True)
+    places = torch.arange(4, 12)  # columns away from the border of the grid
+    found = weights[0, :, 64 + places].argmax(-1) - (64 + places)
+    assert found.tolist() == [[shift] * len(places) for shift in (-1, 1, 0, 2, -2)]
