@@ -29,6 +29,18 @@ def sincos_positions(width: int, side: int) -> Tensor:
     return torch.cat([torch.zeros(1, width, dtype=torch.float64), grid])[None].float()
 
 
+def line_positions(width: int, length: int) -> Tensor:
+    """A 1-D sine-cosine table, with a zero row for CLS: a step to the right turns every code alike.
+
+    Returns:
+        [1, 1 + length, width]
+    """
+    frequency = 10000.0 ** -(torch.arange(width // 2, dtype=torch.float64) / (width // 2))
+    angle = torch.outer(torch.arange(length, dtype=torch.float64), frequency)
+    line = torch.cat([angle.sin(), angle.cos()], dim=1)
+    return torch.cat([torch.zeros(1, width, dtype=torch.float64), line])[None].float()
+
+
 def neighbour_weights(width: int, dim: int, shift: int, sharpness: float = 0.5) -> tuple[Tensor, Tensor]:
     """Query and key weights of a head that attends around the place `shift` columns further.
 

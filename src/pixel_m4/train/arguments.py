@@ -49,6 +49,10 @@ class FinetuneArguments:
     fallback_fonts_dir: str | None = field(
         default=None, metadata={"help": "folder with fonts for characters that the font lacks"}
     )
+    muon_learning_rate: float | None = field(
+        default=None,
+        metadata={"help": "let Muon train the matrices of the layers, at this rate (0.02); the rest as ever"},
+    )
     dev_from_train: float = field(
         default=0.0,
         metadata={"help": "share of train to hold out as dev if the data has no dev split: 0.1; 0: an error"},

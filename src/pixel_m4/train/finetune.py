@@ -108,6 +108,7 @@ def finetune(
     with tensorboard_folder(output_dir / "tensorboard"):
         trainer = TaskTrainer(
             task=task,
+            muon_learning_rate=arguments.muon_learning_rate,
             model=model,
             args=training,
             train_dataset=encoded.get("train"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import TrainingArguments
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
@@ -65,6 +66,37 @@ class MuonWithAdamW(torch.optim.Optimizer):
         """Take over what :meth:`state_dict` gave."""
         super().load_state_dict(state_dict)
         self._share()
+
+
+def muon_for(
+    model: nn.Module, args: TrainingArguments, decaying: Iterable[str], muon_learning_rate: float
+) -> MuonWithAdamW:
+    """Muon for the matrices of a model's layers, AdamW with the Trainer's arguments for the rest.
+
+    Args:
+        model: what is trained.
+        args: rate, betas, epsilon and weight decay.
+        decaying: names of the parameters that AdamW lets decay.
+        muon_learning_rate: of Muon.
+    """
+    parameters, decays = dict(model.named_parameters()), set(decaying)
+    matrices, others = split_for_muon(model)
+    groups = [
+        {
+            "params": [parameters[name] for name in others if (name in decays) == wanted],
+            "weight_decay": args.weight_decay if wanted else 0.0,
+        }
+        for wanted in (True, False)
+    ]
+    return MuonWithAdamW(
+        [parameters[name] for name in matrices],
+        groups,
+        learning_rate=args.learning_rate,
+        muon_learning_rate=muon_learning_rate,
+        muon_weight_decay=args.weight_decay,
+        betas=(args.adam_beta1, args.adam_beta2),
+        eps=args.adam_epsilon,
+    )
 
 
 def split_for_muon(model: nn.Module) -> tuple[list[str], list[str]]:

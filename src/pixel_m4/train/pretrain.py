@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from accelerate.utils import set_seed as set_seed_of_process
@@ -43,7 +44,9 @@ _FIXED = (
     *(f"decoder_{name}" for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")),
     "decoder_intermediate_size",
 )
-_COUNTED_PATCHES = 300_000  # of a language, to find its frequent pieces
+# Of a language, to find its frequent pieces; the same for blocks of all lengths, so that a head that names
+# them can go on with longer ones.
+_COUNTED_BLOCKS, _COUNTED_LENGTH = 600, 529
 
 logger = logging.getLogger(__name__)
 
@@ -279,14 +282,15 @@ def make_reader(
 ) -> PieceReader:
     """Knows the pieces that are frequent at the beginning of the text of each language."""
     texts: list[str] = []
+    counting = make_renderer(replace(arguments, max_seq_length=_COUNTED_LENGTH, max_positions=None))
     for language, source in sources.items():
         blocks = first_blocks(
             language,
             source,
-            renderer,
-            count=-(-_COUNTED_PATCHES // arguments.max_seq_length),
-            max_seq_length=arguments.max_seq_length,
-            min_patches=arguments.min_patches,
+            counting,
+            count=_COUNTED_BLOCKS,
+            max_seq_length=_COUNTED_LENGTH,
+            min_patches=1,
         )
         texts += [text for block in blocks for text in block.texts]
     counts = count_pieces(renderer, texts)
@@ -342,6 +346,8 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
     model = PixelForPreTraining(config)
     if arguments.center_pixels:
         model.vit.embeddings.patch_embeddings.center()  # learns faster from nothing: docs/log.md, 2026-11-23
+    if arguments.line_positions:
+        model.use_line_positions()
     if arguments.look_at_neighbours:
         model.look_at_neighbours()
     return model

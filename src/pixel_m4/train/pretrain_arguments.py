@@ -68,6 +68,10 @@ class PretrainArguments:
     center_pixels: bool = field(
         default=True, metadata={"help": "start random weights as if pixels were centred and scaled"}
     )
+    line_positions: bool = field(
+        default=False,
+        metadata={"help": "start random weights with places coded on a line, not on a grid as published"},
+    )
     look_at_neighbours: bool = field(
         default=False, metadata={"help": "start random weights with attention to the patches nearby"}
     )
@@ -101,7 +105,7 @@ class PretrainArguments:
     piece_loss_weight: float = field(default=0.2, metadata={"help": "weight of that objective"})
     visible_pieces: bool = field(
         default=False,
-        metadata={"help": "let that objective also name as many patches that are not hidden"},
+        metadata={"help": "let the encoder name patches that it sees, too, and those before and after them"},
     )
     max_positions: int | None = field(
         default=None,

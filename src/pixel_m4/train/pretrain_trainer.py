@@ -26,7 +26,7 @@ from transformers.integrations import TensorBoardCallback
 from pixel_m4.data.pretraining import MaskedBlocks
 from pixel_m4.data.progress import progress
 
-from .optim import MuonWithAdamW, split_for_muon
+from .optim import muon_for
 from .pictures import Pictures
 from .saving import STAGING, keep_newest, last_whole, publish, publish_files, seal
 from .throughput import Throughput, matmul_peak
@@ -154,25 +154,8 @@ class PretrainTrainer(Trainer):
         if not self.args.muon or self.optimizer is not None:
             return super().create_optimizer(model)
         model = self.model if model is None else model
-        parameters = dict(model.named_parameters())
-        matrices, others = split_for_muon(model)
-        decaying = set(self.get_decay_parameter_names(model))
-        groups = [
-            {
-                "params": [parameters[name] for name in others if (name in decaying) == decays],
-                "weight_decay": self.args.weight_decay if decays else 0.0,
-            }
-            for decays in (True, False)
-        ]
-        self.optimizer = MuonWithAdamW(
-            [parameters[name] for name in matrices],
-            groups,
-            learning_rate=self.args.learning_rate,
-            muon_learning_rate=self.args.muon_learning_rate,
-            muon_weight_decay=self.args.weight_decay,
-            betas=(self.args.adam_beta1, self.args.adam_beta2),
-            eps=self.args.adam_epsilon,
-        )
+        decaying = self.get_decay_parameter_names(model)
+        self.optimizer = muon_for(model, self.args, decaying, self.args.muon_learning_rate)
         return self.optimizer
 
     def _get_learning_rate(self) -> float:
@@ -201,6 +184,8 @@ class PretrainTrainer(Trainer):
             if outputs.piece_losses is not None:
                 weight = self.accelerator.unwrap_model(model).config.piece_loss_weight
                 loss = loss + weight * outputs.piece_losses.sum()
+                if outputs.seen_losses is not None:
+                    loss = loss + weight * outputs.seen_losses.sum()
             loss = loss * self.args.world_size / num_items_in_batch.clamp(min=1)
         return (loss, outputs) if return_outputs else loss
 
@@ -208,11 +193,7 @@ class PretrainTrainer(Trainer):
     def _count_losses(self, languages: Tensor, outputs: Any, attention_mask: Tensor) -> None:
         counted = (outputs.mask * (attention_mask != 0)).sum(1)
         pixels = outputs.patch_losses.sum(1)
-        names = (
-            torch.zeros_like(pixels)
-            if outputs.piece_losses is None
-            else (outputs.piece_losses * outputs.mask).sum(1)
-        )
+        names = torch.zeros_like(pixels) if outputs.piece_losses is None else outputs.piece_losses.sum(1)
         self._by_language.index_add_(1, languages, torch.stack([pixels, names, counted]))
 
     def floating_point_ops(self, inputs: Batch) -> float:

@@ -14,6 +14,8 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from pixel_m4.tasks.base import Encoded, Task
 
+from .optim import muon_for
+
 
 class EncodedSplit(Dataset[Encoded]):
     """The encoded parts of one split, with the examples that they come from.
@@ -45,13 +47,26 @@ class TaskTrainer(Trainer):
 
     Args:
         task: knows how to collate, decode and score.
+        muon_learning_rate: of Muon for the matrices of the layers; None: the Trainer's optimizer for all.
         **kwargs: the Trainer's own arguments.
     """
 
-    def __init__(self, *, task: Task, **kwargs: Any) -> None:
+    def __init__(self, *, task: Task, muon_learning_rate: float | None = None, **kwargs: Any) -> None:
         super().__init__(data_collator=task.collate, **kwargs)
         self._task = task
+        self._muon_learning_rate = muon_learning_rate
         self._results: dict[tuple[int, int], Any] = {}
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """As the Trainer, or Muon."""
+        if self._muon_learning_rate is None or self.optimizer is not None:
+            return super().create_optimizer(model)
+        model = self.model if model is None else model
+        decaying = self.get_decay_parameter_names(model)
+        self.optimizer: torch.optim.Optimizer | None = muon_for(
+            model, self.args, decaying, self._muon_learning_rate
+        )
+        return self.optimizer
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         dataset = train_dataset or self.train_dataset
