@@ -71,8 +71,7 @@ class PixelConfig(PreTrainedConfig):
         num_pieces: Patches that pretraining also learns to name, a second objective with a head of its own; 0
             for none, as published.
         piece_loss_weight: Weight of that objective beside the pixels.
-        visible_pieces: Whether that objective also asks the encoder for the names of patches that it sees and
-            of those before and after them.
+        visible_pieces: Whether that objective also asks for as many of the patches that the encoder sees.
         norm_pix_loss: Whether each target patch is standardised by its own mean and variance.
         pooling_mode: How sequence classification pools: "mean", "max" or "cls".
         pooler_add_layer_norm: Whether "mean" and "max" pooling normalise before they pool.

@@ -19,7 +19,7 @@ from pixel_m4.model.heads import (
     PixelForSequenceClassification,
     PixelForTokenClassification,
 )
-from pixel_m4.model.mae import AROUND, PixelForPreTraining
+from pixel_m4.model.mae import PixelForPreTraining
 from pixel_m4.model.vit import PixelPreTrainedModel
 
 Model = type[PixelPreTrainedModel]
@@ -71,9 +71,7 @@ def parameters(config: PixelConfig, model: Model) -> Cost:
 
     head = 0
     if model is PixelForPreTraining and config.num_pieces:
-        head = linear(narrow, config.num_pieces)
-        if config.visible_pieces:
-            head += linear(width, len(AROUND) * narrow)
+        head = linear(config.decoder_hidden_size, config.num_pieces)
     elif model is PixelForTokenClassification:
         head = linear(width, config.num_labels)
     elif model is PixelForBiaffineParsing:
@@ -133,11 +131,8 @@ def _flops(config: PixelConfig, model: Model, patches: int, words: int | None, t
 
     head = 0
     if model is PixelForPreTraining and training:
-        narrow, asked = config.decoder_hidden_size, -(-(patches - kept) // len(AROUND))
-        head = product(patches - kept, narrow, config.num_pieces)
-        if config.visible_pieces:
-            head += product(asked, width, len(AROUND) * narrow)
-            head += product(asked * len(AROUND), narrow, config.num_pieces)
+        named = min(2 * (patches - kept), patches) if config.visible_pieces else patches - kept
+        head = product(named, config.decoder_hidden_size, config.num_pieces)
     elif model is PixelForTokenClassification:
         head = product(patches, width, config.num_labels)
     elif model is PixelForBiaffineParsing:

@@ -105,7 +105,7 @@ class PretrainArguments:
     piece_loss_weight: float = field(default=0.2, metadata={"help": "weight of that objective"})
     visible_pieces: bool = field(
         default=False,
-        metadata={"help": "let the encoder name patches that it sees, too, and those before and after them"},
+        metadata={"help": "let that objective also name as many patches that are not hidden"},
     )
     max_positions: int | None = field(
         default=None,

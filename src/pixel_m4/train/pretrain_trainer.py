@@ -184,8 +184,6 @@ class PretrainTrainer(Trainer):
             if outputs.piece_losses is not None:
                 weight = self.accelerator.unwrap_model(model).config.piece_loss_weight
                 loss = loss + weight * outputs.piece_losses.sum()
-                if outputs.seen_losses is not None:
-                    loss = loss + weight * outputs.seen_losses.sum()
             loss = loss * self.args.world_size / num_items_in_batch.clamp(min=1)
         return (loss, outputs) if return_outputs else loss
 
@@ -193,7 +191,11 @@ class PretrainTrainer(Trainer):
     def _count_losses(self, languages: Tensor, outputs: Any, attention_mask: Tensor) -> None:
         counted = (outputs.mask * (attention_mask != 0)).sum(1)
         pixels = outputs.patch_losses.sum(1)
-        names = torch.zeros_like(pixels) if outputs.piece_losses is None else outputs.piece_losses.sum(1)
+        names = (
+            torch.zeros_like(pixels)
+            if outputs.piece_losses is None
+            else (outputs.piece_losses * outputs.mask).sum(1)
+        )
         self._by_language.index_add_(1, languages, torch.stack([pixels, names, counted]))
 
     def floating_point_ops(self, inputs: Batch) -> float:
