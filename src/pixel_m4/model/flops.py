@@ -19,7 +19,7 @@ from pixel_m4.model.heads import (
     PixelForSequenceClassification,
     PixelForTokenClassification,
 )
-from pixel_m4.model.mae import PixelForPreTraining
+from pixel_m4.model.mae import AROUND, PixelForPreTraining
 from pixel_m4.model.vit import PixelPreTrainedModel
 
 Model = type[PixelPreTrainedModel]
@@ -71,7 +71,9 @@ def parameters(config: PixelConfig, model: Model) -> Cost:
 
     head = 0
     if model is PixelForPreTraining and config.num_pieces:
-        head = linear(config.decoder_hidden_size, config.num_pieces)
+        head = linear(narrow, config.num_pieces)
+        if config.around_pieces:
+            head += linear(width, len(AROUND) * narrow)
     elif model is PixelForTokenClassification:
         head = linear(width, config.num_labels)
     elif model is PixelForBiaffineParsing:
@@ -132,7 +134,11 @@ def _flops(config: PixelConfig, model: Model, patches: int, words: int | None, t
     head = 0
     if model is PixelForPreTraining and training:
         named = min(2 * (patches - kept), patches) if config.visible_pieces else patches - kept
-        head = product(named, config.decoder_hidden_size, config.num_pieces)
+        if config.around_pieces:
+            asked = -(-(patches - kept) // 4)
+            named += asked * len(AROUND)
+            head = product(asked, width, len(AROUND) * config.decoder_hidden_size)
+        head += product(named, config.decoder_hidden_size, config.num_pieces)
     elif model is PixelForTokenClassification:
         head = product(patches, width, config.num_labels)
     elif model is PixelForBiaffineParsing:

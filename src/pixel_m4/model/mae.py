@@ -24,6 +24,8 @@ from pixel_m4.model.layers import PixelLayer, SelfAttention, layout_of, run_laye
 from pixel_m4.model.positions import init_positions, line_positions, patch_positions, resized_parameter
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
 
+AROUND = (0, 1, 2, 3, -1)  # the patches that a state names with `around_pieces`, from its own
+
 
 def patchify(pixel_values: Tensor, patch_size: int = 16, num_channels: int = 3) -> Tensor:
     """Pixels as the decoder predicts them: each patch flattened row, column, channel, in [0, 1].
@@ -154,6 +156,8 @@ class PixelForPreTrainingOutput(ModelOutput):
             a patch that is masked and attended, 0 for others
         piece_losses: [B, P], cross-entropies of the names of those patches, and with `visible_pieces` of as
             many that the encoder saw; 0 for others and patches without a name; None without a piece head
+        around_losses: [B, ceil(M / 4), 5], cross-entropies of the names of the patches around some that the
+            encoder saw; None unless trained with `around_pieces`
         pieces_named: bool [B, P], where the head names a masked patch right; None without a piece head
     """
 
@@ -164,6 +168,7 @@ class PixelForPreTrainingOutput(ModelOutput):
     attentions: tuple[Tensor, ...] | None = None
     patch_losses: Tensor | None = None
     piece_losses: Tensor | None = None
+    around_losses: Tensor | None = None
     pieces_named: Tensor | None = None
 
 
@@ -232,6 +237,11 @@ class PixelForPreTraining(PixelPreTrainedModel):
         self.piece_head = (
             nn.Linear(config.decoder_hidden_size, config.num_pieces) if config.num_pieces else None
         )
+        self.around_head = (
+            nn.Linear(config.hidden_size, len(AROUND) * config.decoder_hidden_size)
+            if config.num_pieces and config.around_pieces
+            else None
+        )
         self.freeze_positions()
         self.post_init()
 
@@ -256,8 +266,37 @@ class PixelForPreTraining(PixelPreTrainedModel):
 
     def drop_piece_head(self) -> None:
         """Forget the second objective: what is left is the published architecture."""
-        self.piece_head = None
-        self.config.num_pieces, self.config.visible_pieces = 0, False
+        self.piece_head = self.around_head = None
+        self.config.num_pieces, self.config.visible_pieces, self.config.around_pieces = 0, False, False
+
+    def name(self, features: Tensor, names: Tensor) -> tuple[Tensor, Tensor]:
+        """Errors of naming patches from [..., E], and where the name is right, each like names [...]."""
+        scores = self.piece_head(features).float()
+        errors = F.cross_entropy(
+            scores.flatten(0, -2), names.flatten(), ignore_index=IGNORED, reduction="none"
+        )
+        return errors.view_as(names), scores.argmax(-1) == names
+
+    def name_around(self, states: Tensor, keep: Tensor, known: Tensor, masked: int) -> Tensor:
+        """Let the encoder's states name their own patch, the next three and the one before.
+
+        So a state comes to hold the word that its patch begins, as tasks want it that label first patches.
+
+        Args:
+            states: [B, K, D], the encoder's output without CLS
+            keep: [B, K], the places of its patches
+            known: [B, P], names, -100 for patches without
+            masked: M; a quarter of so many states are asked.
+
+        Returns:
+            Errors, [B, ceil(M / 4), 5]
+        """
+        asked = torch.rand(keep.shape, device=keep.device).argsort(dim=1)[:, : -(-masked // 4)]
+        features = self.around_head(take(states, asked)).unflatten(-1, (len(AROUND), -1))
+        places = keep.gather(1, asked)[..., None] + torch.tensor(AROUND, device=keep.device)
+        within = (places >= 0) & (places < known.shape[1])
+        names = known.gather(1, places.clamp(0, known.shape[1] - 1).flatten(1)).view_as(places)
+        return self.name(features, names.masked_fill(~within, IGNORED))[0]
 
     @torch.no_grad()
     def use_line_positions(self) -> None:
@@ -331,20 +370,25 @@ class PixelForPreTraining(PixelPreTrainedModel):
         counted = (take(attention_mask, masked) != 0).float()
         losses = patch_errors(take(logits, masked), targets) * counted
         nothing = torch.zeros_like(attention_mask, dtype=torch.float)
-        loss, piece_losses, pieces_named = losses.sum() / counted.sum().clamp(min=1), None, None
+        loss = losses.sum() / counted.sum().clamp(min=1)
+        piece_losses, pieces_named, around_losses = None, None, None
         if self.piece_head is not None and piece_labels is not None:
             named = masked
             if self.config.visible_pieces and self.training:
                 named = torch.cat([masked, some_of(keep, masked.shape[1])], dim=1)
-            names = take(piece_labels.masked_fill(attention_mask == 0, IGNORED), named)
-            scores = self.piece_head(take(decoded, named)).float()
-            errors = F.cross_entropy(
-                scores.flatten(0, 1), names.flatten(), ignore_index=IGNORED, reduction="none"
-            ).view_as(names)
-            loss = loss + self.config.piece_loss_weight * errors.sum() / counted.sum().clamp(min=1)
+            known = piece_labels.masked_fill(attention_mask == 0, IGNORED)
+            names = take(known, named)
+            errors, hits = self.name(take(decoded, named), names)
+            weight = self.config.piece_loss_weight / counted.sum().clamp(min=1)
+            loss = loss + weight * errors.sum()
             piece_losses = nothing.scatter(1, named, errors)
-            hits = (scores.argmax(2) == names)[:, : masked.shape[1]]
+            hits = hits[:, : masked.shape[1]]
             pieces_named = torch.zeros_like(attention_mask, dtype=torch.bool).scatter(1, masked, hits)
+            if self.around_head is not None and self.training:
+                around_losses = self.name_around(
+                    encoded.last_hidden_state[:, 1:], keep, known, masked.shape[1]
+                )
+                loss = loss + weight * around_losses.sum()
         return PixelForPreTrainingOutput(
             loss=loss,
             logits=logits,
@@ -354,4 +398,5 @@ class PixelForPreTraining(PixelPreTrainedModel):
             patch_losses=nothing.scatter(1, masked, losses),
             piece_losses=piece_losses,
             pieces_named=pieces_named,
+            around_losses=around_losses,
         )

@@ -328,6 +328,7 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
         "num_pieces": arguments.num_pieces,
         "piece_loss_weight": arguments.piece_loss_weight,
         "visible_pieces": arguments.visible_pieces,
+        "around_pieces": arguments.around_pieces,
         **parse_overrides(arguments.config_overrides),
     }
     positions = arguments.max_positions or arguments.max_seq_length

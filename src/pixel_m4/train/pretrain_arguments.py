@@ -107,6 +107,10 @@ class PretrainArguments:
         default=False,
         metadata={"help": "let that objective also name as many patches that are not hidden"},
     )
+    around_pieces: bool = field(
+        default=False,
+        metadata={"help": "let the encoder's states also name the patches around their own"},
+    )
     max_positions: int | None = field(
         default=None,
         metadata={

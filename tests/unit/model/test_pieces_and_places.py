@@ -208,6 +208,42 @@ def test_patches_that_are_seen_are_named_in_training_only() -> None:
     torch.testing.assert_close(trained.loss, trained.patch_losses.sum() / counted + pieces)
 
 
+def test_states_name_the_patches_around() -> None:
+    """States that hold the number 4 are right where 4 is asked for, and only there."""
+    model = make(around_pieces=True)
+    width, narrow = model.config.hidden_size, model.config.decoder_hidden_size
+    with torch.no_grad():
+        for module in (model.around_head, model.piece_head):
+            module.weight.zero_()
+            module.bias.zero_()
+        for part in range(5):
+            model.around_head.weight[part * narrow :][:PIECES, :PIECES] = torch.eye(PIECES)
+        model.piece_head.weight[:, :PIECES] = 5 * torch.eye(PIECES)
+    keep = torch.tensor([[0, 1, 2, 3]])
+    known = torch.tensor([[4, 4, 4, 4, 7, -100]])
+    states = torch.zeros(1, 4, width)
+    states[..., 4] = 1
+    errors = model.name_around(states, keep, known, 16)[0]  # of 0, 1, 2, 3 and -1 patches further
+    wrong = errors > 1
+    nothing = errors == 0  # outside, or without a name
+    assert wrong.sum(0).tolist() == [0, 1, 1, 1, 0]
+    assert nothing.sum(0).tolist() == [0, 0, 1, 2, 1]
+    assert model.name_around(states, keep, known, 5).shape == (1, 2, 5)
+
+
+def test_patches_around_count_in_training_only() -> None:
+    model = make(around_pieces=True, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    tested = model(pixels(), ATTENTION, MASKED, piece_labels=labels())
+    assert tested.around_losses is None
+    trained = model.train()(pixels(), ATTENTION, MASKED, piece_labels=labels())
+    counted = ((trained.mask != 0) & (ATTENTION != 0)).sum()
+    assert trained.around_losses.shape == (2, 2, 5)
+    added = 0.2 * trained.around_losses.sum() / counted
+    torch.testing.assert_close(trained.loss, tested.loss + added)
+    model.drop_piece_head()
+    assert not [name for name in model.state_dict() if "piece" in name or "around" in name]
+
+
 def test_where_the_head_names_right() -> None:
     model, name = make(), labels()[0, 8]
     with torch.no_grad():

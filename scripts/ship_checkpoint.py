@@ -1,0 +1,138 @@
+"""Turn a finished pretraining run into a checkpoint that the package ships: float16 weights and a model card.
+
+python scripts/ship_checkpoint.py RUN [EARLIER_RUN …] --name pixel-m4-tiny --machine "one core of …"
+
+Writes src/pixel_m4/assets/NAME.  The card's numbers are those of the runs: steps, patches and
+hours of all of them (stages of one training, the last first), losses and accuracies of the last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from huggingface_hub import ModelCardData
+from safetensors.torch import save_file
+
+from pixel_m4.files import replacing
+from pixel_m4.model import PixelForPreTraining
+from pixel_m4.render.renderer import CONFIG_NAME as RENDERER
+from pixel_m4.shipped import SHIPPED
+
+ASSETS = Path(__file__).parents[1] / "src" / "pixel_m4" / "assets"
+LARGEST = 16_000_000  # bytes of a weights file
+
+
+def card(name: str, run: Path, earlier: list[Path], model: PixelForPreTraining, machine: str) -> str:
+    """The text of the model card."""
+    stages = [json.loads((each / "all_results.json").read_text(encoding="utf-8")) for each in [run, *earlier]]
+    last = stages[0]
+    languages = sorted(key.removeprefix("eval_loss_") for key in last if key.startswith("eval_loss_"))
+    rows = []
+    for language in languages:
+        share = {
+            part: 100 * last[f"eval_{part}_{language}"]
+            for part in ("naming_accuracy", "reading_accuracy", "reading_baseline")
+        }
+        rows.append(
+            f"| {language} | {last[f'eval_loss_{language}']:.3f} | {share['naming_accuracy']:.1f} | "
+            f"{share['reading_accuracy']:.1f} | {share['reading_baseline']:.1f} |"
+        )
+    header = ModelCardData(
+        language=languages,
+        library_name="transformers",
+        license="apache-2.0",
+        tags=["pixel-m4", "pixel", "masked-autoencoder"],
+        model_name=name,
+    )
+    config = model.config
+    steps = sum(stage["train_steps"] for stage in stages)
+    patches = sum(stage["patches_seen"] for stage in stages)
+    hours = sum(stage["train_runtime"] for stage in stages) / 3600
+    twin = (
+        "the English-only twin of pixel-m4-tiny, for comparisons"
+        if languages == ["en"]
+        else "pretrained on English, Hindi, Ukrainian and Chinese"
+    )
+    body = f"""
+# {name}
+
+A small pixel language model, {twin}.
+It reads text as pictures of text, has no vocabulary, and takes any script. {config.num_hidden_layers} layers
+of width {config.hidden_size}, {model.vit.num_parameters() / 1e6:.1f} M parameters in the encoder,
+{config.max_seq_length} patches of 16 × 16 pixels; places are coded on a line, not on a grid.
+
+    from pixel_m4 import PixelForPreTraining, TextRenderer
+    model = PixelForPreTraining.from_pretrained("{name}")
+    renderer = TextRenderer.from_pretrained("{name}")
+
+## Data
+Text in {", ".join(languages)} under free licences: public-domain books, software documentation, course texts,
+encyclopedia articles, children's stories, sentences written for speech corpora. No source has a non-commercial
+licence. The list of sources: docs/tiny-corpus.md in the repository. Weights are under the Apache License 2.0.
+
+## Training
+{len(stages)} stages, {steps:,} steps, {patches / 1e6:.1f} M patches, {hours:.2f} hours on {machine}
+(configs/pretrain-tiny.yaml, configs/pretrain-tiny-long.yaml).
+
+On held-out text of the same sources, a quarter of the patches hidden in spans of up to three: the loss of the
+predicted pixels; the share of hidden patches that the second objective named right (its head is not part of
+the checkpoint); the share that can be read from the predicted pixels; and the share that is the most frequent
+patch.
+
+| language | loss | named, % | read, % | most frequent, % |
+|---|---|---|---|---|
+"""
+    limits = """
+
+## Limits
+Trained for less than an hour on one core: it fills gaps of a few characters, not words that need knowledge of
+the world. Its text is mostly technical and literary. What it is worth for fine-tuning, in many scripts and
+beside random weights: docs/results.md in the repository. Where it fills gaps, it may repeat prejudices of its
+sources.
+"""
+    return f"---\n{header.to_yaml()}\n---\n{body}" + "\n".join(rows) + limits
+
+
+def ship(run: Path, earlier: list[Path], name: str, machine: str) -> Path:
+    """Write the folder of the shipped checkpoint.
+
+    Raises:
+        ValueError: the name is not one that the package knows, or the weights are too large.
+    """
+    if name not in SHIPPED:
+        raise ValueError(f"{name} is not among the shipped names: {', '.join(SHIPPED)}")
+    model = PixelForPreTraining.from_pretrained(run)
+    folder = ASSETS / name
+    folder.mkdir(exist_ok=True)
+    weights = {key: tensor.to(torch.float16).contiguous() for key, tensor in model.state_dict().items()}
+    with replacing(folder / "model.safetensors") as scratch:
+        save_file(weights, scratch, metadata={"format": "pt"})
+        if (size := scratch.stat().st_size) > LARGEST:
+            raise ValueError(f"the weights take {size} bytes, more than {LARGEST}")
+    model.config.save_pretrained(folder)  # its dtype stays float32: what is loaded can be trained
+    shutil.copyfile(run / RENDERER, folder / RENDERER)
+    renderer = json.loads((folder / RENDERER).read_text(encoding="utf-8"))
+    renderer["max_seq_length"] = model.config.max_seq_length
+    with replacing(folder / RENDERER) as scratch:
+        scratch.write_text(json.dumps(renderer, indent=2) + "\n", encoding="utf-8")
+    with replacing(folder / "README.md") as scratch:
+        scratch.write_text(card(name, run, earlier, model, machine), encoding="utf-8")
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, help="stages of the training, the last one first")
+    parser.add_argument("--name", required=True, choices=SHIPPED)
+    parser.add_argument("--machine", required=True, help="what it was trained on, for the card")
+    arguments = parser.parse_args()
+    first, *earlier = arguments.runs
+    print(ship(first, earlier, arguments.name, arguments.machine))
+
+
+if __name__ == "__main__":
+    main()
