@@ -2,9 +2,10 @@
 
 python scripts/learning_curve.py RUN [RUN …] [--every 1000] [--output curve.png]
 
-Reads the newest whole checkpoint of each run.  Loss on held-out text (mean over hidden patches), and the
-share of hidden patches that can be read from the predicted pixels, in percent; in brackets, what always
-guessing the most frequent patch would get.  The picture needs `pip install 'pixel-m4[plots]'`.
+Reads the newest whole checkpoint of each run.  Loss on held-out text (mean over hidden patches), the share
+of hidden patches that the second objective names right, if there is one, and the share that can be read from
+the predicted pixels, in percent; in brackets, what always guessing the most frequent patch would get.  The
+picture, of one run by language, of several as means of languages, needs `pip install 'pixel-m4[plots]'`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pixel_m4.files import replacing
 from pixel_m4.train.saving import last_whole
 
 LOSS, READ, GUESSED = "eval_loss_", "eval_reading_accuracy_", "eval_reading_baseline_"
+NAMED = "eval_naming_accuracy_"
+PANELS = {LOSS: "held-out pixel loss", NAMED: "hidden patches named, %", READ: "hidden patches read, %"}
 
 Entry = dict[str, Any]
 
@@ -45,6 +48,8 @@ def table(run: Path, entries: list[Entry], every: int) -> str:
             cell = f"{entry[LOSS + language]:.3f}"
             if READ + language in entry:
                 read, guessed = (100 * entry[name + language] for name in (READ, GUESSED))
+                if NAMED + language in entry:
+                    cell += f", {100 * entry[NAMED + language]:.1f}"
                 cell += f", {read:.1f} % ({guessed:.1f})"
             cells.append(cell)
         rows.append(f"| {entry['step']:,} | " + " | ".join(cells) + " |")
@@ -54,19 +59,20 @@ def table(run: Path, entries: list[Entry], every: int) -> str:
 def draw(runs: dict[str, list[Entry]], output: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    panels = figure.subplots(1, 2)
-    for name, entries in runs.items():
-        steps = [entry["step"] for entry in entries]
-        for number, language in enumerate(languages(entries)):
-            label = language if len(runs) == 1 else f"{name}, {language}"
-            color = f"C{number}" if len(runs) == 1 else None
-            panels[0].plot(steps, [entry[LOSS + language] for entry in entries], label=label, color=color)
-            if READ + language in entries[-1]:
-                shares = [100 * entry[READ + language] for entry in entries]
-                panels[1].plot(steps, shares, label=label, color=color)
-    for panel, title in zip(panels, ("held-out pixel loss", "hidden patches read back, %"), strict=True):
-        panel.set(title=title, xlabel="step")
+    shown = [part for part in PANELS if any(key.startswith(part) for key in next(iter(runs.values()))[-1])]
+    figure = Figure(figsize=(4.5 * len(shown), 3.6), layout="constrained")
+    panels = figure.subplots(1, len(shown), squeeze=False)[0]
+    for panel, part in zip(panels, shown, strict=True):
+        scale = 1 if part == LOSS else 100
+        for name, entries in runs.items():
+            found = languages(entries)
+            lines = {name: found} if len(runs) > 1 else {language: [language] for language in found}
+            for label, members in lines.items():
+                values = [
+                    scale * sum(entry[part + each] for each in members) / len(members) for entry in entries
+                ]
+                panel.plot([entry["step"] for entry in entries], values, label=label)
+        panel.set(title=PANELS[part], xlabel="step")
         panel.grid(alpha=0.3)
     panels[0].legend(fontsize=8)
     with replacing(output) as scratch:

@@ -71,7 +71,7 @@ of width {config.hidden_size}, {model.vit.num_parameters() / 1e6:.1f} M paramete
 
 ## Data
 Text in {", ".join(languages)} under free licences: public-domain books, software documentation, course texts,
-encyclopedia articles, children's stories, sentences written for speech corpora. No source has a non-commercial
+encyclopedias, children's stories, sentences written for speech corpora. None has a non-commercial
 licence. The list of sources: docs/tiny-corpus.md in the repository. Weights are under the Apache License 2.0.
 
 ## Training
