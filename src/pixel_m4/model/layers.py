@@ -17,7 +17,6 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from pixel_m4.model.attention import Packing, attend, attend_padded, in_pieces
 from pixel_m4.model.config import PixelConfig
-from pixel_m4.model.positions import neighbour_weights
 
 # What may be attended: everything, a mask bool [B, 1, 1, S], or each sequence of a packed row to itself.
 Layout = Tensor | Packing | None
@@ -86,21 +85,6 @@ class SelfAttention(nn.Module):
         self.query = nn.Linear(width, width, bias=config.qkv_bias)
         self.key = nn.Linear(width, width, bias=config.qkv_bias)
         self.value = nn.Linear(width, width, bias=config.qkv_bias)
-
-    @torch.no_grad()
-    def look_at_neighbours(self) -> None:
-        """Add to new weights what makes each head attend around a neighbour: at -1, +1, 0, -2, +2 … patches.
-
-        Queries and keys begin as copies of the codes of places, queries shifted by what the head looks for.
-        The architecture stays as it is, and training is free to change it.
-        """
-        dim = self.query.out_features // self.heads
-        for head in range(self.heads):
-            rows = slice(head * dim, (head + 1) * dim)
-            shift = 0 if head == 2 else (-1) ** (head + 1) * ((head + 2 - (head > 2)) // 2)
-            query, key = neighbour_weights(self.query.in_features, dim, shift)
-            self.query.weight[rows] += query
-            self.key.weight[rows] += key
 
     def forward(self, states: Tensor, layout: Layout, weights: bool) -> tuple[Tensor, Tensor | None]:
         """Attend, with PyTorch's fused kernels unless the weights are asked for.

@@ -20,7 +20,7 @@ from pixel_m4.model.attention import Packing
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.heads import IGNORED, check_labels
 from pixel_m4.model.inputs import check_inputs, split_patches, take
-from pixel_m4.model.layers import PixelLayer, SelfAttention, layout_of, run_layers
+from pixel_m4.model.layers import PixelLayer, layout_of, run_layers
 from pixel_m4.model.positions import init_positions, line_positions, patch_positions, resized_parameter
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
 
@@ -257,12 +257,6 @@ class PixelForPreTraining(PixelPreTrainedModel):
         if isinstance(module, PixelDecoder):
             initialization.normal_(module.mask_token, std=self.config.initializer_range)
             init_positions(module.decoder_pos_embed)
-
-    def look_at_neighbours(self) -> None:
-        """Let the heads of new layers begin with attention to places nearby."""
-        for module in self.modules():
-            if isinstance(module, SelfAttention):
-                module.look_at_neighbours()
 
     def drop_piece_head(self) -> None:
         """Forget the second objective: what is left is the published architecture."""

@@ -41,36 +41,6 @@ def line_positions(width: int, length: int) -> Tensor:
     return torch.cat([torch.zeros(1, width, dtype=torch.float64), line])[None].float()
 
 
-def neighbour_weights(width: int, dim: int, shift: int, sharpness: float = 0.5) -> tuple[Tensor, Tensor]:
-    """Query and key weights of a head that attends around the place `shift` columns further.
-
-    Keys copy the fastest waves of the codes of `sincos_positions`, three columns for a row; queries copy them
-    turned by `shift` columns. The score of a place then falls with its distance from the one looked for.
-
-    Args:
-        width: D
-        dim: Width of the head, even.
-        shift: Columns; negative for places before.
-        sharpness: What each wave that agrees adds to a score, with codes as they are in the table.
-
-    Returns:
-        Two [dim, D]
-    """
-    frequency = 10000.0 ** -(torch.arange(width // 4, dtype=torch.float64) / (width // 4))
-    waves = dim // 2
-    columns = min(waves * 3 // 4, width // 4)
-    query, key = torch.zeros(2, dim, width, dtype=torch.float64)
-    for wave in range(waves):
-        half, number = (0, wave) if wave < columns else (width // 2, wave - columns)
-        angle = frequency[number] * (0 if half else shift)
-        sine, cosine = half + number, half + width // 4 + number
-        key[2 * wave, sine] = key[2 * wave + 1, cosine] = 1.0
-        query[2 * wave, sine] = query[2 * wave + 1, cosine] = angle.cos()
-        query[2 * wave, cosine], query[2 * wave + 1, sine] = angle.sin(), -angle.sin()
-    gain = (sharpness * dim**0.5) ** 0.5
-    return (gain * query).float(), (gain * key).float()
-
-
 def resized_positions(table: Tensor, max_seq_length: int) -> Tensor:
     """Cut a position table, or interpolate its square grid bicubically; the CLS row stays.
 

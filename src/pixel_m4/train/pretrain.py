@@ -349,8 +349,6 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
         model.vit.embeddings.patch_embeddings.center()  # learns faster from nothing: docs/log.md, 2026-11-23
     if arguments.line_positions:
         model.use_line_positions()
-    if arguments.look_at_neighbours:
-        model.look_at_neighbours()
     return model
 
 

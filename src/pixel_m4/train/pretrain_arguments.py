@@ -72,9 +72,6 @@ class PretrainArguments:
         default=False,
         metadata={"help": "start random weights with places coded on a line, not on a grid as published"},
     )
-    look_at_neighbours: bool = field(
-        default=False, metadata={"help": "start random weights with attention to the patches nearby"}
-    )
     dropout_prob: float = field(default=0.1, metadata={"help": "dropout, also on attention probabilities"})
     norm_pix_loss: bool = field(
         default=True, metadata={"help": "standardise each patch that is to be predicted"}

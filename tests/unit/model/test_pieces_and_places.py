@@ -255,22 +255,6 @@ def test_where_the_head_names_right() -> None:
     assert torch.equal(outputs.pieces_named, expected)
 
 
-def test_new_heads_attend_to_neighbours() -> None:
-    """On the codes of places alone, heads find -1, +1, 0, +2, -2 … patches from their own."""
-    torch.manual_seed(0)
-    config = PixelConfig.named(
-        "nano", max_seq_length=256, hidden_size=320, num_attention_heads=5, intermediate_size=64
-    )
-    model = PixelForPreTraining(config)
-    model.look_at_neighbours()
-    codes = model.vit.embeddings.position_embeddings[:, 1:]
-    attention = model.vit.encoder.layer[0].attention.attention
-    _, weights = attention(codes, None, True)
-    places = torch.arange(4, 12)  # columns away from the border of the grid
-    found = weights[0, :, 64 + places].argmax(-1) - (64 + places)
-    assert found.tolist() == [[shift] * len(places) for shift in (-1, 1, 0, 2, -2)]
-
-
 def test_places_on_a_line() -> None:
     """A step to the right is one rotation, wherever it is made; another model loads the codes."""
     model = make()
