@@ -72,7 +72,7 @@ class PixelConfig(PreTrainedConfig):
             for none, as published.
         piece_loss_weight: Weight of that objective beside the pixels.
         visible_pieces: Whether that objective also asks for as many of the patches that the encoder sees.
-        around_pieces: Whether it also asks the encoder's states for the patches around their own.
+        blank_pieces: Whether it also shows the encoder some patches blank, for its states to name.
         norm_pix_loss: Whether each target patch is standardised by its own mean and variance.
         pooling_mode: How sequence classification pools: "mean", "max" or "cls".
         pooler_add_layer_norm: Whether "mean" and "max" pooling normalise before they pool.
@@ -109,7 +109,7 @@ class PixelConfig(PreTrainedConfig):
         num_pieces: int = 0,
         piece_loss_weight: float = 0.2,
         visible_pieces: bool = False,
-        around_pieces: bool = False,
+        blank_pieces: bool = False,
         pooling_mode: str = "mean",
         pooler_add_layer_norm: bool = True,
         unpad_inputs: bool | None = None,
@@ -140,7 +140,7 @@ class PixelConfig(PreTrainedConfig):
         self.num_pieces = num_pieces
         self.piece_loss_weight = piece_loss_weight
         self.visible_pieces = visible_pieces
-        self.around_pieces = around_pieces
+        self.blank_pieces = blank_pieces
         self.pooling_mode = pooling_mode
         self.pooler_add_layer_norm = pooler_add_layer_norm
         self.unpad_inputs = unpad_inputs

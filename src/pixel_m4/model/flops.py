@@ -19,7 +19,7 @@ from pixel_m4.model.heads import (
     PixelForSequenceClassification,
     PixelForTokenClassification,
 )
-from pixel_m4.model.mae import AROUND, PixelForPreTraining
+from pixel_m4.model.mae import PixelForPreTraining
 from pixel_m4.model.vit import PixelPreTrainedModel
 
 Model = type[PixelPreTrainedModel]
@@ -72,8 +72,8 @@ def parameters(config: PixelConfig, model: Model) -> Cost:
     head = 0
     if model is PixelForPreTraining and config.num_pieces:
         head = linear(narrow, config.num_pieces)
-        if config.around_pieces:
-            head += linear(width, len(AROUND) * narrow)
+        if config.blank_pieces:
+            head += linear(width, narrow)
     elif model is PixelForTokenClassification:
         head = linear(width, config.num_labels)
     elif model is PixelForBiaffineParsing:
@@ -134,10 +134,10 @@ def _flops(config: PixelConfig, model: Model, patches: int, words: int | None, t
     head = 0
     if model is PixelForPreTraining and training:
         named = min(2 * (patches - kept), patches) if config.visible_pieces else patches - kept
-        if config.around_pieces:
-            asked = -(-(patches - kept) // 4)
-            named += asked * len(AROUND)
-            head = product(asked, width, len(AROUND) * config.decoder_hidden_size)
+        if config.blank_pieces:
+            blank = -(-(patches - kept) // 2)
+            named += blank
+            head = product(blank, width, config.decoder_hidden_size)
         head += product(named, config.decoder_hidden_size, config.num_pieces)
     elif model is PixelForTokenClassification:
         head = product(patches, width, config.num_labels)

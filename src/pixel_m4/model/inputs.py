@@ -96,3 +96,18 @@ def check_inputs(
                 f"first_position must lie between 0 and {config.max_patches - patches} for {patches} patches "
                 f"and positions for {config.max_patches}, got {first} to {last}"
             )
+
+
+def blank_out(pixel_values: Tensor, places: Tensor, patch_size: int) -> Tensor:
+    """A copy of pixels in which some patches are all middle grey, which no text shows.
+
+    Args:
+        pixel_values: uint8 [B, 16, W] or [B, 16, W, C]; or float [B, C, 16, W] in [0, 1]
+        places: bool [B, P], the patches to blank out
+        patch_size: Height and width of a patch.
+    """
+    columns = places.repeat_interleave(patch_size, dim=1)  # [B, W]
+    if pixel_values.dtype != torch.uint8:
+        return pixel_values.masked_fill(columns[:, None, None, :], 0.5)
+    shape = (len(columns), 1, -1) if pixel_values.ndim == 3 else (len(columns), 1, columns.shape[1], 1)
+    return pixel_values.masked_fill(columns.view(shape), 128)

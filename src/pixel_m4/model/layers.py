@@ -17,6 +17,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from pixel_m4.model.attention import Packing, attend, attend_padded, in_pieces
 from pixel_m4.model.config import PixelConfig
+from pixel_m4.model.positions import neighbour_weights
 
 # What may be attended: everything, a mask bool [B, 1, 1, S], or each sequence of a packed row to itself.
 Layout = Tensor | Packing | None
@@ -85,6 +86,21 @@ class SelfAttention(nn.Module):
         self.query = nn.Linear(width, width, bias=config.qkv_bias)
         self.key = nn.Linear(width, width, bias=config.qkv_bias)
         self.value = nn.Linear(width, width, bias=config.qkv_bias)
+
+    @torch.no_grad()
+    def look_at_neighbours(self, sharpness: float = 3.0) -> None:
+        """Add to new weights what makes each head attend to a neighbour, as far as places are on a line.
+
+        Heads look for the patches -1, +1, 0, +2, -2, +3 … from their own. The architecture stays as it is,
+        and training is free to change it.
+        """
+        dim = self.query.out_features // self.heads
+        for head in range(self.heads):
+            rows = slice(head * dim, (head + 1) * dim)
+            shift = 0 if head == 2 else (-1) ** (head + 1) * ((head + 2 - (head > 2)) // 2)
+            query, key = neighbour_weights(self.query.in_features, dim, shift, sharpness)
+            self.query.weight[rows] += query
+            self.key.weight[rows] += key
 
     def forward(self, states: Tensor, layout: Layout, weights: bool) -> tuple[Tensor, Tensor | None]:
         """Attend, with PyTorch's fused kernels unless the weights are asked for.

@@ -19,12 +19,10 @@ from transformers.utils import ModelOutput
 from pixel_m4.model.attention import Packing
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.heads import IGNORED, check_labels
-from pixel_m4.model.inputs import check_inputs, split_patches, take
+from pixel_m4.model.inputs import blank_out, check_inputs, split_patches, take
 from pixel_m4.model.layers import PixelLayer, layout_of, run_layers
 from pixel_m4.model.positions import init_positions, line_positions, patch_positions, resized_parameter
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
-
-AROUND = (0, 1, 2, 3, -1)  # the patches that a state names with `around_pieces`, from its own
 
 
 def patchify(pixel_values: Tensor, patch_size: int = 16, num_channels: int = 3) -> Tensor:
@@ -156,8 +154,8 @@ class PixelForPreTrainingOutput(ModelOutput):
             a patch that is masked and attended, 0 for others
         piece_losses: [B, P], cross-entropies of the names of those patches, and with `visible_pieces` of as
             many that the encoder saw; 0 for others and patches without a name; None without a piece head
-        around_losses: [B, ceil(M / 4), 5], cross-entropies of the names of the patches around some that the
-            encoder saw; None unless trained with `around_pieces`
+        blank_losses: [B, ceil(M / 2)], cross-entropies of the names of patches that the encoder saw blank;
+            None unless trained with `blank_pieces`
         pieces_named: bool [B, P], where the head names a masked patch right; None without a piece head
     """
 
@@ -168,7 +166,7 @@ class PixelForPreTrainingOutput(ModelOutput):
     attentions: tuple[Tensor, ...] | None = None
     patch_losses: Tensor | None = None
     piece_losses: Tensor | None = None
-    around_losses: Tensor | None = None
+    blank_losses: Tensor | None = None
     pieces_named: Tensor | None = None
 
 
@@ -237,9 +235,9 @@ class PixelForPreTraining(PixelPreTrainedModel):
         self.piece_head = (
             nn.Linear(config.decoder_hidden_size, config.num_pieces) if config.num_pieces else None
         )
-        self.around_head = (
-            nn.Linear(config.hidden_size, len(AROUND) * config.decoder_hidden_size)
-            if config.num_pieces and config.around_pieces
+        self.blank_head = (
+            nn.Linear(config.hidden_size, config.decoder_hidden_size)
+            if config.num_pieces and config.blank_pieces
             else None
         )
         self.freeze_positions()
@@ -258,10 +256,33 @@ class PixelForPreTraining(PixelPreTrainedModel):
             initialization.normal_(module.mask_token, std=self.config.initializer_range)
             init_positions(module.decoder_pos_embed)
 
+    @torch.no_grad()
+    def look_at_neighbours(self) -> None:
+        """Let the first half of new encoder layers, and the decoder's, begin with attention to neighbours.
+
+        Needs places on a line, see `use_line_positions`. Patches begin with nothing where the codes of places
+        are read, else their ink would drown them.
+        """
+        embed = self.vit.embeddings.patch_embeddings.projection
+        for linear, heads in (
+            (embed, self.config.num_attention_heads),
+            (self.decoder.decoder_embed, self.config.decoder_num_attention_heads),
+        ):
+            waves = linear.weight.shape[0] // heads // 2
+            for start in (0, linear.weight.shape[0] // 2):
+                linear.weight[start : start + waves] = 0
+                linear.bias[start : start + waves] = 0
+        layers = [
+            *self.vit.encoder.layer[: -(-len(self.vit.encoder.layer) // 2)],
+            *self.decoder.decoder_layers,
+        ]
+        for layer in layers:
+            layer.attention.attention.look_at_neighbours()
+
     def drop_piece_head(self) -> None:
         """Forget the second objective: what is left is the published architecture."""
-        self.piece_head = self.around_head = None
-        self.config.num_pieces, self.config.visible_pieces, self.config.around_pieces = 0, False, False
+        self.piece_head = self.blank_head = None
+        self.config.num_pieces, self.config.visible_pieces, self.config.blank_pieces = 0, False, False
 
     def name(self, features: Tensor, names: Tensor) -> tuple[Tensor, Tensor]:
         """Errors of naming patches from [..., E], and where the name is right, each like names [...]."""
@@ -270,27 +291,6 @@ class PixelForPreTraining(PixelPreTrainedModel):
             scores.flatten(0, -2), names.flatten(), ignore_index=IGNORED, reduction="none"
         )
         return errors.view_as(names), scores.argmax(-1) == names
-
-    def name_around(self, states: Tensor, keep: Tensor, known: Tensor, masked: int) -> Tensor:
-        """Let the encoder's states name their own patch, the next three and the one before.
-
-        So a state comes to hold the word that its patch begins, as tasks want it that label first patches.
-
-        Args:
-            states: [B, K, D], the encoder's output without CLS
-            keep: [B, K], the places of its patches
-            known: [B, P], names, -100 for patches without
-            masked: M; a quarter of so many states are asked.
-
-        Returns:
-            Errors, [B, ceil(M / 4), 5]
-        """
-        asked = torch.rand(keep.shape, device=keep.device).argsort(dim=1)[:, : -(-masked // 4)]
-        features = self.around_head(take(states, asked)).unflatten(-1, (len(AROUND), -1))
-        places = keep.gather(1, asked)[..., None] + torch.tensor(AROUND, device=keep.device)
-        within = (places >= 0) & (places < known.shape[1])
-        names = known.gather(1, places.clamp(0, known.shape[1] - 1).flatten(1)).view_as(places)
-        return self.name(features, names.masked_fill(~within, IGNORED))[0]
 
     @torch.no_grad()
     def use_line_positions(self) -> None:
@@ -348,8 +348,13 @@ class PixelForPreTraining(PixelPreTrainedModel):
             raise ValueError(f"mask_ratio must be at least 0 and below 1, got {ratio}")
         keep, masked = choose_patches(patch_mask, attention_mask, ratio)
 
+        seen, blank = pixel_values, None
+        if self.blank_head is not None and piece_labels is not None and self.training:
+            blank = some_of(keep, -(-masked.shape[1] // 2)).sort(dim=1).values
+            places = torch.zeros_like(attention_mask, dtype=torch.bool).scatter(1, blank, True)
+            seen = blank_out(pixel_values, places, self.config.patch_size)
         encoded = self.vit(
-            pixel_values,
+            seen,
             attention_mask,
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
@@ -365,7 +370,7 @@ class PixelForPreTraining(PixelPreTrainedModel):
         losses = patch_errors(take(logits, masked), targets) * counted
         nothing = torch.zeros_like(attention_mask, dtype=torch.float)
         loss = losses.sum() / counted.sum().clamp(min=1)
-        piece_losses, pieces_named, around_losses = None, None, None
+        piece_losses, pieces_named, blank_losses = None, None, None
         if self.piece_head is not None and piece_labels is not None:
             named = masked
             if self.config.visible_pieces and self.training:
@@ -378,11 +383,10 @@ class PixelForPreTraining(PixelPreTrainedModel):
             piece_losses = nothing.scatter(1, named, errors)
             hits = hits[:, : masked.shape[1]]
             pieces_named = torch.zeros_like(attention_mask, dtype=torch.bool).scatter(1, masked, hits)
-            if self.around_head is not None and self.training:
-                around_losses = self.name_around(
-                    encoded.last_hidden_state[:, 1:], keep, known, masked.shape[1]
-                )
-                loss = loss + weight * around_losses.sum()
+            if self.blank_head is not None and blank is not None:
+                states = take(encoded.last_hidden_state[:, 1:], torch.searchsorted(keep, blank))
+                blank_losses, _ = self.name(self.blank_head(states), take(known, blank))
+                loss = loss + weight * blank_losses.sum()
         return PixelForPreTrainingOutput(
             loss=loss,
             logits=logits,
@@ -392,5 +396,5 @@ class PixelForPreTraining(PixelPreTrainedModel):
             patch_losses=nothing.scatter(1, masked, losses),
             piece_losses=piece_losses,
             pieces_named=pieces_named,
-            around_losses=around_losses,
+            blank_losses=blank_losses,
         )

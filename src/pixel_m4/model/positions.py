@@ -41,6 +41,32 @@ def line_positions(width: int, length: int) -> Tensor:
     return torch.cat([torch.zeros(1, width, dtype=torch.float64), line])[None].float()
 
 
+def neighbour_weights(width: int, dim: int, shift: int, sharpness: float) -> tuple[Tensor, Tensor]:
+    """Query and key weights of a head that attends to the place `shift` patches further on.
+
+    Keys copy the fastest waves of the codes of `line_positions`, queries the same waves turned by `shift`
+    places: the score of a place falls with its distance from the one that is looked for.
+
+    Args:
+        width: D
+        dim: Width of the head, even.
+        shift: Patches; negative for places before.
+        sharpness: What each wave that agrees adds to a score, with codes as they are in the table.
+
+    Returns:
+        Two [dim, D]
+    """
+    waves = torch.arange(dim // 2)
+    angle = shift * 10000.0 ** -(waves / (width // 2))
+    sine, cosine = waves, waves + width // 2
+    query, key = torch.zeros(2, dim, width)
+    key[2 * waves, sine] = key[2 * waves + 1, cosine] = 1.0
+    query[2 * waves, sine] = query[2 * waves + 1, cosine] = angle.cos()
+    query[2 * waves, cosine], query[2 * waves + 1, sine] = angle.sin(), -angle.sin()
+    gain = (sharpness * dim**0.5) ** 0.5
+    return gain * query, gain * key
+
+
 def resized_positions(table: Tensor, max_seq_length: int) -> Tensor:
     """Cut a position table, or interpolate its square grid bicubically; the CLS row stays.
 

@@ -328,7 +328,7 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
         "num_pieces": arguments.num_pieces,
         "piece_loss_weight": arguments.piece_loss_weight,
         "visible_pieces": arguments.visible_pieces,
-        "around_pieces": arguments.around_pieces,
+        "blank_pieces": arguments.blank_pieces,
         **parse_overrides(arguments.config_overrides),
     }
     positions = arguments.max_positions or arguments.max_seq_length
@@ -349,6 +349,8 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
         model.vit.embeddings.patch_embeddings.center()  # learns faster from nothing: docs/log.md, 2026-11-23
     if arguments.line_positions:
         model.use_line_positions()
+        if arguments.look_at_neighbours:
+            model.look_at_neighbours()
     return model
 
 

@@ -72,6 +72,10 @@ class PretrainArguments:
         default=False,
         metadata={"help": "start random weights with places coded on a line, not on a grid as published"},
     )
+    look_at_neighbours: bool = field(
+        default=False,
+        metadata={"help": "with --line_positions, start with attention to the patches nearby"},
+    )
     dropout_prob: float = field(default=0.1, metadata={"help": "dropout, also on attention probabilities"})
     norm_pix_loss: bool = field(
         default=True, metadata={"help": "standardise each patch that is to be predicted"}
@@ -104,9 +108,9 @@ class PretrainArguments:
         default=False,
         metadata={"help": "let that objective also name as many patches that are not hidden"},
     )
-    around_pieces: bool = field(
+    blank_pieces: bool = field(
         default=False,
-        metadata={"help": "let the encoder's states also name the patches around their own"},
+        metadata={"help": "show the encoder some patches blank, and let its states name them, too"},
     )
     max_positions: int | None = field(
         default=None,

@@ -184,8 +184,8 @@ class PretrainTrainer(Trainer):
             if outputs.piece_losses is not None:
                 weight = self.accelerator.unwrap_model(model).config.piece_loss_weight
                 loss = loss + weight * outputs.piece_losses.sum()
-                if outputs.around_losses is not None:
-                    loss = loss + weight * outputs.around_losses.sum()
+                if outputs.blank_losses is not None:
+                    loss = loss + weight * outputs.blank_losses.sum()
             loss = loss * self.args.world_size / num_items_in_batch.clamp(min=1)
         return (loss, outputs) if return_outputs else loss
 

@@ -27,7 +27,7 @@ CASES: list[tuple[Model, dict[str, Any]]] = [
     (PixelForPreTraining, {}),
     (PixelForPreTraining, {"mask_ratio": 0.6, "num_channels": 1}),
     (PixelForPreTraining, {"num_pieces": 23}),
-    (PixelForPreTraining, {"num_pieces": 23, "around_pieces": True}),
+    (PixelForPreTraining, {"num_pieces": 23, "blank_pieces": True}),
     (PixelForTokenClassification, {}),
     (PixelForBiaffineParsing, {}),
     (PixelForSequenceClassification, {"pooling_mode": "mean"}),
@@ -87,7 +87,7 @@ def test_forward(model: Model, options: dict[str, Any], batch: int) -> None:
     ],
 )
 def test_training_step(model: Model, labels: dict[str, torch.Tensor]) -> None:
-    pieces = {"num_pieces": 9, "visible_pieces": True, "around_pieces": True}
+    pieces = {"num_pieces": 9, "visible_pieces": True, "blank_pieces": True}
     made = make(model, pieces if "piece_labels" in labels else {}).train()
     with FlopCounterMode(display=False) as counter:
         made(**inputs(model), **labels).loss.backward()

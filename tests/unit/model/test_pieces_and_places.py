@@ -19,6 +19,7 @@ from pixel_m4.model import (
     PixelModel,
     PixelPreTrainedModel,
 )
+from pixel_m4.model.inputs import blank_out, split_patches
 
 P, PIECES = 20, 11
 ATTENTION = (torch.arange(P) < torch.tensor([20, 9])[:, None]).long()
@@ -208,40 +209,40 @@ def test_patches_that_are_seen_are_named_in_training_only() -> None:
     torch.testing.assert_close(trained.loss, trained.patch_losses.sum() / counted + pieces)
 
 
-def test_states_name_the_patches_around() -> None:
-    """States that hold the number 4 are right where 4 is asked for, and only there."""
-    model = make(around_pieces=True)
-    width, narrow = model.config.hidden_size, model.config.decoder_hidden_size
-    with torch.no_grad():
-        for module in (model.around_head, model.piece_head):
-            module.weight.zero_()
-            module.bias.zero_()
-        for part in range(5):
-            model.around_head.weight[part * narrow :][:PIECES, :PIECES] = torch.eye(PIECES)
-        model.piece_head.weight[:, :PIECES] = 5 * torch.eye(PIECES)
-    keep = torch.tensor([[0, 1, 2, 3]])
-    known = torch.tensor([[4, 4, 4, 4, 7, -100]])
-    states = torch.zeros(1, 4, width)
-    states[..., 4] = 1
-    errors = model.name_around(states, keep, known, 16)[0]  # of 0, 1, 2, 3 and -1 patches further
-    wrong = errors > 1
-    nothing = errors == 0  # outside, or without a name
-    assert wrong.sum(0).tolist() == [0, 1, 1, 1, 0]
-    assert nothing.sum(0).tolist() == [0, 0, 1, 2, 1]
-    assert model.name_around(states, keep, known, 5).shape == (1, 2, 5)
-
-
-def test_patches_around_count_in_training_only() -> None:
-    model = make(around_pieces=True, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+def test_blank_patches_are_named_in_training_only() -> None:
+    """The encoder sees some patches blank; its states there are asked for what was there."""
+    model = make(blank_pieces=True, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    shown: list[Tensor] = []
+    model.vit.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
+    asked: list[Tensor] = []
+    model.blank_head.register_forward_hook(lambda module, inputs, outputs: asked.append(inputs[0]))
     tested = model(pixels(), ATTENTION, MASKED, piece_labels=labels())
-    assert tested.around_losses is None
+    assert tested.blank_losses is None
+    assert torch.equal(shown[0], pixels())
     trained = model.train()(pixels(), ATTENTION, MASKED, piece_labels=labels())
+    differs = (shown[1] != pixels()).unflatten(2, (P, 16)).any(3).any(1)
+    assert differs.sum(1).tolist() == [3, 3]  # half of the five that are hidden, rounded up
+    assert not (differs & (trained.mask != 0)).any()
+    assert asked[0].shape == (2, 3, model.config.hidden_size)
     counted = ((trained.mask != 0) & (ATTENTION != 0)).sum()
-    assert trained.around_losses.shape == (2, 2, 5)
-    added = 0.2 * trained.around_losses.sum() / counted
-    torch.testing.assert_close(trained.loss, tested.loss + added)
+    added = 0.2 * (trained.piece_losses.sum() + trained.blank_losses.sum()) / counted
+    torch.testing.assert_close(trained.loss, trained.patch_losses.sum() / counted + added)
+    expected = labels().masked_fill(ATTENTION == 0, -100)[differs].view(2, 3)
+    assert torch.equal(trained.blank_losses == 0, expected < 0)
     model.drop_piece_head()
-    assert not [name for name in model.state_dict() if "piece" in name or "around" in name]
+    assert not [name for name in model.state_dict() if "piece" in name or "blank" in name]
+
+
+@pytest.mark.parametrize("kind", ["grey", "colour", "float"])
+def test_blank_patches_of_all_kinds_of_pixels(kind: str) -> None:
+    grey = pixels()
+    given = {"grey": grey, "colour": grey[..., None].repeat(1, 1, 1, 3), "float": grey[:, None] / 255}[kind]
+    given = given.repeat(1, 3, 1, 1) if kind == "float" else given
+    places = torch.zeros(2, P, dtype=torch.bool)
+    places[0, 2] = places[1, 5] = True
+    found = split_patches(blank_out(given, places, 16), 16)
+    assert (found[places] == (0.5 if kind == "float" else 128)).all()
+    assert torch.equal(found[~places], split_patches(given, 16)[~places])
 
 
 def test_where_the_head_names_right() -> None:
@@ -269,3 +270,21 @@ def test_places_on_a_line() -> None:
         torch.testing.assert_close(values, values[:1].expand_as(values))
     assert similar.diagonal(1)[0] > similar.diagonal(5)[0] > similar.diagonal(30)[0]
     torch.testing.assert_close(line[1:].norm(dim=1), grid[0, 1:].norm(dim=1))
+
+
+def test_new_heads_attend_to_neighbours() -> None:
+    """Heads look at -1, +1, 0, +2, -2 … patches from their own; alike everywhere."""
+    torch.manual_seed(0)
+    config = PixelConfig.named(
+        "nano", max_seq_length=64, hidden_size=320, num_attention_heads=5, intermediate_size=64
+    )
+    model = PixelForPreTraining(config).eval()
+    model.use_line_positions()
+    model.look_at_neighbours()
+    found = model.vit(pixels()[:1], output_attentions=True).attentions
+    places = torch.arange(4, P - 4)
+    for layer in found[:2]:
+        looked = layer[0, :, 1 + places].argmax(-1) - (1 + places)
+        shifts = looked.float().mean(1)
+        torch.testing.assert_close(shifts, torch.tensor([-1.0, 1.0, 0.0, 2.0, -2.0]), atol=0.4, rtol=0)
+    assert found[2].max() < 0.5  # the last layers are free
