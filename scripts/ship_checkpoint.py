@@ -75,7 +75,8 @@ encyclopedias, children's stories, sentences written for speech corpora. None ha
 licence. The list of sources: docs/tiny-corpus.md in the repository. Weights are under the Apache License 2.0.
 
 ## Training
-{steps:,} steps, {patches / 1e6:.1f} M patches, {60 * hours:.0f} minutes on {machine} (configs/pretrain-tiny.yaml).
+{steps:,} steps, {patches / 1e6:.1f} M patches, {60 * hours:.0f} minutes on {machine}
+(configs/pretrain-tiny.yaml).
 
 On held-out text of the same sources, a quarter of the patches hidden one by one: the loss of the
 predicted pixels; the share of hidden patches that the second objective named right (its head is not part of
