@@ -18,6 +18,7 @@ from pixel_m4.model.checkpoint import Checkpoint, open_checkpoint
 from pixel_m4.model.config import NAMED
 from pixel_m4.model.flops import PATCHES_PER_WORD, Cost, forward_flops, parameters, training_flops
 from pixel_m4.render.renderer import CONFIG_NAME
+from pixel_m4.shipped import SHIPPED
 
 SHOWN_LABELS = 40
 SENTENCES = (  # what int8 is measured on
@@ -46,9 +47,10 @@ def info(name: str, max_seq_length: int | None = None) -> None:
     """
     if max_seq_length is not None and max_seq_length < 1:
         raise ValueError(f"--max_seq_length must be at least 1, got {max_seq_length}")
-    if name not in NAMED and "/" not in name and not Path(name).exists():
+    if name not in (*NAMED, *SHIPPED) and "/" not in name and not Path(name).exists():
         raise ValueError(
-            f"there is no model folder {name!r}, and no size of that name; the sizes are {', '.join(NAMED)}"
+            f"there is no model folder {name!r}, and no size or shipped checkpoint of that name; they are "
+            f"{', '.join((*NAMED, *SHIPPED))}"
         )
     checkpoint = named(name) or open_checkpoint(name)
     facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))

@@ -71,7 +71,11 @@ def _add_fill(commands: argparse._SubParsersAction) -> None:
     )
     fill.add_argument("text", nargs="*", help="texts; default: lines of --file or of the standard input")
     fill.add_argument("--file", type=Path, help="a file of texts, one a line (UTF-8)")
-    fill.add_argument("--model", required=True, help="a pretraining checkpoint: a folder or a hub name")
+    fill.add_argument(
+        "--model",
+        default="pixel-m4-tiny",
+        help="a pretraining checkpoint: a folder or a hub name; default: pixel-m4-tiny, of the package",
+    )
     fill.add_argument(
         "--mask_words", default="", help="numbers of words to hide, such as 2,4-5; the first is 1"
     )
