@@ -271,7 +271,7 @@ class PixelForPreTraining(PixelPreTrainedModel):
             waves = linear.weight.shape[0] // heads // 2
             for start in (0, linear.weight.shape[0] // 2):
                 linear.weight[start : start + waves] = 0
-                linear.bias[start : start + waves] = 0
+                linear.get_parameter("bias")[start : start + waves] = 0
         layers = [
             *self.vit.encoder.layer[: -(-len(self.vit.encoder.layer) // 2)],
             *self.decoder.decoder_layers,
@@ -286,6 +286,7 @@ class PixelForPreTraining(PixelPreTrainedModel):
 
     def name(self, features: Tensor, names: Tensor) -> tuple[Tensor, Tensor]:
         """Errors of naming patches from [..., E], and where the name is right, each like names [...]."""
+        assert self.piece_head is not None
         scores = self.piece_head(features).float()
         errors = F.cross_entropy(
             scores.flatten(0, -2), names.flatten(), ignore_index=IGNORED, reduction="none"
