@@ -113,6 +113,7 @@ def ship(run: Path, earlier: list[Path], name: str, machine: str) -> Path:
         save_file(weights, scratch, metadata={"format": "pt"})
         if (size := scratch.stat().st_size) > LARGEST:
             raise ValueError(f"the weights take {size} bytes, more than {LARGEST}")
+    (folder / "model.safetensors").chmod(0o644)
     model.config.save_pretrained(folder)  # its dtype stays float32: what is loaded can be trained
     shutil.copyfile(run / RENDERER, folder / RENDERER)
     renderer = json.loads((folder / RENDERER).read_text(encoding="utf-8"))
