@@ -219,7 +219,7 @@ table {{ border-collapse: collapse; }} td, th {{ padding: .2rem .8rem; text-alig
 td:first-child, th:first-child {{ text-align: left; }} figure {{ margin: 1.5rem 0; overflow-x: auto; }}
 </style></head><body>
 <h1>A parser that reads pixels</h1>
-<p>Trained from {_CHECKPOINT} on {what}: {parameters:,} parameters, {steps:,} steps.</p>
+<p>Trained from {checkpoint} on {what}: {parameters:,} parameters, {steps:,} steps.</p>
 <h2>What the model sees</h2>
 <p>The same sentence in four languages, as strips of 16 × 16 pixel patches: two characters a piece, a word
 (blue mark) always begins a new patch, a black patch ends the text.</p>
@@ -252,6 +252,7 @@ def _report(
     )
     return _PAGE.format(
         what=html.escape(what),
+        checkpoint=_CHECKPOINT,
         parameters=int(results["train_parameters"]),
         steps=int(results["train_steps"]),
         strips=strips,
