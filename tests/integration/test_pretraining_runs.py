@@ -24,6 +24,7 @@ from pixel_m4.data.corpora import TextStream
 from pixel_m4.data.heldout import without_held_out
 from pixel_m4.data.sources import local_sources
 from pixel_m4.model import PixelForPreTraining
+from pixel_m4.model.positions import line_positions
 from pixel_m4.render import TextRenderer
 from pixel_m4.train.pretrain import pretrain
 from pixel_m4.train.pretrain_arguments import parse_arguments
@@ -176,6 +177,8 @@ def test_muon_goes_on_in_the_same_weights(corpus: Path, tmp_path: Path) -> None:
 
 def test_the_second_objective_goes_on_and_leaves_no_trace(corpus: Path, tmp_path: Path) -> None:
     options = SHORT + "--optim muon --report_to none --num_pieces 12 --max_seq_length 36 --max_positions 64 "
+    options += "--visible_pieces true --blank_pieces true --line_positions true --look_at_neighbours true "
+    options += "--draw_positions false "
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     run(corpus, whole, options)
     with pytest.raises(Cut):
@@ -190,6 +193,9 @@ def test_the_second_objective_goes_on_and_leaves_no_trace(corpus: Path, tmp_path
     assert all(value > 0 for value in recorded(entries, "piece_loss").values())
     assert all(value == 0 for value in recorded(entries[:1], "passes_en").values())
     for language in WORDS:
+        assert all(
+            0 <= named <= 1 for named in recorded(entries, f"eval_naming_accuracy_{language}").values()
+        )
         shares = zip(
             recorded(entries, f"eval_reading_accuracy_{language}").values(),
             recorded(entries, f"eval_reading_baseline_{language}").values(),
@@ -200,7 +206,10 @@ def test_the_second_objective_goes_on_and_leaves_no_trace(corpus: Path, tmp_path
 
     weights = load_file(whole / "model.safetensors")
     with_head = load_file(whole / "checkpoint-10" / "model.safetensors")
-    assert with_head.keys() - weights.keys() == {"piece_head.weight", "piece_head.bias"}
+    heads = {f"{head}.{part}" for head in ("piece_head", "blank_head") for part in ("weight", "bias")}
+    assert with_head.keys() - weights.keys() == heads
+    line = line_positions(weights["decoder.decoder_pos_embed"].shape[2], 64)
+    assert torch.equal(weights["decoder.decoder_pos_embed"], line)
     assert json.loads((whole / "config.json").read_text())["num_pieces"] == 0
     # Killed between the last checkpoint and the model.
     for name in ("all_results.json", "model.safetensors", "config.json"):
