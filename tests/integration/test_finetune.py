@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from pixel_m4.cli import main
 from pixel_m4.model import PixelForBiaffineParsing
@@ -61,6 +62,18 @@ def test_a_few_steps_teach_a_simple_grammar(trained: Path) -> None:
     assert results["test_las"] > results["test_baseline_las"]
     assert results["test_uas_mst"] > 90
     assert results["eval_las"] > 90
+
+
+def test_muon_teaches_it_too(treebank: Path, tmp_path: Path) -> None:
+    options = ["--max_steps", "40", "--eval_steps", "40", "--save_steps", "40", "--learning_rate", "3e-3"]
+    options += ["--per_device_train_batch_size", "16", "--dropout_prob", "0", "--muon_learning_rate", "0.02"]
+    command = ["finetune", "parsing", "--data_dir", str(treebank), "--output_dir", str(tmp_path), *SMALL]
+    assert main([*command, *options]) == 0
+    results = json.loads((tmp_path / "all_results.json").read_text())
+    assert results["test_las"] > results["test_baseline_las"] + 10
+    state = torch.load(tmp_path / "checkpoint-40" / "optimizer.pt", weights_only=True)
+    kinds = {frozenset(group) for group in state["param_groups"]}
+    assert len(kinds) == 2  # of Muon and of AdamW
 
 
 def test_predictions_are_trees_for_every_sentence(trained: Path, treebank: Path) -> None:
