@@ -183,7 +183,8 @@ def test_the_second_objective_goes_on_and_leaves_no_trace(corpus: Path, tmp_path
     run(corpus, whole, options)
     with pytest.raises(Cut):
         run(corpus, cut, options, CutAt(5))
-    for other, message in (("--num_pieces 0", "num_pieces 12, not 0"), ("--max_positions 49", "image_size")):
+    off = "--num_pieces 0 --visible_pieces false --blank_pieces false"
+    for other, message in ((off, "num_pieces 12, not 0"), ("--max_positions 49", "image_size")):
         with pytest.raises(ValueError, match=message):
             run(corpus, cut, options + other)
     run(corpus, cut, options)
@@ -294,6 +295,8 @@ def test_training_goes_on_from_weights(corpus: Path, whole: Path, tmp_path: Path
         ("--validation_dir nowhere", "nowhere"),
         ("--num_pieces 60000", "--num_pieces 60000 is more than the"),
         ("--max_positions 49", "--max_positions 49 is less than --max_seq_length 64"),
+        ("--look_at_neighbours true", "needs --line_positions true"),
+        ("--blank_pieces true", "--blank_pieces needs --num_pieces"),
         ("--max_positions 80", "perfect square"),
         ("--max_steps 0", "max_steps"),
     ],

@@ -152,6 +152,11 @@ class PretrainArguments:
             raise ValueError(
                 f"--max_positions {self.max_positions} is less than --max_seq_length {self.max_seq_length}"
             )
+        if self.look_at_neighbours and not self.line_positions:
+            raise ValueError("--look_at_neighbours needs --line_positions true")
+        for name in ("visible_pieces", "blank_pieces"):
+            if getattr(self, name) and not self.num_pieces:
+                raise ValueError(f"--{name} needs --num_pieces, such as 8192")
         for name in ("validation_blocks", "picture_steps", "num_pieces", "shuffle_blocks"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} must not be negative, got {getattr(self, name)}")
