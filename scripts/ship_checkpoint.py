@@ -1,16 +1,14 @@
 """Turn a finished pretraining run into a checkpoint that the package ships: float16 weights and a model card.
 
-python scripts/ship_checkpoint.py RUN [EARLIER_RUN …] --name pixel-m4-tiny --machine "one core of …"
+python scripts/ship_checkpoint.py RUN --name pixel-m4-tiny --machine "one core of …"
 
-Writes src/pixel_m4/assets/NAME.  The card's numbers are those of the runs: steps, patches and
-hours of all of them (stages of one training, the last first), losses and accuracies of the last.
+Writes src/pixel_m4/assets/NAME.  The card's numbers are those of the run.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 
 import torch
@@ -19,17 +17,16 @@ from safetensors.torch import save_file
 
 from pixel_m4.files import replacing
 from pixel_m4.model import PixelForPreTraining
-from pixel_m4.render.renderer import CONFIG_NAME as RENDERER
+from pixel_m4.render import TextRenderer
 from pixel_m4.shipped import SHIPPED
 
 ASSETS = Path(__file__).parents[1] / "src" / "pixel_m4" / "assets"
 LARGEST = 16_000_000  # bytes of a weights file
 
 
-def card(name: str, run: Path, earlier: list[Path], model: PixelForPreTraining, machine: str) -> str:
+def card(name: str, run: Path, model: PixelForPreTraining, machine: str) -> str:
     """The text of the model card."""
-    stages = [json.loads((each / "all_results.json").read_text(encoding="utf-8")) for each in [run, *earlier]]
-    last = stages[0]
+    last = json.loads((run / "all_results.json").read_text(encoding="utf-8"))
     languages = sorted(key.removeprefix("eval_loss_") for key in last if key.startswith("eval_loss_"))
     rows = []
     for language in languages:
@@ -48,10 +45,7 @@ def card(name: str, run: Path, earlier: list[Path], model: PixelForPreTraining, 
         tags=["pixel-m4", "pixel", "masked-autoencoder"],
         model_name=name,
     )
-    config = model.config
-    steps = sum(stage["train_steps"] for stage in stages)
-    patches = sum(stage["patches_seen"] for stage in stages)
-    hours = sum(stage["train_runtime"] for stage in stages) / 3600
+    config, steps, minutes = model.config, last["train_steps"], last["train_runtime"] / 60
     twin = (
         "the English-only twin of pixel-m4-tiny, for comparisons"
         if languages == ["en"]
@@ -75,7 +69,7 @@ encyclopedias, children's stories, sentences written for speech corpora. None ha
 licence. The list of sources: docs/tiny-corpus.md in the repository. Weights are under the Apache License 2.0.
 
 ## Training
-{steps:,} steps, {patches / 1e6:.1f} M patches, {60 * hours:.0f} minutes on {machine}
+{steps:,} steps, {last["patches_seen"] / 1e6:.1f} M patches, {minutes:.0f} minutes on {machine}
 (configs/pretrain-tiny.yaml).
 
 On held-out text of the same sources, a quarter of the patches hidden one by one: the loss of the
@@ -97,14 +91,12 @@ sources.
     return f"---\n{header.to_yaml()}\n---\n{body}" + "\n".join(rows) + limits
 
 
-def ship(run: Path, earlier: list[Path], name: str, machine: str) -> Path:
+def ship(run: Path, name: str, machine: str) -> Path:
     """Write the folder of the shipped checkpoint.
 
     Raises:
-        ValueError: the name is not one that the package knows, or the weights are too large.
+        ValueError: the weights are too large.
     """
-    if name not in SHIPPED:
-        raise ValueError(f"{name} is not among the shipped names: {', '.join(SHIPPED)}")
     model = PixelForPreTraining.from_pretrained(run)
     folder = ASSETS / name
     folder.mkdir(exist_ok=True)
@@ -115,24 +107,19 @@ def ship(run: Path, earlier: list[Path], name: str, machine: str) -> Path:
             raise ValueError(f"the weights take {size} bytes, more than {LARGEST}")
     (folder / "model.safetensors").chmod(0o644)
     model.config.save_pretrained(folder)  # its dtype stays float32: what is loaded can be trained
-    shutil.copyfile(run / RENDERER, folder / RENDERER)
-    renderer = json.loads((folder / RENDERER).read_text(encoding="utf-8"))
-    renderer["max_seq_length"] = model.config.max_seq_length
-    with replacing(folder / RENDERER) as scratch:
-        scratch.write_text(json.dumps(renderer, indent=2) + "\n", encoding="utf-8")
+    TextRenderer.from_pretrained(run, max_seq_length=model.config.max_seq_length).save_pretrained(folder)
     with replacing(folder / "README.md") as scratch:
-        scratch.write_text(card(name, run, earlier, model, machine), encoding="utf-8")
+        scratch.write_text(card(name, run, model, machine), encoding="utf-8")
     return folder
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path, help="stages of the training, the last one first")
+    parser.add_argument("run", type=Path, help="output folder of a finished run")
     parser.add_argument("--name", required=True, choices=SHIPPED)
     parser.add_argument("--machine", required=True, help="what it was trained on, for the card")
     arguments = parser.parse_args()
-    first, *earlier = arguments.runs
-    print(ship(first, earlier, arguments.name, arguments.machine))
+    print(ship(arguments.run, arguments.name, arguments.machine))
 
 
 if __name__ == "__main__":
