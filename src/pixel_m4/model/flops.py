@@ -135,7 +135,7 @@ def _flops(config: PixelConfig, model: Model, patches: int, words: int | None, t
     if model is PixelForPreTraining and training:
         named = min(2 * (patches - kept), patches) if config.visible_pieces else patches - kept
         if config.blank_pieces:
-            blank = -(-(patches - kept) // 2)
+            blank = min(patches - kept, kept)
             named += blank
             head = product(blank, width, config.decoder_hidden_size)
         head += product(named, config.decoder_hidden_size, config.num_pieces)

@@ -63,6 +63,26 @@ def layout_of(config: PixelConfig, attention_mask: Tensor | None, padded: bool =
     return mask
 
 
+@torch.no_grad()
+def look_at_neighbours(embed: nn.Linear | nn.Conv2d, layers: nn.ModuleList, heads: int) -> None:
+    """Let new layers begin with attention to neighbours, see `SelfAttention.look_at_neighbours`.
+
+    Args:
+        embed: What gives the layers their states begins with nothing in the channels where the codes of
+            places are read, else its ink would drown them.
+        layers: New `PixelLayer`s.
+        heads: Of each layer.
+    """
+    width = embed.weight.shape[0]
+    for start in (0, width // 2):  # sines, cosines
+        waves = slice(start, start + width // heads // 2)
+        embed.weight[waves] = 0
+        embed.get_parameter("bias")[waves] = 0
+    for layer in layers:
+        assert isinstance(layer, PixelLayer)
+        layer.attention.attention.look_at_neighbours()
+
+
 class Dense(nn.Module):
     """A linear layer under the name `dense`, as the checkpoints have it."""
 

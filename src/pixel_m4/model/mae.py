@@ -20,8 +20,8 @@ from pixel_m4.model.attention import Packing
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.heads import IGNORED, check_labels
 from pixel_m4.model.inputs import blank_out, check_inputs, split_patches, take
-from pixel_m4.model.layers import PixelLayer, layout_of, run_layers
-from pixel_m4.model.positions import init_positions, line_positions, patch_positions, resized_parameter
+from pixel_m4.model.layers import PixelLayer, layout_of, look_at_neighbours, run_layers
+from pixel_m4.model.positions import init_positions, patch_positions, put_on_line, resized_parameter
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
 
 
@@ -154,8 +154,8 @@ class PixelForPreTrainingOutput(ModelOutput):
             a patch that is masked and attended, 0 for others
         piece_losses: [B, P], cross-entropies of the names of those patches, and with `visible_pieces` of as
             many that the encoder saw; 0 for others and patches without a name; None without a piece head
-        blank_losses: [B, ceil(M / 2)], cross-entropies of the names of patches that the encoder saw blank;
-            None unless trained with `blank_pieces`
+        blank_losses: [B, M], cross-entropies of the names of patches that the encoder saw blank; None unless
+            trained with `blank_pieces`
         pieces_named: bool [B, P], where the head names a masked patch right; None without a piece head
     """
 
@@ -256,28 +256,14 @@ class PixelForPreTraining(PixelPreTrainedModel):
             initialization.normal_(module.mask_token, std=self.config.initializer_range)
             init_positions(module.decoder_pos_embed)
 
-    @torch.no_grad()
     def look_at_neighbours(self) -> None:
-        """Let the first half of new encoder layers, and the decoder's, begin with attention to neighbours.
-
-        Needs places on a line, see `use_line_positions`. Patches begin with nothing where the codes of places
-        are read, else their ink would drown them.
-        """
-        embed = self.vit.embeddings.patch_embeddings.projection
-        for linear, heads in (
-            (embed, self.config.num_attention_heads),
-            (self.decoder.decoder_embed, self.config.decoder_num_attention_heads),
-        ):
-            waves = linear.weight.shape[0] // heads // 2
-            for start in (0, linear.weight.shape[0] // 2):
-                linear.weight[start : start + waves] = 0
-                linear.get_parameter("bias")[start : start + waves] = 0
-        layers = [
-            *self.vit.encoder.layer[: -(-len(self.vit.encoder.layer) // 2)],
-            *self.decoder.decoder_layers,
-        ]
-        for layer in layers:
-            layer.attention.attention.look_at_neighbours()
+        """As the base, for encoder and decoder."""
+        super().look_at_neighbours()
+        look_at_neighbours(
+            self.decoder.decoder_embed,
+            self.decoder.decoder_layers,
+            self.config.decoder_num_attention_heads,
+        )
 
     def drop_piece_head(self) -> None:
         """Forget the second objective: what is left is the published architecture."""
@@ -293,11 +279,10 @@ class PixelForPreTraining(PixelPreTrainedModel):
         )
         return errors.view_as(names), scores.argmax(-1) == names
 
-    @torch.no_grad()
     def use_line_positions(self) -> None:
-        """Code places on a line instead of on a square grid; any model can load the codes."""
-        for table in (self.vit.embeddings.position_embeddings, self.decoder.decoder_pos_embed):
-            table.copy_(line_positions(table.shape[2], table.shape[1] - 1))
+        """As the base, for encoder and decoder."""
+        super().use_line_positions()
+        put_on_line(self.decoder.decoder_pos_embed)
 
     def resize_positions(self, max_seq_length: int) -> None:
         """As the base, for encoder and decoder."""
@@ -351,7 +336,7 @@ class PixelForPreTraining(PixelPreTrainedModel):
 
         seen, blank = pixel_values, None
         if self.blank_head is not None and piece_labels is not None and self.training:
-            blank = some_of(keep, -(-masked.shape[1] // 2)).sort(dim=1).values
+            blank = some_of(keep, masked.shape[1]).sort(dim=1).values
             places = torch.zeros_like(attention_mask, dtype=torch.bool).scatter(1, blank, True)
             seen = blank_out(pixel_values, places, self.config.patch_size)
         encoded = self.vit(

@@ -108,6 +108,12 @@ def patch_positions(table: Tensor, patches: int, first_position: Tensor | None) 
     return table[0, 1 + first_position[:, None] + torch.arange(patches, device=table.device)]
 
 
+@torch.no_grad()
+def put_on_line(table: nn.Parameter) -> None:
+    """Fill a position table [1, 1 + L, D] with the codes of `line_positions`."""
+    table.copy_(line_positions(table.shape[2], table.shape[1] - 1))
+
+
 def init_positions(table: nn.Parameter) -> None:
     """Fill a position table [1, 1 + L, D] with sines and cosines, unless a checkpoint filled it."""
     positions = sincos_positions(table.shape[2], check_square(table.shape[1] - 1))

@@ -20,9 +20,9 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from pixel_m4.model.attention import Packing
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.inputs import check_inputs, split_patches, take
-from pixel_m4.model.layers import Layout, PixelLayer, layout_of, run_layers
+from pixel_m4.model.layers import Layout, PixelLayer, layout_of, look_at_neighbours, run_layers
 from pixel_m4.model.loading import check_folder, check_loaded, named_errors, without_report
-from pixel_m4.model.positions import init_positions, patch_positions, resized_parameter
+from pixel_m4.model.positions import init_positions, patch_positions, put_on_line, resized_parameter
 from pixel_m4.shipped import find_shipped
 
 
@@ -166,6 +166,51 @@ class PixelPreTrainedModel(PreTrainedModel):
 
     def freeze_positions(self) -> None:
         """Stop the training of positions where they are fixed: not here, but in pretraining."""
+
+    def use_line_positions(self) -> None:
+        """Code places on a line instead of on a square grid; any model can load the codes."""
+        put_on_line(self.base_model.embeddings.position_embeddings)
+
+    def look_at_neighbours(self) -> None:
+        """Let the first half of new layers begin with attention to neighbours.
+
+        Needs places on a line, see `use_line_positions`.
+        """
+        layers = self.base_model.encoder.layer
+        look_at_neighbours(
+            self.base_model.embeddings.patch_embeddings.projection,
+            layers[: -(-len(layers) // 2)],
+            self.config.num_attention_heads,
+        )
+
+    def set_new_weights(self, center: bool = True, line: bool = False, neighbours: bool = False) -> None:
+        """How random weights begin, beyond the published way.
+
+        Args:
+            center: See `PatchEmbeddings.center`.
+            line: See `use_line_positions`.
+            neighbours: See `look_at_neighbours`.
+        """
+        if center:
+            self.base_model.embeddings.patch_embeddings.center()
+        if line:
+            self.use_line_positions()
+        if neighbours:
+            self.look_at_neighbours()
+
+    @torch.no_grad()
+    def shrink(self, factor: float) -> None:
+        """Multiply the encoder layers' matrices, so that fine-tuning moves them further than it would.
+
+        A model that starts from trained weights can end worse than one from random weights (Ash and Adams
+        2020, who also add noise).
+
+        Args:
+            factor: 1 leaves the weights as they are.
+        """
+        for parameter in self.base_model.encoder.parameters():
+            if parameter.ndim == 2:
+                parameter *= factor
 
     def resize_positions(self, max_seq_length: int) -> None:
         """Give the model another maximum length: shorter cuts the positions, longer interpolates them.

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TextIO, TypeVar
 
 import torch
-from transformers import PreTrainedModel
 
 from pixel_m4.data.batch import render_words
 from pixel_m4.files import replacing
-from pixel_m4.model import PixelConfig
+from pixel_m4.model import PixelConfig, PixelPreTrainedModel
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.windows import windows
 
@@ -120,7 +119,7 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
     """
 
     name: ClassVar[str]
-    model_class: ClassVar[type[PreTrainedModel]]
+    model_class: ClassVar[type[PixelPreTrainedModel]]
     metric: ClassVar[str]
     """The score that chooses the best checkpoint."""
     recipe: ClassVar[Mapping[str, Any]]
@@ -225,7 +224,7 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
 
     @torch.inference_mode()
     def annotate(
-        self, model: PreTrainedModel, examples: Sequence[Example], *, batch_size: int = 32
+        self, model: PixelPreTrainedModel, examples: Sequence[Example], *, batch_size: int = 32
     ) -> list[Prediction]:
         """Run a model on examples, with or without gold annotation; long and short ones are batched apart."""
         encoded = sorted(self.encode(examples, labels=False), key=lambda item: -item.length)

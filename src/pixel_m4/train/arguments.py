@@ -53,6 +53,20 @@ class FinetuneArguments:
         default=None,
         metadata={"help": "let Muon train the matrices of the layers, at this rate (0.02); the rest as ever"},
     )
+    line_positions: bool = field(
+        default=False, metadata={"help": "random weights begin with places on a line, not on a square grid"}
+    )
+    look_at_neighbours: bool = field(
+        default=False,
+        metadata={"help": "with --line_positions, they begin with attention to the patches nearby"},
+    )
+    shrink: float = field(
+        default=1.0,
+        metadata={
+            "help": "multiply the matrices of the checkpoint's layers by this before training; 0.6 makes "
+            "those that Muon trained learn new things sooner"
+        },
+    )
     dev_from_train: float = field(
         default=0.0,
         metadata={"help": "share of train to hold out as dev if the data has no dev split: 0.1; 0: an error"},
@@ -60,6 +74,14 @@ class FinetuneArguments:
     early_stopping_patience: int = field(
         default=5, metadata={"help": "stop after so many evaluations without a better score; 0: never"}
     )
+
+    def __post_init__(self) -> None:
+        if self.look_at_neighbours and not self.line_positions:
+            raise ValueError("--look_at_neighbours needs --line_positions true")
+        if self.line_positions and self.model_name_or_path is not None:
+            raise ValueError("--line_positions is for random weights: leave out --model_name_or_path")
+        if not self.shrink > 0:
+            raise ValueError(f"--shrink must be more than 0, got {self.shrink:g}")
 
 
 def parse_arguments(

@@ -11,14 +11,13 @@ from typing import Any
 
 from transformers import (
     EarlyStoppingCallback,
-    PreTrainedModel,
     PrinterCallback,
     TrainerCallback,
     TrainingArguments,
     set_seed,
 )
 
-from pixel_m4.model import PixelConfig
+from pixel_m4.model import PixelConfig, PixelPreTrainedModel
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.renderer import CONFIG_NAME
 from pixel_m4.tasks.base import Task, TaskOptions, saved_labels
@@ -102,6 +101,8 @@ def finetune(
     training.greater_is_better = not lower_is_better(training.metric_for_best_model)
     encoded = {split: EncodedSplit(task, examples, sort=split != "train") for split, examples in data.items()}
     model = make_model(task, arguments, config)
+    if training.do_train and arguments.model_name_or_path is not None:
+        model.shrink(arguments.shrink)
     output_dir = Path(training.output_dir)
     record = RunRecord.begin(task, arguments, training, list(data))
 
@@ -182,14 +183,15 @@ def make_config(arguments: FinetuneArguments) -> PixelConfig:
     )
 
 
-def make_model(task: Task, arguments: FinetuneArguments, config: PixelConfig) -> PreTrainedModel:
+def make_model(task: Task, arguments: FinetuneArguments, config: PixelConfig) -> PixelPreTrainedModel:
     """The task's model from the checkpoint, or with random weights, with positions for the asked length."""
     trained = task.model_class.__name__ in (config.architectures or ())
     other_head = trained and bool(task.labels) and config.num_labels != len(task.labels)
     task.configure(config)
     if arguments.model_name_or_path is None:
         model = task.model_class(config)
-        model.vit.embeddings.patch_embeddings.center()  # learns faster from nothing: docs/log.md, 2026-11-23
+        # Learns faster from nothing: docs/log.md, 2026-11-23 and 2026-11-25.
+        model.set_new_weights(line=arguments.line_positions, neighbours=arguments.look_at_neighbours)
         return model
     if other_head:
         logger.warning("the checkpoint knows other labels: its head is replaced by one with random weights")

@@ -345,12 +345,8 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
         return model
     config = PixelConfig.named(arguments.config_name, image_size=[16, 16 * positions], **overrides)
     model = PixelForPreTraining(config)
-    if arguments.center_pixels:
-        model.vit.embeddings.patch_embeddings.center()  # learns faster from nothing: docs/log.md, 2026-11-23
-    if arguments.line_positions:
-        model.use_line_positions()
-        if arguments.look_at_neighbours:
-            model.look_at_neighbours()
+    # Learns faster from nothing: docs/log.md, 2026-11-23 and 2026-11-25.
+    model.set_new_weights(arguments.center_pixels, arguments.line_positions, arguments.look_at_neighbours)
     return model
 
 

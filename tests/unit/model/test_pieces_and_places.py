@@ -221,13 +221,13 @@ def test_blank_patches_are_named_in_training_only() -> None:
     assert torch.equal(shown[0], pixels())
     trained = model.train()(pixels(), ATTENTION, MASKED, piece_labels=labels())
     differs = (shown[1] != pixels()).unflatten(2, (P, 16)).any(3).any(1)
-    assert differs.sum(1).tolist() == [3, 3]  # half of the five that are hidden, rounded up
+    assert differs.sum(1).tolist() == [5, 5]  # as many as are hidden
     assert not (differs & (trained.mask != 0)).any()
-    assert asked[0].shape == (2, 3, model.config.hidden_size)
+    assert asked[0].shape == (2, 5, model.config.hidden_size)
     counted = ((trained.mask != 0) & (ATTENTION != 0)).sum()
     added = 0.2 * (trained.piece_losses.sum() + trained.blank_losses.sum()) / counted
     torch.testing.assert_close(trained.loss, trained.patch_losses.sum() / counted + added)
-    expected = labels().masked_fill(ATTENTION == 0, -100)[differs].view(2, 3)
+    expected = labels().masked_fill(ATTENTION == 0, -100)[differs].view(2, 5)
     assert torch.equal(trained.blank_losses == 0, expected < 0)
     model.drop_piece_head()
     assert not [name for name in model.state_dict() if "piece" in name or "blank" in name]
@@ -272,15 +272,15 @@ def test_places_on_a_line() -> None:
     torch.testing.assert_close(line[1:].norm(dim=1), grid[0, 1:].norm(dim=1))
 
 
-def test_new_heads_attend_to_neighbours() -> None:
+@pytest.mark.parametrize("model_class", [PixelForPreTraining, PixelForBiaffineParsing])
+def test_new_heads_attend_to_neighbours(model_class: type[PixelPreTrainedModel]) -> None:
     """Heads look at -1, +1, 0, +2, -2 … patches from their own; alike everywhere."""
     torch.manual_seed(0)
     config = PixelConfig.named(
         "nano", max_seq_length=64, hidden_size=320, num_attention_heads=5, intermediate_size=64
     )
-    model = PixelForPreTraining(config).eval()
-    model.use_line_positions()
-    model.look_at_neighbours()
+    model = model_class(config).eval()
+    model.set_new_weights(line=True, neighbours=True)
     found = model.vit(pixels()[:1], output_attentions=True).attentions
     places = torch.arange(4, P - 4)
     for layer in found[:2]:
@@ -288,3 +288,12 @@ def test_new_heads_attend_to_neighbours() -> None:
         shifts = looked.float().mean(1)
         torch.testing.assert_close(shifts, torch.tensor([-1.0, 1.0, 0.0, 2.0, -2.0]), atol=0.4, rtol=0)
     assert found[2].max() < 0.5  # the last layers are free
+
+
+def test_shrinking_scales_the_matrices_of_layers_only() -> None:
+    model = make()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.shrink(0.5)
+    for name, value in model.state_dict().items():
+        matrix = name.startswith("vit.encoder.layer.") and value.ndim == 2
+        assert torch.equal(value, before[name] * (0.5 if matrix else 1)), name

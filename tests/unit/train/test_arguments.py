@@ -138,3 +138,16 @@ def test_two_sources_of_data(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse_arguments("x", NER, [*BASE, "--dataset_name", "b"])
     assert "give one of --data_dir and --dataset_name, not both" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--look_at_neighbours true", "needs --line_positions true"),
+        ("--line_positions true --model_name_or_path m", "for random weights"),
+        ("--shrink 0", "--shrink must be more than 0, got 0"),
+    ],
+)
+def test_options_of_the_first_weights_that_do_not_go_together(options: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_arguments("x", Parsing, [*BASE, *options.split()])
