@@ -16,7 +16,41 @@ from pixel_m4.tasks.base import Task, TaskOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneArguments:
+class ModelArguments:
+    """The model that training starts from, and its renderer."""
+
+    model_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "checkpoint to start from: a folder or a hub name; without it, random weights"},
+    )
+    config_name: str = field(
+        default="base", metadata={"help": "size of a model with random weights: base, small, tiny or nano"}
+    )
+    config_overrides: str = field(
+        default="",
+        metadata={"help": "changes to the model's configuration: num_hidden_layers=6,hidden_size=192"},
+    )
+    line_positions: bool = field(
+        default=False, metadata={"help": "random weights begin with places on a line, not on a square grid"}
+    )
+    look_at_neighbours: bool = field(
+        default=False,
+        metadata={"help": "with --line_positions, they begin with attention to the patches nearby"},
+    )
+    dropout_prob: float = field(default=0.1, metadata={"help": "dropout, also on attention probabilities"})
+    max_seq_length: int = field(default=256, metadata={"help": "patches of a window; a perfect square"})
+    font_file: str | None = field(default=None, metadata={"help": "font; default GoNotoCurrent.ttf"})
+    fallback_fonts_dir: str | None = field(
+        default=None, metadata={"help": "folder with fonts for characters that the font lacks"}
+    )
+
+    def __post_init__(self) -> None:
+        if self.look_at_neighbours and not self.line_positions:
+            raise ValueError("--look_at_neighbours needs --line_positions true")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneArguments(ModelArguments):
     """What is trained on what; everything else is in transformers' ``TrainingArguments``."""
 
     data_dir: str | None = field(
@@ -32,33 +66,9 @@ class FinetuneArguments:
     split_seed: int = field(default=0, metadata={"help": "seed by which a single file is divided"})
     dev_share: float = field(default=0.1, metadata={"help": "share of a single file that becomes dev"})
     test_share: float = field(default=0.1, metadata={"help": "share of a single file that becomes test"})
-    model_name_or_path: str | None = field(
-        default=None,
-        metadata={"help": "checkpoint to start from: a folder or a hub name; without it, random weights"},
-    )
-    config_name: str = field(
-        default="base", metadata={"help": "size of a model with random weights: base, small, tiny or nano"}
-    )
-    config_overrides: str = field(
-        default="",
-        metadata={"help": "changes to the model's configuration: num_hidden_layers=6,hidden_size=192"},
-    )
-    dropout_prob: float = field(default=0.1, metadata={"help": "dropout, also on attention probabilities"})
-    max_seq_length: int = field(default=256, metadata={"help": "patches of a window; a perfect square"})
-    font_file: str | None = field(default=None, metadata={"help": "font; default GoNotoCurrent.ttf"})
-    fallback_fonts_dir: str | None = field(
-        default=None, metadata={"help": "folder with fonts for characters that the font lacks"}
-    )
     muon_learning_rate: float | None = field(
         default=None,
         metadata={"help": "let Muon train the matrices of the layers, at this rate (0.02); the rest as ever"},
-    )
-    line_positions: bool = field(
-        default=False, metadata={"help": "random weights begin with places on a line, not on a square grid"}
-    )
-    look_at_neighbours: bool = field(
-        default=False,
-        metadata={"help": "with --line_positions, they begin with attention to the patches nearby"},
     )
     shrink: float = field(
         default=1.0,
@@ -76,10 +86,7 @@ class FinetuneArguments:
     )
 
     def __post_init__(self) -> None:
-        if self.look_at_neighbours and not self.line_positions:
-            raise ValueError("--look_at_neighbours needs --line_positions true")
-        if self.line_positions and self.model_name_or_path is not None:
-            raise ValueError("--line_positions is for random weights: leave out --model_name_or_path")
+        super().__post_init__()
         if not self.shrink > 0:
             raise ValueError(f"--shrink must be more than 0, got {self.shrink:g}")
 

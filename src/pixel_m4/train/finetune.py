@@ -28,9 +28,8 @@ from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.qa import QuestionAnswering
 from pixel_m4.tasks.tagging import Tagging
 
-from .arguments import FinetuneArguments, parse_arguments, parse_overrides, task_of_recipe
+from .arguments import FinetuneArguments, ModelArguments, parse_arguments, parse_overrides, task_of_recipe
 from .data import data_files, read_splits
-from .pretrain_arguments import PretrainArguments
 from .records import METRICS, RunRecord, save_metrics, tensorboard_folder, write_card
 from .trainer import EncodedSplit, TaskTrainer
 
@@ -153,7 +152,7 @@ def finetune(
     return results
 
 
-def make_renderer(arguments: FinetuneArguments | PretrainArguments) -> TextRenderer:
+def make_renderer(arguments: ModelArguments) -> TextRenderer:
     """The renderer of the checkpoint where it has one, else the default, with the arguments' changes."""
     overrides: dict[str, Any] = {"max_seq_length": arguments.max_seq_length}
     for name in ("font_file", "fallback_fonts_dir"):

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import torch
 from transformers import TrainingArguments
 
-from .arguments import parse_groups
+from .arguments import ModelArguments, parse_groups
 
 BASE_BATCH = 256  # the batch that the base learning rate is meant for
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainArguments:
+class PretrainArguments(ModelArguments):
     """Text, model and masks; everything else is in :class:`PretrainTrainingArguments`."""
 
     data_dir: str | None = field(
@@ -55,28 +55,9 @@ class PretrainArguments:
         default=64,
         metadata={"help": "held-out blocks of a language to evaluate on; 0: none, train on all"},
     )
-    model_name_or_path: str | None = field(
-        default=None,
-        metadata={"help": "weights to start from: a folder or a hub name; default: random"},
-    )
-    config_name: str = field(
-        default="base", metadata={"help": "size of a model with random weights: base, small, tiny or nano"}
-    )
-    config_overrides: str = field(
-        default="", metadata={"help": "changes to its configuration: num_hidden_layers=6,hidden_size=192"}
-    )
     center_pixels: bool = field(
         default=True, metadata={"help": "start random weights as if pixels were centred and scaled"}
     )
-    line_positions: bool = field(
-        default=False,
-        metadata={"help": "start random weights with places coded on a line, not on a grid as published"},
-    )
-    look_at_neighbours: bool = field(
-        default=False,
-        metadata={"help": "with --line_positions, start with attention to the patches nearby"},
-    )
-    dropout_prob: float = field(default=0.1, metadata={"help": "dropout, also on attention probabilities"})
     norm_pix_loss: bool = field(
         default=True, metadata={"help": "standardise each patch that is to be predicted"}
     )
@@ -88,10 +69,6 @@ class PretrainArguments:
             "help": "blocks of a language that are shuffled at a time; files of a folder are then read side "
             "by side, too; 0: text as it lies in the files"
         },
-    )
-    font_file: str | None = field(default=None, metadata={"help": "font; default GoNotoCurrent.ttf"})
-    fallback_fonts_dir: str | None = field(
-        default=None, metadata={"help": "folder with fonts for characters that the font lacks"}
     )
     masking: str = field(default="span", metadata={"help": "span or random"})
     mask_ratio: float = field(default=0.25, metadata={"help": "share of the patches that is hidden"})
@@ -140,6 +117,7 @@ class PretrainArguments:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.data_dir is None) == (self.dataset_name is None):
             raise ValueError("give either --data_dir or --dataset_name")
         if self.dataset_name is not None and not self.languages:
@@ -152,8 +130,6 @@ class PretrainArguments:
             raise ValueError(
                 f"--max_positions {self.max_positions} is less than --max_seq_length {self.max_seq_length}"
             )
-        if self.look_at_neighbours and not self.line_positions:
-            raise ValueError("--look_at_neighbours needs --line_positions true")
         for name in ("visible_pieces", "blank_pieces"):
             if getattr(self, name) and not self.num_pieces:
                 raise ValueError(f"--{name} needs --num_pieces, such as 8192")

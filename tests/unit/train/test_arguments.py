@@ -144,7 +144,6 @@ def test_two_sources_of_data(capsys: pytest.CaptureFixture[str]) -> None:
     ("options", "message"),
     [
         ("--look_at_neighbours true", "needs --line_positions true"),
-        ("--line_positions true --model_name_or_path m", "for random weights"),
         ("--shrink 0", "--shrink must be more than 0, got 0"),
     ],
 )
