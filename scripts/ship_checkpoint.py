@@ -82,13 +82,19 @@ patch.
 """
     limits = """
 
+## Fine-tuning
+Muon left large matrices behind, which fine-tuning moves sooner if they begin smaller:
+
+    pixel-m4 finetune parsing --data_dir UD_… --output_dir runs/… --model_name_or_path NAME \\
+      --shrink 0.6 --muon_learning_rate 0.02 --learning_rate 1e-3
+
 ## Limits
-Trained for less than an hour on one core: it fills gaps of a few characters, not words that need knowledge of
+Little training: it fills gaps of a few characters, not words that need knowledge of
 the world. Its text is mostly technical and literary. What it is worth for fine-tuning, in many scripts and
 beside random weights: docs/results.md in the repository. Where it fills gaps, it may repeat prejudices of its
 sources.
 """
-    return f"---\n{header.to_yaml()}\n---\n{body}" + "\n".join(rows) + limits
+    return f"---\n{header.to_yaml()}\n---\n{body}" + "\n".join(rows) + limits.replace("NAME", name)
 
 
 def ship(run: Path, name: str, machine: str) -> Path:

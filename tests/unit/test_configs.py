@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from pixel_m4.homes import SOURCES
+from pixel_m4.shipped import find_shipped
 from pixel_m4.train.arguments import parse_arguments, task_of_recipe
 from pixel_m4.train.finetune import TASKS
 
@@ -17,7 +18,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 RECIPES = sorted(
     file
     for file in CONFIGS.rglob("*.yaml")
-    if file.parent.name != "sweeps" and not file.name.startswith(("pretrain", "accelerate"))
+    if file.parent.name != "sweeps" and not file.name.startswith(("pretrain", "accelerate", "finetune"))
 )
 
 
@@ -50,6 +51,14 @@ def test_recipe(file: Path) -> None:
     if arguments.data_dir is not None:
         assert is_fetched(Path(arguments.data_dir), getattr(options, "language", None))
         assert Path(arguments.data_dir).name in (file.stem, *file.stem.split("_"), "sib200", "ner")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_recipe_for_the_shipped_checkpoint_is_for_any_task(task: str) -> None:
+    argv = ["--config", str(CONFIGS / "finetune-tiny.yaml"), "--data_dir", "d", "--output_dir", "o"]
+    arguments, training, _ = parse_arguments("x", TASKS[task], argv)
+    assert find_shipped(arguments.model_name_or_path) != arguments.model_name_or_path
+    assert training.save_steps == training.eval_steps == 200  # the best is kept
 
 
 def test_experiments_of_the_paper_are_all_there() -> None:

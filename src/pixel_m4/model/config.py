@@ -72,7 +72,7 @@ class PixelConfig(PreTrainedConfig):
             for none, as published.
         piece_loss_weight: Weight of that objective beside the pixels.
         visible_pieces: Whether that objective also asks for as many of the patches that the encoder sees.
-        blank_pieces: Whether it also shows the encoder some patches blank, for its states to name.
+        blank_pieces: Whether it also shows the encoder as many patches blank, for its states to name.
         norm_pix_loss: Whether each target patch is standardised by its own mean and variance.
         pooling_mode: How sequence classification pools: "mean", "max" or "cls".
         pooler_add_layer_norm: Whether "mean" and "max" pooling normalise before they pool.
