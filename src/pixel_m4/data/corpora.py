@@ -258,6 +258,7 @@ class TextStream(IterableDataset[Block]):
             "max_seq_length": self.max_seq_length,
             "min_patches": self.min_patches,
             "shuffle": self.shuffle,
+            "order": 2,  # of the documents of files that are read side by side
             "seed": self.seed,
             "font": [self.renderer.font_file.name, self.renderer.font_size, self.renderer.dpi],
             "strategy": self.renderer.strategy,

@@ -2,7 +2,7 @@
 
 Text comes in files of one kind each, and in long documents.  Read as it lies there, a model sees one kind
 for a long while and then another, and a batch holds neighbours.  So files are read in parallel, each document
-from a file that is drawn in proportion to its size, and blocks are shuffled within windows.
+from the file that has given least of its text, and blocks are shuffled within windows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import numpy as np
 from .packing import Packed
 from .sources import FileSource, Piece, Reader
 
-_DRAWS = 1024  # numbers that are drawn at once
 _LANES = 64  # files that are open at once
 
 
@@ -44,16 +43,17 @@ class InterleavedSource:
             self.source.reader(lane, modulus, start) for lane, start in zip(lanes, starts, strict=True)
         ]
         sizes = [sum(file.stat().st_size for file in lane) for lane in lanes]
-        return InterleavedReader(readers, sizes, share, position)
+        return InterleavedReader(readers, sizes, position)
 
 
 class InterleavedReader:
-    """Pieces of several readers, a whole document from one of them at a time.
+    """Pieces of several readers, a whole document at a time, from the reader that is furthest behind.
+
+    However long its documents are, each reader has given about the same share of its text at any time.
 
     Args:
         readers: of different files, at the positions where they are to begin.
-        sizes: what the draw is proportional to, while a reader still has documents.
-        seed: of the draws.
+        sizes: how much text each has, in any unit.
         position: what :meth:`position` gave; the readers' own positions are in it, under ``readers``.
     """
 
@@ -61,14 +61,13 @@ class InterleavedReader:
         self,
         readers: Sequence[Reader],
         sizes: Sequence[int],
-        seed: int,
         position: Mapping[str, Any] | None = None,
     ) -> None:
-        position = position or {"draws": 0, "current": None}
+        position = position or {"given": [0] * len(readers), "documents": 0, "current": None}
         self._readers = readers
-        self._sizes = np.asarray(sizes, np.float64)
-        self._seed = seed
-        self._draws = int(position["draws"])
+        self._sizes = [max(size, 1) for size in sizes]
+        self._given = list(position["given"])  # characters
+        self._documents = int(position["documents"])
         self._current: int | None = position["current"]  # whose document is being read
         self._pieces = [iter(reader) for reader in readers]
         # The next piece of each reader that was looked at, and the reader's position before it.
@@ -82,15 +81,15 @@ class InterleavedReader:
             for i, reader in enumerate(self._readers)
         ]
         return {
-            "draws": self._draws,
+            "given": self._given.copy(),
+            "documents": self._documents,
             "current": self._current,
             "document": self._document,
             "readers": readers,
         }
 
     def __iter__(self) -> Iterator[Piece]:
-        live = np.ones(len(self._readers), bool)
-        numbers, chunk_of = np.zeros(0), -1
+        live = set(range(len(self._readers)))
         while True:
             while self._current is not None:
                 piece = self._look(self._current)
@@ -98,21 +97,17 @@ class InterleavedReader:
                     self._current = None
                 else:
                     del self._ahead[self._current]
-                    yield Piece(piece.text, self._draws)
-            if not live.any():
+                    self._given[self._current] += len(piece.text)
+                    yield Piece(piece.text, self._documents)
+            if not live:
                 return
-            chunk, place = divmod(self._draws, _DRAWS)
-            if chunk != chunk_of:
-                numbers, chunk_of = np.random.default_rng([self._seed, chunk]).random(_DRAWS), chunk
-            weights = np.where(live, self._sizes, 0.0).cumsum()
-            drawn = int(np.searchsorted(weights, numbers[place] * weights[-1], "right"))
-            drawn = min(drawn, len(live) - 1)
-            first = self._look(drawn)
+            behind = min(live, key=lambda reader: self._given[reader] / self._sizes[reader])
+            first = self._look(behind)
             if first is None:
-                live[drawn] = False
+                live.remove(behind)
                 continue
-            self._draws += 1
-            self._current, self._document = drawn, first.document
+            self._documents += 1
+            self._current, self._document = behind, first.document
 
     def _look(self, number: int) -> Piece | None:
         if number not in self._ahead:
