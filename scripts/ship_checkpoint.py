@@ -86,7 +86,7 @@ patch.
 Muon left large matrices behind, which fine-tuning moves sooner if they begin smaller:
 
     pixel-m4 finetune parsing --data_dir UD_… --output_dir runs/… --model_name_or_path NAME \\
-      --shrink 0.6 --muon_learning_rate 0.02 --learning_rate 1e-3
+      --shrink 0.8 --muon_learning_rate 0.02 --learning_rate 1e-3
 
 ## Limits
 Little training: it fills gaps of a few characters, not words that need knowledge of

@@ -95,7 +95,7 @@ def _arguments(
     task = FinetuneArguments(
         data_dir=str(data_dir),
         model_name_or_path=_CHECKPOINT,
-        shrink=0.6,
+        shrink=0.8,
         muon_learning_rate=0.02,
         max_seq_length=256,
         early_stopping_patience=0,

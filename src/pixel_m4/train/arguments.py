@@ -73,7 +73,7 @@ class FinetuneArguments(ModelArguments):
     shrink: float = field(
         default=1.0,
         metadata={
-            "help": "multiply the matrices of the checkpoint's layers by this before training; 0.6 makes "
+            "help": "multiply the matrices of the checkpoint's layers by this before training; 0.8 makes "
             "those that Muon trained learn new things sooner"
         },
     )
