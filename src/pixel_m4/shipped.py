@@ -1,13 +1,20 @@
-"""Checkpoints that come with the package: a name stands for a folder of it."""
+"""Where a checkpoint is: in a folder, in the package, or on the hub."""
 
 from __future__ import annotations
 
 import os
+import re
+import threading
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 SHIPPED = ("pixel-m4-tiny", "pixel-m4-tiny-english")
+HUB_SECONDS = 5.0
+"""How long the hub may take for its first answer."""
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+_reached: set[tuple[str, str | None]] = set()
 
 
 def find_shipped(name: Any) -> Any:
@@ -19,3 +26,126 @@ def find_shipped(name: Any) -> Any:
         return name
     folder = files("pixel_m4") / "assets" / str(name)
     return str(folder) if isinstance(folder, Path) else name
+
+
+def is_hub_name(name: Any) -> bool:
+    """Whether a name can only be meant for the hub: ``owner/name``, and no folder ``owner`` is here."""
+    if not isinstance(name, str) or not _HUB_NAME.fullmatch(name) or name.startswith("."):
+        return False
+    return not Path(name).exists() and not Path(name.split("/")[0]).is_dir()
+
+
+def find_model(
+    name: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
+) -> str:
+    """Where the checkpoint of a name is: a folder, or a name that the hub has just answered for.
+
+    What looks like a path is never asked for at the hub. If the hub cannot be reached and an earlier
+    download is here, its folder is taken.
+
+    Args:
+        name: a folder (``~`` is the home folder), a checkpoint of the package, or ``owner/name`` on the hub.
+        revision: of the hub's repository.
+        cache_dir: where downloads are kept, if not where the hub's client keeps them.
+        local_files_only: do not ask the hub, take an earlier download.
+        token: for private repositories, if not the one of the hub's own login.
+
+    Raises:
+        FileNotFoundError: there is no such folder, and no such model on the hub.
+        NotADirectoryError: it is a file.
+        OSError: the hub cannot be reached, or does not let us in.
+    """
+    text = os.fspath(find_shipped(name))
+    folder = Path(text).expanduser() if text.startswith("~") else Path(text)
+    if folder.is_dir() and text:
+        return str(folder) if text.startswith("~") else text
+    if folder.is_file():
+        raise NotADirectoryError(f"{text} is a file; give the model's folder, such as {str(folder.parent)!r}")
+    if not isinstance(name, str) or not is_hub_name(text):
+        raise FileNotFoundError(_no_folder(text, folder))
+    if (text, revision) in _reached and not local_files_only:
+        return text
+    problem = "" if local_files_only else _ask_hub(text, revision, token)
+    if problem is None:
+        _reached.add((text, revision))
+        return text
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(text, "config.json", cache_dir=cache_dir, revision=revision)
+    if isinstance(cached, str):
+        return str(Path(cached).parent)
+    if local_files_only:
+        raise FileNotFoundError(f"there is no folder {text!r} here, and no earlier download of it")
+    raise OSError(
+        f"there is no folder {text!r} here, and the hub cannot be reached ({problem}); check the name, or "
+        "the connection"
+    )
+
+
+def _no_folder(text: str, folder: Path) -> str:
+    """What to say of a folder that is not there, with names nearby that may be meant."""
+    try:
+        nearby = [path.name for path in folder.parent.iterdir() if path.is_dir()]
+    except OSError:
+        nearby = []
+    bare = not {"/", os.sep} & set(text)
+    close = get_close_matches(folder.name, [*(SHIPPED if bare else ()), *nearby], n=1)
+    hint = f"; is {str(folder.parent / close[0])!r} meant?" if close else ""
+    if bare and not close:
+        hint = f"; the package has {' and '.join(SHIPPED)}, and names on the hub have the form owner/name"
+    return f"there is no model folder {text!r}{hint}"
+
+
+def _ask_hub(name: str, revision: str | None, token: str | bool | None) -> str | None:
+    """None if the hub has this model; else why it could not be reached.
+
+    Raises:
+        FileNotFoundError: the hub has no such model or revision, or hides it.
+    """
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    answer: list[Exception | None] = []
+
+    def ask() -> None:
+        try:
+            url = hf_hub_url(name, "config.json", revision=revision)
+            get_hf_file_metadata(url, token=token, timeout=HUB_SECONDS)
+            answer.append(None)
+        except Exception as error:  # of several libraries; sorted out below
+            answer.append(error)
+
+    # In a thread, as looking up a host's address knows no time limit.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(HUB_SECONDS)
+    if not answer:
+        return f"no answer in {HUB_SECONDS:g} s"
+    error = answer[0]
+    if error is None or (isinstance(error, EntryNotFoundError) and not isinstance(error, FileNotFoundError)):
+        return None  # the loader says which file is missing
+    if isinstance(error, GatedRepoError):
+        raise PermissionError(
+            f"{name} on the hub asks for its terms to be accepted: log in with `hf auth login`"
+        )
+    if isinstance(error, RevisionNotFoundError):
+        raise FileNotFoundError(f"{name} on the hub has no revision {revision!r}")
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, RepositoryNotFoundError) or status == 404:
+        raise FileNotFoundError(
+            f"there is no folder {name!r} here, and no such model on the hub (for a private one, log in with "
+            "`hf auth login`)"
+        )
+    return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__

@@ -67,6 +67,12 @@ class Handler(BaseHTTPRequestHandler):
         last = first + server.cuts.pop(0) if server.cuts else len(body)
         self.wfile.write(body[first:last])
 
+    def do_HEAD(self) -> None:
+        body = self.server.content.get(self.path)
+        self.send_response(404 if body is None else 200)
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.end_headers()
+
     def log_message(self, *args: object) -> None:
         pass
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from pixel_m4.model import PixelForPreTraining
 from pixel_m4.model.checkpoint import open_checkpoint
 from pixel_m4.render import TextRenderer
-from pixel_m4.shipped import SHIPPED, find_shipped
+from pixel_m4.shipped import SHIPPED, find_model, find_shipped, is_hub_name
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -63,3 +67,87 @@ def test_the_shipped_model_knows_text_from_noise(text: str) -> None:
                 total += model(strip, patch_mask=mask, mask_ratio=0.5 / patches).loss.item()
         losses.append(total)
     assert losses[0] < losses[1]
+
+
+# Names that stand for no folder
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "runs/nosuch/checkpoint-5", "./typo", "../typo", "~/typo-of-a-model", "/typo/model", "here/typo",
+        "typo", "typo/", "with space/model", "", "a//b", "Team-PIXEL/pixel-base/",
+    ],
+)  # fmt: skip
+def test_what_looks_like_a_path_is_never_asked_for_at_the_hub(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    monkeypatch.setattr("pixel_m4.shipped._ask_hub", lambda *_: pytest.fail("asked"))
+    with pytest.raises(FileNotFoundError, match="there is no model folder") as caught:
+        find_model(name)
+    assert repr(name) in str(caught.value)
+    with pytest.raises(FileNotFoundError, match="there is no model folder"):
+        find_model(Path("owner/name"))  # a path is a path
+
+
+def test_names_nearby_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "parser").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="is 'runs/parser' meant"):
+        find_model("runs/praser")
+    with pytest.raises(FileNotFoundError, match="is 'pixel-m4-tiny' meant"):
+        find_model("pixel-m4-tin")
+    (tmp_path / "runs" / "parser" / "config.json").touch()
+    with pytest.raises(NotADirectoryError, match="is a file; give the model's folder, such as 'runs/parser'"):
+        find_model("runs/parser/config.json")
+
+
+def test_folders_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "owner" / "name").mkdir(parents=True)
+    assert find_model("owner/name") == "owner/name"
+    assert find_model("~/owner/name") == str(tmp_path / "owner" / "name")
+    assert find_model(tmp_path / "owner") == str(tmp_path / "owner")
+    assert find_model(SHIPPED[0]) == find_shipped(SHIPPED[0])
+    assert not is_hub_name("owner/name")
+    assert not is_hub_name("owner/other")
+    assert is_hub_name("team/name")
+
+
+def test_a_hub_that_is_not_there_costs_little_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Any
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("pixel_m4.shipped.HUB_SECONDS", 0.3)
+    silent = socket.create_server(("127.0.0.1", 0))  # takes the connection and never answers
+    with silent:
+        for port in (silent.getsockname()[1], 1):  # nobody listens on port 1
+            url = f"http://127.0.0.1:{port}"
+            monkeypatch.setattr(
+                constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/{revision}/{filename}"
+            )
+            start = time.monotonic()
+            with pytest.raises(
+                OSError, match="there is no folder 'team/x' here, and the hub cannot be reached"
+            ):
+                find_model("team/x")
+            assert time.monotonic() - start < 2
+    snapshot = tmp_path / "models--team--x" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+    (tmp_path / "models--team--x" / "refs").mkdir()
+    (tmp_path / "models--team--x" / "refs" / "main").write_text("abc")
+    assert find_model("team/x") == find_model("team/x", local_files_only=True) == str(snapshot)
+    with pytest.raises(FileNotFoundError, match="no earlier download"):
+        find_model("team/y", local_files_only=True)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/{revision}/{filename}"
+    )
+    with pytest.raises(FileNotFoundError, match="no folder 'team/y' here, and no such model on the hub"):
+        find_model("team/y")
+    server.content["/team/there/main/config.json"] = b"{}"
+    assert find_model("team/there") == "team/there"

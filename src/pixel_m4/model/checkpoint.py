@@ -20,7 +20,7 @@ from pixel_m4.model.heads import (
 from pixel_m4.model.loading import check_folder, weights_in
 from pixel_m4.model.mae import PixelForPreTraining
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
-from pixel_m4.shipped import find_shipped
+from pixel_m4.shipped import find_model
 
 # Published checkpoints write PIXEL in capitals.
 ARCHITECTURES: Mapping[str, type[PixelPreTrainedModel]] = {
@@ -68,7 +68,7 @@ def open_checkpoint(name: str) -> Checkpoint:
         OSError: The hub has no such model, or cannot be reached.
         ValueError: It is another architecture's, or its weights file is damaged.
     """
-    given, name = name, find_shipped(name)
+    given, name = name, find_model(name)
     check_folder(name, needs_config=True)
     config = PixelConfig.from_pretrained(name)
     files = weights_in(Path(name)) if Path(name).is_dir() else []
