@@ -43,6 +43,13 @@ class ModelArguments:
     fallback_fonts_dir: str | None = field(
         default=None, metadata={"help": "folder with fonts for characters that the font lacks"}
     )
+    renderer: str | None = field(
+        default=None,
+        metadata={
+            "help": "where the renderer comes from: a folder or hub name that has a renderer, or bigrams, "
+            "words, graphemes, adaptive or continuous; default: the checkpoint, bigrams with new weights"
+        },
+    )
 
     def __post_init__(self) -> None:
         if self.look_at_neighbours and not self.line_positions:
@@ -83,6 +90,13 @@ class FinetuneArguments(ModelArguments):
     )
     early_stopping_patience: int = field(
         default=5, metadata={"help": "stop after so many evaluations without a better score; 0: never"}
+    )
+    overwrite_output_dir: bool = field(
+        default=False,
+        metadata={
+            "help": "delete the run that --output_dir holds and start anew; default: go on with a run of the "
+            "same command that was stopped, and refuse any other folder that is not empty"
+        },
     )
 
     def __post_init__(self) -> None:

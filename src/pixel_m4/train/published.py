@@ -26,7 +26,6 @@ _RENAMED = {
     "per_gpu_eval_batch_size": "per_device_eval_batch_size",
 }
 _WITHOUT_MEANING = {
-    "overwrite_output_dir": "output_dir is always written to; files of an earlier run in it are replaced",
     "overwrite_cache": "no features are cached; text is rendered as it is needed",
     "half_precision_backend": "PyTorch's own autocast does all mixed precision",
     "log_predictions": "predictions are always written, to dev_predictions and test_predictions",
