@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pixel_m4.files import replacing
+from pixel_m4.files import read_lines, replacing, stdin_lines
 
 from .encoding import Encoding
 from .images import picture
@@ -19,20 +18,14 @@ from .renderer import TextRenderer
 
 
 def read_texts(file: Path | None) -> list[str]:
-    """The lines of a file, or of the standard input.
+    """The lines of a file (also a compressed one), or of the standard input.
 
     Raises:
         ValueError: bytes are not UTF-8 (the message names the line), or there is no text.
     """
-    data = sys.stdin.buffer.read() if file is None else file.read_bytes()
-    name = "standard input" if file is None else str(file)
-    try:
-        texts = data.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{name}:{line}: byte 0x{data[error.start]:02x} is not UTF-8") from error
+    texts = list(stdin_lines() if file is None else read_lines(file))
     if not texts:
-        raise ValueError(f"{name} holds no text")
+        raise ValueError(f"{'<stdin>' if file is None else file} holds no text")
     return texts
 
 

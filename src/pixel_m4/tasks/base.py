@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, TextIO, TypeVar
 import torch
 
 from pixel_m4.data.batch import render_words
-from pixel_m4.files import replacing
+from pixel_m4.files import DataError, writing
 from pixel_m4.model import PixelConfig, PixelPreTrainedModel
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.windows import windows
@@ -31,10 +31,6 @@ ALIASES: Mapping[str, Sequence[str]] = {
     "test": ("test", "test_matched"),
 }
 """Names of our splits in the wild, the preferred one first; the last ones are those of MultiNLI."""
-
-
-class DataError(ValueError):
-    """Task data is missing or wrong; the message names the place and says what to do."""
 
 
 class MissingSplitError(DataError):
@@ -218,7 +214,7 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
     def write(self, predicted: Sequence[Prediction], path: Path) -> Path:
         """Write predictions to a file; ``path`` is given without its suffix."""
         file = path.with_name(path.name + self.suffix)
-        with replacing(file) as scratch, scratch.open("w", encoding="utf-8", newline="\n") as stream:
+        with writing(file) as stream:
             self.dump(predicted, stream)
         return file
 
