@@ -17,6 +17,8 @@ from pixel_m4.model import PixelConfig, PixelForBiaffineParsing, PixelForPreTrai
 from pixel_m4.model.checkpoint import Checkpoint, open_checkpoint
 from pixel_m4.model.config import NAMED
 from pixel_m4.model.flops import PATCHES_PER_WORD, Cost, forward_flops, parameters, training_flops
+from pixel_m4.render import TextRenderer
+from pixel_m4.render.opening import open_renderer, renderer_file
 from pixel_m4.render.renderer import CONFIG_NAME
 from pixel_m4.shipped import SHIPPED
 
@@ -104,7 +106,7 @@ def describe(checkpoint: Checkpoint) -> list[tuple[str, str]]:
         facts.append(("labels", labels(config)))
     if head.endswith("SequenceClassification"):
         facts.append(("pooling", config.pooling_mode))
-    facts.append(("renderer", renderer_settings(Path(checkpoint.name) / CONFIG_NAME)))
+    facts.append(("renderer", renderer_settings(checkpoint.name)))
     weights = ", ".join(file.name for file in checkpoint.files)
     if checkpoint.files:
         weights += f", {checkpoint.size / 1e6:,.1f} MB, {', '.join(checkpoint.dtypes)}"
@@ -119,14 +121,15 @@ def labels(config: PixelConfig) -> str:
     return f"{len(names)}: {', '.join(names[:SHOWN_LABELS])}{more}"
 
 
-def renderer_settings(file: Path) -> str:
-    """What `text_renderer_config.json` says.
+def renderer_settings(name: str) -> str:
+    """What a checkpoint's `text_renderer_config.json` says.
 
     Raises:
         ValueError: It is no JSON object.
     """
-    if not file.is_file():
-        return f"no {CONFIG_NAME}"
+    file = None if named(name) else renderer_file(name)
+    if file is None:
+        return "none here" if named(name) else f"no {CONFIG_NAME}: commands that draw text need --renderer"
     try:
         settings: Any = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -154,13 +157,14 @@ def costs(checkpoint: Checkpoint, max_seq_length: int | None) -> Table:
     return table
 
 
-def export(name: str, output: Path, int8: bool = False) -> None:
+def export(name: str, output: Path, int8: bool = False, renderer: str | None = None) -> None:
     """Write a checkpoint as ONNX, after a check against PyTorch, and print how close it is.
 
     Args:
         name: A model folder or a name on the hub.
         output: The file to write, `.onnx`.
         int8: Whether to write matrix products in eight bits, and print what that costs on rendered sentences.
+        renderer: Where the renderer of these sentences comes from, for a checkpoint that has none.
 
     Raises:
         FileNotFoundError: The folder or its `config.json` does not exist.
@@ -183,12 +187,15 @@ def export(name: str, output: Path, int8: bool = False) -> None:
     console = Console(highlight=False, soft_wrap=True)
     transformers_logging.disable_progress_bar()
     model = load_for_export(name)
+    if int8:  # before minutes of work
+        limit = model.config.max_patches
+        drawn = open_renderer(name, renderer, max_seq_length=limit, rgb=False)
     content = to_onnx(model)
     for place, difference in check_against_pytorch(model, content).items():
         console.print(f"{place} differs from PyTorch by at most {difference:.1e}")
     if int8:
         content = quantise(content)
-        samples = sample_sentences(name, model.config.max_patches)
+        samples = sample_sentences(drawn)
         if not isinstance(model, PixelForBiaffineParsing):
             samples.pop("word_starts")
         for place, cost in compare(model, open_session(content), samples).items():
@@ -203,14 +210,9 @@ def export(name: str, output: Path, int8: bool = False) -> None:
     console.print(f"{type(model).__name__} written to {output}, {len(content) / 1e6:,.1f} MB", markup=False)
 
 
-def sample_sentences(name: str, max_seq_length: int) -> dict[str, Any]:
-    """A few sentences as a batch of arrays, drawn by a checkpoint's own renderer if it has one."""
+def sample_sentences(renderer: TextRenderer) -> dict[str, Any]:
+    """A few sentences as a batch of arrays."""
     from pixel_m4.data.batch import render_words
-    from pixel_m4.render import TextRenderer
 
-    if (Path(name) / CONFIG_NAME).is_file():
-        renderer = TextRenderer.from_pretrained(name, max_seq_length=max_seq_length, rgb=False)
-    else:
-        renderer = TextRenderer(max_seq_length=max_seq_length)
     batch = render_words(renderer, [sentence.split() for sentence in SENTENCES])
     return {key: batch[key].contiguous().numpy() for key in ("pixel_values", "attention_mask", "word_starts")}

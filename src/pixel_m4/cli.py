@@ -96,6 +96,7 @@ def _settings(arguments, settings):  # type: ignore[no-untyped-def]
         bf16=arguments.bf16,
         font_file=arguments.font_file,
         fallback_fonts_dir=arguments.fallback_fonts_dir,
+        renderer=arguments.renderer,
     )
 
 
@@ -192,7 +193,7 @@ def _info(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     from pixel_m4.checkpoints import export
 
-    export(arguments.checkpoint, arguments.output, arguments.int8)
+    export(arguments.checkpoint, arguments.output, arguments.int8, arguments.renderer)
 
 
 def _sweep(arguments: argparse.Namespace) -> None:

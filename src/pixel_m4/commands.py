@@ -14,6 +14,12 @@ TASKS = {
 }
 
 
+RENDERER_HELP = (
+    "where the renderer comes from, for a model that has none: a folder or hub name that has one, or "
+    "bigrams, words, graphemes, adaptive or continuous; default: the model"
+)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All commands; ``finetune`` and ``pretrain`` have arguments of their own, which their training adds."""
     parser = argparse.ArgumentParser(prog="pixel-m4", description="Language models that read text as pixels.")
@@ -109,6 +115,7 @@ def _add_fill(commands: argparse._SubParsersAction) -> None:
     fill.add_argument("--rtl", action="store_true", help="right-to-left even if the text does not look so")
     fill.add_argument("--font_file", type=Path, help="the font; default: the checkpoint's")
     fill.add_argument("--fallback_fonts_dir", type=Path, help="folder with fallback fonts")
+    fill.add_argument("--renderer", help=RENDERER_HELP)
 
 
 def _add_quickstart(commands: argparse._SubParsersAction) -> None:
@@ -141,6 +148,7 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     export.add_argument("checkpoint", help="a folder or a hub name")
     export.add_argument("output", type=Path, help="the file to write, .onnx")
     export.add_argument("--int8", action="store_true", help="in eight bits, and print what that costs")
+    export.add_argument("--renderer", help=RENDERER_HELP)
 
 
 def _add_sweep(commands: argparse._SubParsersAction) -> None:
@@ -216,3 +224,4 @@ def _add_inference(commands: argparse._SubParsersAction) -> None:
         command.add_argument("--bf16", action="store_true", help="compute in bfloat16")
         command.add_argument("--font_file", help="the font; default: the model's")
         command.add_argument("--fallback_fonts_dir", help="folder with fallback fonts")
+        command.add_argument("--renderer", help=RENDERER_HELP)

@@ -26,7 +26,7 @@ from pixel_m4.model.inputs import split_patches
 from pixel_m4.model.mae import as_targets, reconstruction_loss, standardise
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.encoding import Encoding
-from pixel_m4.render.renderer import CONFIG_NAME
+from pixel_m4.render.opening import open_renderer
 from pixel_m4.render.show import preview, read_texts, save_png
 from pixel_m4.tasks.reading import TEMPERATURE, PieceReader, Reading
 
@@ -80,15 +80,16 @@ class Filled:
         return self.original, self.masked, self.reconstructed
 
 
-def load(name: str, **options: Any) -> tuple[PixelForPreTraining, TextRenderer]:
-    """Open a pretraining checkpoint and its renderer (the default one if it has none).
+def load(name: str, named: str | None = None, **options: Any) -> tuple[PixelForPreTraining, TextRenderer]:
+    """Open a pretraining checkpoint and its renderer.
 
     Args:
         name: A model folder, or a name on the hub.
+        named: Where the renderer comes from, for a checkpoint that has none.
         options: Of the renderer, in place of the checkpoint's.
 
     Raises:
-        FileNotFoundError: The folder or its `config.json` does not exist.
+        FileNotFoundError: The folder, its `config.json` or its renderer does not exist.
         OSError: The hub has no such model, or cannot be reached.
         ValueError: It is damaged, or has no decoder.
     """
@@ -100,10 +101,7 @@ def load(name: str, **options: Any) -> tuple[PixelForPreTraining, TextRenderer]:
     if missing := sorted(key for key in found["missing_keys"] if key.startswith("decoder.")):
         raise ValueError(f"{lacking}{missing[0]} and others are missing; give a pretraining checkpoint")
     options = {"max_seq_length": model.config.max_patches, **options}
-    if Path(name).is_dir() and not (Path(name) / CONFIG_NAME).is_file():
-        renderer = TextRenderer(**options)
-    else:
-        renderer = TextRenderer.from_pretrained(name, **options)
+    renderer = open_renderer(name, named, **options)
     if renderer.pixels_per_patch != model.config.patch_size:
         raise ValueError(
             f"the renderer of {name} draws patches of {renderer.pixels_per_patch} pixels, and the model "
@@ -249,6 +247,7 @@ class FillOptions:
     """What `pixel-m4 fill` was asked for, beside the texts and what to hide; see its `--help`."""
 
     model: str
+    renderer: str | None = None
     output: Path | None = None
     json: bool = False
     pieces: Path | None = None
@@ -272,7 +271,7 @@ def run(texts: Sequence[str], file: Path | None, hiding: Hiding, options: FillOp
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     logging.getLogger("accelerate").setLevel(logging.ERROR)
-    model, renderer = load(options.model, **fonts)
+    model, renderer = load(options.model, options.renderer, **fonts)
     given = bool(texts)
     texts = texts or read_texts(file)
     reader = None

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from pixel_m4.model.checkpoint import Checkpoint, open_checkpoint
 from pixel_m4.render import TextRenderer
-from pixel_m4.render.renderer import CONFIG_NAME
+from pixel_m4.render.opening import open_renderer
 from pixel_m4.tasks.base import DataError, Task, TaskOptions, saved_labels
 from pixel_m4.train.finetune import TASKS
 
@@ -37,6 +37,7 @@ def open_task(
     device: str | None = None,
     font_file: str | Path | None = None,
     fallback_fonts_dir: str | Path | None = None,
+    renderer: str | Path | None = None,
 ) -> tuple[Task, PreTrainedModel]:
     """Open a fine-tuned model together with the task that it was trained for.
 
@@ -47,13 +48,15 @@ def open_task(
         device: where to run it: cpu, cuda, cuda:1, mps …; default: an accelerator if there is one.
         font_file: font to draw with; default the model's.
         fallback_fonts_dir: folder with fonts for characters that the font lacks.
+        renderer: where the renderer comes from, for a model that has none or has a wrong one: a checkpoint or
+            the name of a strategy, see :func:`pixel_m4.render.opening.open_renderer`.
 
     Returns:
         The task, with the model's labels and renderer, and the model in evaluation mode.
 
     Raises:
         ValueError: the task is not known, or the model, a font or the device is no good.
-        OSError: there is no such model.
+        OSError: there is no such model, or it has no renderer and none is named.
     """
     place = choose_device(device)
     checkpoint = open_checkpoint(str(model))
@@ -64,11 +67,10 @@ def open_task(
         for name, value in (("font_file", font_file), ("fallback_fonts_dir", fallback_fonts_dir))
         if value is not None
     }
-    if Path(model).is_dir() and not (Path(model) / CONFIG_NAME).is_file():
-        renderer = TextRenderer(max_seq_length=config.max_seq_length, **changes)
-    else:
-        renderer = TextRenderer.from_pretrained(model, **changes)
-    opened = task_class(renderer, options=options if options is not None else saved)
+    if renderer is not None:
+        changes["max_seq_length"] = config.max_seq_length
+    drawn = open_renderer(model, renderer, **changes)
+    opened = task_class(drawn, options=options if options is not None else saved)
     opened.labels = saved_labels(opened, config)
     network = task_class.model_class.from_pretrained(model)
     return opened, network.to(place).eval()

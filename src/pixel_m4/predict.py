@@ -67,6 +67,7 @@ class Settings:
         bf16: compute in bfloat16.
         font_file: font to draw with; default the model's.
         fallback_fonts_dir: folder with fonts for characters that the font lacks.
+        renderer: where the renderer comes from, for a model that has none.
     """
 
     task: str | None = None
@@ -75,6 +76,7 @@ class Settings:
     bf16: bool = False
     font_file: str | None = None
     fallback_fonts_dir: str | None = None
+    renderer: str | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -89,6 +91,7 @@ class Settings:
             device=self.device,
             font_file=self.font_file,
             fallback_fonts_dir=self.fallback_fonts_dir,
+            renderer=self.renderer,
         )
 
     def annotate(self, task: Task, model: PreTrainedModel, examples: Iterable[Any]) -> Iterator[Any]:

@@ -147,6 +147,9 @@ def test_a_published_format(shared: Path, tmp_path: Path, capsys: pytest.Capture
     folder = str(shared / "goldens" / "model" / "pretraining")
     out = tmp_path / "strips.png"
     command = ["fill", "--model", folder, "My [MASK:3] loves", "--mask_words", "3", "--output", str(out)]
+    assert main(command) == 1  # it has no renderer
+    assert "--renderer" in capsys.readouterr().err
+    command += ["--renderer", "bigrams"]
     assert main(command) == 0
     printed = capsys.readouterr().out
     assert "patches 5-7, was 'loves'" in printed

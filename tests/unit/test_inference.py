@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pixel_m4 import PixelConfig, PixelForBiaffineParsing, PixelForPreTraining, PixelForTokenClassification
+from pixel_m4.cli import main
 from pixel_m4.inference import annotate, choose_device, open_task, read_stream, saved_task
 from pixel_m4.model.checkpoint import open_checkpoint
 from pixel_m4.render import TextRenderer
@@ -50,6 +51,27 @@ def test_a_saved_model_opens_with_its_task(parser: Path) -> None:
     assert task.renderer.max_seq_length == 49
     assert task.labels[0] == "_"
     assert not model.training
+
+
+def test_a_model_without_a_renderer_is_opened_with_a_named_one(
+    parser: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = parser / "text_renderer_config.json"
+    own.rename(tmp_path / own.name)
+    with pytest.raises(FileNotFoundError, match="--renderer"):
+        open_task(parser)
+    renderer = open_task(parser, renderer="words")[0].renderer
+    assert (renderer.strategy, renderer.max_seq_length) == ("words", 49)
+    assert open_task(parser, renderer=tmp_path)[0].renderer.strategy == "bigrams"
+    text = tmp_path / "text.txt"
+    text.write_text("A cat\n", encoding="utf-8")
+    assert main(["predict", str(parser), str(text)]) == 1
+    assert main(["evaluate", str(parser), "--file", str(text)]) == 1
+    assert capsys.readouterr().err.count("--renderer") == 2
+    assert main(["predict", str(parser), str(text), "--renderer", "words"]) == 0
+    assert "cat" in capsys.readouterr().out
+    assert main(["info", str(parser)]) == 0
+    assert "--renderer" in capsys.readouterr().out
 
 
 def test_models_that_do_not_say_their_task(tmp_path: Path, renderer: TextRenderer) -> None:

@@ -19,7 +19,7 @@ from transformers import (
 
 from pixel_m4.model import PixelConfig, PixelPreTrainedModel
 from pixel_m4.render import TextRenderer
-from pixel_m4.render.renderer import CONFIG_NAME
+from pixel_m4.render.opening import open_renderer
 from pixel_m4.tasks.base import Task, TaskOptions, saved_labels
 from pixel_m4.tasks.classification import Classification
 from pixel_m4.tasks.metrics import lower_is_better
@@ -153,15 +153,19 @@ def finetune(
 
 
 def make_renderer(arguments: ModelArguments) -> TextRenderer:
-    """The renderer of the checkpoint where it has one, else the default, with the arguments' changes."""
+    """The named renderer, or that of the checkpoint, or with random weights the published one.
+
+    Raises:
+        FileNotFoundError: the checkpoint has no renderer, and none is named.
+        ValueError: the renderer's file or an argument is not what it should be.
+    """
     overrides: dict[str, Any] = {"max_seq_length": arguments.max_seq_length}
     for name in ("font_file", "fallback_fonts_dir"):
         if getattr(arguments, name) is not None:
             overrides[name] = getattr(arguments, name)
-    path = arguments.model_name_or_path
-    if path is None or (Path(path).is_dir() and not (Path(path) / CONFIG_NAME).is_file()):
+    if arguments.model_name_or_path is None and arguments.renderer is None:
         return TextRenderer(**overrides)
-    return TextRenderer.from_pretrained(path, **overrides)
+    return open_renderer(arguments.model_name_or_path, arguments.renderer, **overrides)
 
 
 def make_config(arguments: FinetuneArguments) -> PixelConfig:
