@@ -30,7 +30,7 @@ from pixel_m4.tasks.tagging import Tagging
 
 from .arguments import FinetuneArguments, ModelArguments, parse_arguments, parse_overrides, task_of_recipe
 from .data import data_files, read_splits
-from .records import METRICS, RunRecord, save_metrics, tensorboard_folder, write_card
+from .records import METRICS, RunRecord, save_metrics, tensorboard_folder, true_rates, write_card
 from .trainer import EncodedSplit, TaskTrainer
 
 TASKS: dict[str, type[Task]] = {
@@ -130,7 +130,7 @@ def finetune(
         renderer.save_pretrained(training.output_dir)
         trainer.save_state()
         counts = {"train_parameters": model.num_parameters(), "train_steps": trainer.state.global_step}
-        report("train", {**result.metrics, **counts})
+        report("train", {**true_rates(result.metrics, trainer.trained_samples), **counts})
     for split, prefix in (("dev", "eval"), ("test", "test")):
         if split in encoded:
             output = trainer.predict(encoded[split], metric_key_prefix=prefix)
@@ -145,10 +145,9 @@ def finetune(
     results = json.loads((output_dir / METRICS).read_text(encoding="utf-8"))
     if trainer.is_world_process_zero():
         if training.do_train:
-            write_card(
-                output_dir, task, arguments, training, results, data_files(task, arguments, list(data))
-            )
-        record.finish(results)
+            files = data_files(task, arguments, list(data))
+            write_card(output_dir, task, arguments, training, results, files, trainer.state)
+        record.finish(results, trainer.state if training.do_train else None)
     return results
 
 

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 from transformers.integrations import TensorBoardCallback
 
 from pixel_m4.data.pretraining import MaskedBlocks
@@ -28,6 +28,7 @@ from pixel_m4.data.progress import progress
 
 from .optim import muon_for
 from .pictures import Pictures
+from .reporting import ReportingTrainer
 from .saving import STAGING, keep_newest, last_whole, publish, publish_files, seal
 from .throughput import Throughput, matmul_peak
 from .validation import Validation
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 Batch = dict[str, Any]
 
 
-class PretrainTrainer(Trainer):
+class PretrainTrainer(ReportingTrainer):
     """Trainer on a stream of blocks.
 
     Args:
@@ -157,12 +158,6 @@ class PretrainTrainer(Trainer):
         decaying = self.get_decay_parameter_names(model)
         self.optimizer = muon_for(model, self.args, decaying, self.args.muon_learning_rate)
         return self.optimizer
-
-    def _get_learning_rate(self) -> float:
-        """AdamW's, which is that of the last group."""
-        return (
-            float(self.optimizer.param_groups[-1]["lr"]) if self.args.muon else super()._get_learning_rate()
-        )
 
     def compute_loss(
         self,

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,14 +18,17 @@ from typing import Any
 
 import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from transformers import TrainingArguments
+from transformers import TrainerState, TrainingArguments
 
 from pixel_m4 import __version__
 from pixel_m4.files import replacing
+from pixel_m4.redact import redact, redact_command, redact_text, remember_fields
 from pixel_m4.render.fonts import sha256
+from pixel_m4.shipped import find_shipped, is_hub_name
 from pixel_m4.tasks.base import Task
+from pixel_m4.tasks.splits import only_file
 
-from .arguments import FinetuneArguments
+from .arguments import FinetuneArguments, ModelArguments
 from .data import data_files
 
 RUN = "run.json"
@@ -40,8 +42,9 @@ _PIPELINES = {
     "PixelForQuestionAnswering": "question-answering",
 }
 _SHOWN = (
-    "learning_rate", "lr_scheduler_type", "warmup_steps", "max_steps", "num_train_epochs",
-    "per_device_train_batch_size", "gradient_accumulation_steps", "weight_decay", "bf16", "seed",
+    "lr_scheduler_type", "warmup_steps", "max_steps", "num_train_epochs", "per_device_train_batch_size",
+    "gradient_accumulation_steps", "weight_decay", "max_grad_norm", "label_smoothing_factor",
+    "train_sampling_strategy", "bf16", "fp16", "seed",
 )  # fmt: skip
 
 
@@ -75,25 +78,22 @@ class RunRecord:
             OSError: the folder cannot be written.
         """
         output_dir = Path(training.output_dir)
+        remember_fields(training)
         files = data_files(task, arguments, splits)
         content = {
             "finished": None,
             "started": _now(),
-            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": redact_command([Path(sys.argv[0]).name, *sys.argv[1:]]),
             "task": task.name,
-            "task_options": asdict(task.options),
+            "start": start_of(arguments),
+            "optimizer": optimizer_of(arguments, training) if training.do_train else None,
+            "task_options": redact(asdict(task.options)),
             "labels": task.labels,
-            "arguments": asdict(arguments),
-            "training": training.to_dict(),
+            "arguments": redact(asdict(arguments)),
+            "training": settings_of(arguments, training),
             "data": {str(file): sha256(file) for file in files},
             "font": {task.renderer.font_file.name: sha256(task.renderer.font_file)},
-            "versions": versions(),
-            "code": checkout(),
-            "machine": {
-                "platform": platform.platform(),
-                "device": _device(training),
-                "threads": torch.get_num_threads(),
-            },
+            **surroundings(training),
         }
         record = cls(output_dir, content)
         if training.process_index == 0:
@@ -104,9 +104,20 @@ class RunRecord:
             record._write()
         return record
 
-    def finish(self, results: Mapping[str, float]) -> None:
-        """Write down that the run came to its end, and with which results."""
+    def finish(self, results: Mapping[str, float], state: TrainerState | None = None) -> None:
+        """Write down that the run came to its end, with which results, and which checkpoint was kept.
+
+        Args:
+            results: what ``all_results.json`` holds.
+            state: the Trainer's, after training.
+        """
         self.content |= {"finished": _now(), "results": dict(results)}
+        if state is not None and state.global_step:
+            best = state.best_global_step if state.best_model_checkpoint else None
+            self.content["kept"] = {
+                "step": best or state.global_step,
+                "best_metric": best and state.best_metric,
+            }
         self._write()
 
     def _write(self) -> None:
@@ -118,6 +129,83 @@ def write_json(path: Path, content: Any) -> None:
     with replacing(path) as scratch:
         text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
         scratch.write_text(text + "\n", encoding="utf-8")
+
+
+def surroundings(training: TrainingArguments) -> dict[str, Any]:
+    """What a run depends on beside its arguments: versions, the code's commit, the machine."""
+    return {
+        "versions": versions(),
+        "code": checkout(),
+        "machine": {
+            "platform": platform.platform(),
+            "device": _device(training),
+            "threads": torch.get_num_threads(),
+        },
+    }
+
+
+def start_of(arguments: ModelArguments) -> str:
+    """Where the weights of a run come from, as a part of a sentence."""
+    name = arguments.model_name_or_path
+    if name is None:
+        start = f"random weights ({arguments.config_name})"
+        ways = [
+            words
+            for wanted, words in (
+                (arguments.line_positions, "places on a line"),
+                (arguments.look_at_neighbours, "attention to the patches nearby"),
+            )
+            if wanted
+        ]
+        return f"{start} that begin with {' and '.join(ways)}" if ways else start
+    if find_shipped(name) != name:
+        return f"{name}, a checkpoint of the package pixel-m4"
+    if is_hub_name(name):
+        return redact_text(name)
+    return f"the checkpoint {Path(name).expanduser().resolve().name}"
+
+
+def muon_rate(arguments: Any, training: TrainingArguments) -> float | None:
+    """Muon's rate if it trains the matrices of the layers, of fine-tuning and of pretraining."""
+    if hasattr(training, "muon"):
+        return training.muon_learning_rate if training.muon else None
+    return arguments.muon_learning_rate
+
+
+def optimizer_of(arguments: Any, training: TrainingArguments) -> str:
+    """The optimizers of a run and their rates, as a part of a sentence."""
+    optim = str(getattr(training.optim, "value", training.optim))
+    rate = muon_rate(arguments, training)
+    if rate is None:
+        return f"{optim}, learning rate {training.learning_rate:g}"
+    return (
+        f"Muon for the matrices of the layers, learning rate {rate:g}; AdamW for everything else, "
+        f"learning rate {training.learning_rate:g}"
+    )
+
+
+def settings_of(arguments: Any, training: TrainingArguments) -> dict[str, Any]:
+    """The Trainer's arguments as they were used, without secrets."""
+    settings = redact(training.to_dict())
+    if muon_rate(arguments, training) is not None:  # not the Trainer's own choice
+        settings["optim"] = "muon"
+        settings["muon_learning_rate"] = muon_rate(arguments, training)
+    return settings
+
+
+def true_rates(metrics: Mapping[str, float], samples: float) -> dict[str, float]:
+    """Training metrics whose samples a second are those that there were.
+
+    The Trainer counts every batch as full.
+
+    Args:
+        metrics: of the Trainer.
+        samples: that this process group has trained on since it began.
+    """
+    runtime = metrics.get("train_runtime", 0.0)
+    if not runtime:
+        return dict(metrics)
+    return {**metrics, "train_samples_per_second": round(samples / runtime, 3)}
 
 
 def save_metrics(output_dir: Path, split: str, metrics: Mapping[str, float]) -> dict[str, float]:
@@ -201,6 +289,7 @@ def write_card(
     training: TrainingArguments,
     results: Mapping[str, float],
     files: Sequence[Path],
+    state: TrainerState | None = None,
 ) -> None:
     """Write ``README.md``, the card of a model: data, scores beside the baseline, recipe, how to load it.
 
@@ -211,17 +300,19 @@ def write_card(
         training: of the run.
         results: what ``all_results.json`` holds.
         files: of the data.
+        state: the Trainer's, after training: how many steps there were and which checkpoint was kept.
     """
     source = arguments.data_dir or arguments.data_file or "."
     data = getattr(task.options, "dataset_name", None) or Path(source).resolve().name
     found = languages(task, files)
     pipeline = _PIPELINES[task.model_class.__name__]
     scores = _scores(results)
+    name = arguments.model_name_or_path
     header = ModelCardData(
         language=found or None,
         library_name="transformers",
         pipeline_tag=pipeline,
-        base_model=_on_hub(arguments.model_name_or_path),
+        base_model=name if is_hub_name(name) else None,
         tags=["pixel-m4", "pixel", task.name],
         model_name=output_dir.resolve().name,
         eval_results=[
@@ -240,36 +331,23 @@ def write_card(
         ]
         or None,
     )
-    table = "\n".join(
-        f"| {name} | " + " | ".join("–" if value is None else f"{value:.2f}" for value in row) + " |"
-        for name, row in scores.items()
-    )
-    settings = training.to_dict()
-    without = "num_train_epochs" if training.max_steps > 0 else "max_steps"
-    recipe = "\n".join(
-        [f"- {name}: {settings[name]}" for name in _SHOWN if name != without]
-        + [f"- dropout_prob: {arguments.dropout_prob}", f"- steps done: {results.get('train_steps', '–')}"]
-        + [f"- {name}: {value}" for name, value in asdict(task.options).items() if value is not None]
-    )
     renderer = task.renderer
     side = renderer.pixels_per_patch
-    start = _on_hub(arguments.model_name_or_path) or f"random weights ({arguments.config_name})"
-    if arguments.model_name_or_path and Path(arguments.model_name_or_path).exists():
-        start = f"the checkpoint {Path(arguments.model_name_or_path).resolve().name}"
+    fallback = f", then those of {renderer.fallback_fonts_dir.name}" if renderer.fallback_fonts_dir else ""
+    text = "questions.jsonl" if task.name == "qa" else "text.txt"
     body = f"""
 # {output_dir.resolve().name}
 
 A pixel language model, which reads text as pictures of text, fine-tuned for **{task.name}** on {data}
-({", ".join(found) or "languages not named in the data"}), from {start}.
+({", ".join(found) or "languages not named in the data"}), from {start_of(arguments)}.
 
 ## Scores
 
-| score | dev | dev, baseline | test | test, baseline |
-|---|---|---|---|---|
-{table}
+{_score_table(scores)}
 
-The best checkpoint was chosen on dev. Checksums of the data, versions, the commit and all arguments are in
-`{RUN}`; predictions lie beside it.
+{_kept(training, state)} {_splits(task, arguments)}
+
+{_left_behind(training, files)}
 
 ## Use
 
@@ -279,15 +357,15 @@ from pixel_m4.inference import open_task
 task, model = open_task("PATH/TO/THIS/FOLDER")
 ```
 
-or `pixel-m4 predict PATH/TO/THIS/FOLDER text.txt`, and `pixel-m4 evaluate` to score it on other data.
+or `pixel-m4 predict PATH/TO/THIS/FOLDER {text}`, and `pixel-m4 evaluate` to score it on other data.
 
 ## Training
 
-{recipe}
+{_recipe(task, arguments, training, results, state)}
 
 ## Rendering
 
-- font: {renderer.font_file.name}, {renderer.font_size:g} points at {renderer.dpi:g} dpi
+- font: {renderer.font_file.name}{fallback}, {renderer.font_size:g} points at {renderer.dpi:g} dpi
 - strategy: {renderer.strategy}, {"colour" if renderer.rgb else "grey"}
 - max_seq_length: {renderer.max_seq_length} patches of {side} × {side}
 
@@ -297,7 +375,100 @@ Not chosen yet: add `license: …` to the header. The licences of the data and o
 started from bind this one too.
 """
     with replacing(output_dir / "README.md") as scratch:
-        scratch.write_text(str(ModelCard(f"---\n{header.to_yaml()}\n---\n{body}")), encoding="utf-8")
+        card = redact_text(str(ModelCard(f"---\n{header.to_yaml()}\n---\n{body}")))
+        scratch.write_text(card, encoding="utf-8")
+
+
+def _score_table(scores: Mapping[str, Sequence[float | None]]) -> str:
+    if not scores:
+        return "None: the model was evaluated neither on dev nor on test."
+    rows = [
+        f"| {name} | " + " | ".join("–" if value is None else f"{value:.2f}" for value in row) + " |"
+        for name, row in scores.items()
+    ]
+    return "\n".join(
+        ["| score | dev | dev, baseline | test | test, baseline |", "|---|---|---|---|---|", *rows]
+    )
+
+
+def _kept(training: TrainingArguments, state: TrainerState | None) -> str:
+    """Which checkpoint this is, and how it was chosen."""
+    if state is None or not state.global_step:
+        return "Which checkpoint was kept is not known."
+    if training.load_best_model_at_end and state.best_model_checkpoint:
+        metric = (training.metric_for_best_model or "loss").removeprefix("eval_")
+        better = "highest" if training.greater_is_better else "lowest"
+        return (
+            f"The weights are those of step {state.best_global_step} of {state.global_step}: the {better} "
+            f"{metric} on dev, {state.best_metric:.4g}, of {_evaluations(state)} evaluations."
+        )
+    return f"The weights are those of the last step, {state.global_step}; no checkpoint was chosen on dev."
+
+
+def _evaluations(state: TrainerState) -> int:
+    """Evaluations in the course of training."""
+    return sum(any(key.startswith("eval_") for key in entry) for entry in state.log_history)
+
+
+def _splits(task: Task, arguments: FinetuneArguments) -> str:
+    """How splits were made, where the data has none."""
+    folder = Path(arguments.data_dir or ".")
+    single = arguments.data_file is not None or (
+        arguments.data_dir is not None and folder.is_dir() and only_file(folder, task.files) is not None
+    )
+    if single:
+        return (
+            f"The splits are parts of one file: {arguments.dev_share:g} of it is dev and "
+            f"{arguments.test_share:g} test, drawn with split_seed {arguments.split_seed}."
+        )
+    if arguments.dev_from_train:
+        return (
+            f"If the data has no dev split, {arguments.dev_from_train:g} of train is it, drawn with "
+            f"split_seed {arguments.split_seed}."
+        )
+    return ""
+
+
+def _left_behind(training: TrainingArguments, files: Sequence[Path]) -> str:
+    """What else is in the folder."""
+    parts = ["versions", "all arguments"]
+    parts = (["checksums of the data"] if files else []) + parts + (["the commit"] if checkout() else [])
+    listed = f"{', '.join(parts[:-1])} and {parts[-1]}"
+    predicted = [name for name, done in (("dev", training.do_eval), ("test", training.do_predict)) if done]
+    also = f" Predictions for {' and '.join(predicted)} lie beside it." if predicted else ""
+    return f"{listed[0].upper()}{listed[1:]} are in `{RUN}`.{also}"
+
+
+def _recipe(
+    task: Task,
+    arguments: FinetuneArguments,
+    training: TrainingArguments,
+    results: Mapping[str, float],
+    state: TrainerState | None,
+) -> str:
+    settings = settings_of(arguments, training)
+    without = "num_train_epochs" if training.max_steps > 0 else "max_steps"
+    steps = int(results.get("train_steps", 0))
+    planned = state.max_steps if state is not None else steps
+    done = f"{steps}, stopped early of {planned}" if 0 < steps < planned else str(steps or "–")
+    if "epoch" in results:
+        done += f" ({results['epoch']:.4g} epochs)"
+    lines = [
+        f"optimizer: {optimizer_of(arguments, training)}",
+        *(f"{name}: {settings[name]}" for name in _SHOWN if name != without),
+        f"processes: {training.world_size}",
+        f"steps done: {done}",
+        f"dropout_prob: {arguments.dropout_prob}",
+    ]
+    if arguments.model_name_or_path is not None:
+        lines.append(f"shrink: {arguments.shrink:g}")
+    if arguments.config_overrides:
+        lines.append(f"config_overrides: {arguments.config_overrides}")
+    if training.load_best_model_at_end:
+        lines.append(f"early_stopping_patience: {arguments.early_stopping_patience}")
+    options = redact(asdict(task.options))
+    lines += [f"{name}: {value}" for name, value in options.items() if value is not None]
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _scores(results: Mapping[str, float]) -> dict[str, tuple[float | None, ...]]:
@@ -310,8 +481,3 @@ def _scores(results: Mapping[str, float]) -> dict[str, tuple[float | None, ...]]
     )
     columns = ("eval_", "eval_baseline_", "test_", "test_baseline_")
     return {name: tuple(results.get(column + name) for column in columns) for name in names}
-
-
-def _on_hub(name: str | None) -> str | None:
-    """A name that the hub can know: no folder here."""
-    return name if name and re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not Path(name).exists() else None

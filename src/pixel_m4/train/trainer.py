@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object
 from torch.utils.data import DataLoader, Dataset, Sampler
-from transformers import Trainer
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput
 
 from pixel_m4.tasks.base import Encoded, Task
 
 from .optim import muon_for
+from .reporting import ReportingTrainer
 
 
 class EncodedSplit(Dataset[Encoded]):
@@ -42,7 +42,7 @@ class EncodedSplit(Dataset[Encoded]):
         return self.items[number]
 
 
-class TaskTrainer(Trainer):
+class TaskTrainer(ReportingTrainer):
     """Trainer whose evaluation decodes and scores through a :class:`Task`.
 
     Args:

@@ -1,0 +1,23 @@
+"""The terminal: text is shown as it is, whatever brackets, colons and long lines it has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+
+def plain_console(**options: Any) -> Console:
+    """A console that shows texts, paths and labels as they are.
+
+    By default rich reads ``[b]`` as a style, stops with an error at ``[/x]``, turns ``:cat:`` into a picture
+    and breaks long paths. For a style of our own: :func:`styled`.
+    """
+    plain = {"markup": False, "emoji": False, "highlight": False, "soft_wrap": True}
+    return Console(**{**plain, **options})
+
+
+def styled(text: str, style: str) -> Text:
+    """A text in one style, such as ``bold``; nothing in it is markup."""
+    return Text(text, style=style)
