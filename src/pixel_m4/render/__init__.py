@@ -2,7 +2,16 @@
 
 from .encoding import BatchEncoding, Encoding
 from .fonts import FontError
-from .layout import MissingGlyphWarning
+from .losses import Losses, MissingGlyphWarning, TruncationWarning, told_at_end
 from .renderer import TextRenderer
 
-__all__ = ["BatchEncoding", "Encoding", "FontError", "MissingGlyphWarning", "TextRenderer"]
+__all__ = [
+    "BatchEncoding",
+    "Encoding",
+    "FontError",
+    "Losses",
+    "MissingGlyphWarning",
+    "TextRenderer",
+    "TruncationWarning",
+    "told_at_end",
+]

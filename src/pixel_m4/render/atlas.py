@@ -81,7 +81,7 @@ class Atlas:
         max_bytes: int = 256 << 20,
     ) -> None:
         self._typesetter = typesetter
-        self._strategy = strategy
+        self.strategy = strategy
         self._size = size
         self.patch_shape = (size, size, 3) if rgb else (size, size)
         self._max_patches = max_patches
@@ -159,7 +159,11 @@ class Atlas:
 
     def pieces(self, word: Word, rtl: bool) -> Iterator[Piece]:
         """The pieces of a word, from left to right."""
-        return self._strategy.pieces(word, rtl) if isinstance(word, str) else iter([word])
+        return self.strategy.pieces(word, rtl) if isinstance(word, str) else iter([word])
+
+    def measure(self, word: Word, rtl: bool) -> int:
+        """Patches that a word takes, however long it is, without keeping what it looks like."""
+        return self._measure_all(self.pieces(word, rtl))
 
     def columns(self, pieces: Iterable[Piece], text: str, rtl: bool) -> list[tuple[int, int]]:
         """Columns [left, right) of every character that pieces show; (-1, -1) past the canvas.

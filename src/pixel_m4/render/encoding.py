@@ -6,7 +6,7 @@ Dimensions: B batch, P patches, H pixels of a patch in each direction.
 from __future__ import annotations
 
 from collections import UserDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,9 @@ class Encoding:
         word_starts: first patch of each drawn word, then the first patch after the last one.
         sep_patches: places of the black patches: one after each text.
         first_word: number of the text's word (a pair's second text) that ``word_starts`` begins with.
+        parts: where a window over a pair's second text cuts a word: (word, first character, end) of every
+            stretch of a word that it shows, from left to right, words being counted as by ``first_word``;
+            empty where all words are whole.
         overflowing_patches: further windows over the second text of a pair that does not fit.
     """
 
@@ -31,6 +34,7 @@ class Encoding:
     word_starts: list[int]
     sep_patches: list[int]
     first_word: int = 0
+    parts: Sequence[tuple[int, int, int]] = ()
     overflowing_patches: list[Encoding] = field(default_factory=list)
 
 

@@ -5,28 +5,23 @@ Dimensions: B texts, P patches, W words.
 
 from __future__ import annotations
 
-import warnings
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, islice
 from typing import NamedTuple
 
 import numpy as np
 
 from .atlas import BLACK, WHITE, Atlas, Drawn, Word
 from .bulk import Bulk, BulkBigrams, pad_starts, to_matrix
+from .losses import NOTHING, Cut
 from .offsets import Place
+from .parts import Part, cut_word
 from .strategies import is_rtl
+from .texts import Text
 from .windows import windows
 
-Text = str | Sequence[str] | tuple[str, str]
-"""A string (split on white space), a list of words, or a pair of strings as a tuple."""
-
 _NO_WORD = Drawn(b"", 0, (), "")
-
-
-class MissingGlyphWarning(UserWarning):
-    """A text holds characters that no font has."""
 
 
 class Line(NamedTuple):
@@ -37,12 +32,18 @@ class Line(NamedTuple):
         word_starts: as in :class:`Encoding`.
         sep_patches: as in :class:`Encoding`.
         first_word: as in :class:`Encoding`.
+        parts: as in :class:`Encoding`.
+        missing: characters that no font has, as often as they are drawn.
+        cut: what does not fit.
     """
 
     ids: np.ndarray
     word_starts: list[int]
     sep_patches: list[int]
     first_word: int = 0
+    parts: Sequence[Part] = ()
+    missing: str = ""
+    cut: Cut = NOTHING
 
 
 class Block(NamedTuple):
@@ -52,11 +53,15 @@ class Block(NamedTuple):
         ids: patch numbers, intp [B, P].
         num_text_patches: int64 [B].
         word_starts: int64 [B, W + 1], padded with -100.
+        missing: characters that no font has, as often as they are drawn.
+        cut: what does not fit.
     """
 
     ids: np.ndarray
     num_text_patches: np.ndarray
     word_starts: np.ndarray
+    missing: str
+    cut: Cut
 
 
 class Layout:
@@ -86,33 +91,65 @@ class Layout:
         starts: list[int] = []
         seps: list[int] = []
         missing = ""
+        cut = NOTHING
         for words, limit in texts:
-            drawn, starts = self._fit(words, rtl, seps[-1] + 1 if seps else 0, limit or self._max)
+            start = seps[-1] + 1 if seps else 0
+            if start == self._max:  # the first text and its black patch fill the canvas
+                starts = [start - 1]
+                seps.append(start - 1)
+                cut = cut.plus(_nothing_drawn(words))
+                continue
+            drawn, starts = self._fit(words, rtl, start, limit or self._max)
             parts.append(self._join(drawn, starts))
             seps.append(starts[0] + len(parts[-1]) - 1)
             missing += "".join(word.missing for word in drawn)
-        if missing:
-            _warn_missing(missing)
-        return Line(parts[0] if len(parts) == 1 else np.concatenate(parts), starts, seps)
+            cut = cut.plus(self._cut(words, rtl, drawn, starts))
+        ids = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return Line(ids, starts, seps, missing=missing, cut=cut)
 
     def overflow(self, line: Line, text: Text, max_length: int | None, rtl: bool, stride: int) -> list[Line]:
         """Windows over the words of a pair's second text that ``line`` does not show in full."""
         if not isinstance(text, tuple):
             raise ValueError("only a pair of texts (a tuple) has overflowing patches")
         _, second, rtl = _pair(text, rtl)
-        words = self._atlas.words(second, rtl)
         start = line.sep_patches[0] + 1
         end = min(max_length or self._max, self._max - 1)
         if end <= start:
             raise ValueError("the first text leaves no room for the second one; give text_a_max_length")
-        counts = [word.width for word in words]
+        room = end - start
+        counts = [word.width for word in self._atlas.words(second, rtl)]
         # A word that would begin in the last patch is not drawn at all.
-        whole = min(bisect_right(line.word_starts, end) - 1, bisect_left(line.word_starts, end))
+        whole = min(bisect_right(line.word_starts, end) - 1, bisect_left(line.word_starts, end), len(second))
+        # Words wider than a window are cut into parts, each drawn as a word of its own.
+        parts: list[Part] = []
+        for i, word in enumerate(second):
+            if counts[i] <= room:
+                parts.append(Part(i, 0, len(word)))
+            else:
+                parts += [Part(i, *bounds) for bounds in cut_word(word, rtl, room, self._atlas)]
+        first = range(sum(part.word < whole for part in parts))
+        drawn = self._atlas.words([second[part.word][part.start : part.end] for part in parts], rtl)
         lines = []
-        for window in windows(counts, end - start, stride, first=range(max(whole, 1)))[1:] if words else ():
-            starts = list(accumulate(counts[window.start : window.stop], initial=start))
-            ids = np.concatenate([line.ids[:start], self._join(words[window.start : window.stop], starts)])
-            lines.append(Line(ids, starts, [start - 1, len(ids) - 1], window.start))
+        for window in windows([word.width for word in drawn], room, stride, first=first):
+            if window == first:
+                continue
+            shown, seen = drawn[window.start : window.stop], parts[window.start : window.stop]
+            starts = list(accumulate([word.width for word in shown], initial=start))
+            ids = np.concatenate([line.ids[:start], self._join(shown, starts)])
+            if not window.start and np.array_equal(ids, line.ids):
+                continue  # a long word begins as it does there
+            lines.append(
+                Line(
+                    ids,
+                    # One start for all parts of a word.
+                    [s for i, s in enumerate(starts[:-1]) if not i or seen[i].word != seen[i - 1].word]
+                    + starts[-1:],
+                    [start - 1, len(ids) - 1],
+                    seen[0].word if seen else 0,
+                    seen if any(part.end - part.start < len(second[part.word]) for part in seen) else (),
+                    "".join(word.missing for word in shown),
+                )
+            )
         return lines
 
     def places(
@@ -130,12 +167,17 @@ class Layout:
         start = 0
         for words, end in zip(texts, line.sep_patches, strict=True):
             places = []
-            for i in range(line.first_word if len(found) == len(texts) - 1 else 0, len(words)):
+            shown: Iterable[Part] = (Part(i, 0, len(word)) for i, word in enumerate(words))
+            if len(found) == len(texts) - 1:
+                shown = line.parts or islice(shown, line.first_word, None)
+            for i, first, last in shown:
                 if start >= end:
                     break
-                columns = self._atlas.columns(self._atlas.pieces(words[i], rtl), words[i], rtl)
-                width = self._atlas.words([words[i]], rtl)[0].width
-                places.append(Place(len(words) - 1 - i if turned else i, start, columns if width else []))
+                part = words[i][first:last]
+                columns = self._atlas.columns(self._atlas.pieces(part, rtl), part, rtl)
+                width = self._atlas.words([part], rtl)[0].width
+                word = len(words) - 1 - i if turned else i
+                places.append(Place(word, start, columns if width else [], first))
                 start += width
             found.append(places)
             start = end + 1
@@ -164,8 +206,6 @@ class Layout:
             bulk = self._bulk.lay_out(texts, rtl, limit)
         else:
             bulk = Bulk.without(len(texts))
-        for characters in bulk.missing.values():
-            _warn_missing(characters)
         lines = {i: self.line(texts[i], max_length, rtl, text_a_max_length) for i in bulk.left_out}
         totals = bulk.totals.copy()
         for number, line in lines.items():
@@ -178,7 +218,11 @@ class Layout:
         for number, line in lines.items():
             ids[number, : len(line.ids)] = line.ids
             word_starts[number, : len(line.word_starts)] = line.word_starts
-        return Block(ids, totals, word_starts)
+        missing = "".join([*bulk.missing.values(), *(line.missing for line in lines.values())])
+        cut = NOTHING
+        for line in lines.values():
+            cut = cut.plus(line.cut)
+        return Block(ids, totals, word_starts, missing, cut)
 
     def widths(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Patches of every word of each text."""
@@ -205,6 +249,22 @@ class Layout:
             drawn[-1] = _NO_WORD
             starts[-1] = starts[-2]
         return drawn, starts
+
+    def _cut(self, words: Sequence[str], rtl: bool, drawn: list[Drawn], starts: list[int]) -> Cut:
+        """What of the words of a text is not drawn."""
+        end = self._max - 1
+        if len(drawn) == len(words) and starts[-1] <= end and not (drawn and drawn[-1] is _NO_WORD):
+            return NOTHING
+        whole = bisect_left(starts, end, hi=len(drawn))
+        lost = sum(map(len, words[whole:]))
+        if whole and starts[whole] > end:
+            word = words[whole - 1]
+            columns = self._atlas.columns(self._atlas.pieces(word, rtl), word, rtl)
+            room = (end - starts[whole - 1]) * self._atlas.patch_shape[1]
+            lost += sum(not 0 <= left < room for left, _ in columns)
+        if not lost:
+            return NOTHING
+        return Cut(1, len(words) - whole, lost, len(words), sum(map(len, words)))
 
     def _join(self, drawn: list[Drawn], starts: list[int]) -> np.ndarray:
         """Patch numbers of words side by side and the black patch after them, int32 [patches]."""
@@ -243,14 +303,12 @@ def _words(text: str | Sequence[str], rtl: bool) -> tuple[Sequence[str], bool]:
 
 def _pair(text: tuple[str, ...], rtl: bool) -> tuple[list[str], list[str], bool]:
     """The words of both texts of a pair; they run right-to-left only if both do."""
-    if len(text) != 2:
-        raise ValueError(f"a tuple is a pair of two texts, not {len(text)}; give a list for words")
     rtl = rtl or (is_rtl(text[0]) and is_rtl(text[1]))
     first, second = (part.split()[::-1] if rtl else part.split() for part in text)
     return first, second, rtl
 
 
-def _warn_missing(missing: str) -> None:
-    codes = ", ".join(f"U+{ord(char):04X}" for char in sorted(set(missing)))
-    message = f"no font has {len(missing)} character(s) of a text, drawn as missing glyphs: {codes}"
-    warnings.warn(message, MissingGlyphWarning, stacklevel=5)
+def _nothing_drawn(words: Sequence[str]) -> Cut:
+    """The loss of a text for which there is no room."""
+    characters = sum(map(len, words))
+    return Cut(1, len(words), characters, len(words), characters) if characters else NOTHING

@@ -11,9 +11,12 @@ import numpy as np
 
 from .atlas import Atlas
 from .itemize import Run, itemize
-from .layout import Layout, Line, Text, _pair, _warn_missing
+from .layout import Layout, Line, _nothing_drawn, _pair
+from .losses import NOTHING, Cut
 from .offsets import Place
-from .strategies import MARGIN, is_rtl, line_direction
+from .parts import PARTS_OF_A_WINDOW, Part, cut_at
+from .strategies import MARGIN, clusters, is_rtl, line_direction
+from .texts import Text
 from .windows import windows
 
 _MARGIN = Run("", margin=MARGIN)
@@ -60,22 +63,29 @@ class ContinuousLayout(Layout):
         seps: list[int] = []
         word_starts: list[int] = []
         missing = ""
+        cut = NOTHING
         for words, limit in zip(sentences, limits, strict=True):
             start = seps[-1] + 1 if seps else 0
+            if start == self._max:  # the first text and its black patch fill the canvas
+                word_starts = [start - 1]
+                seps.append(start - 1)
+                cut = cut.plus(_nothing_drawn(words))
+                continue
             limit = limit or self._max
             if isinstance(text, str | tuple):
                 typeset = self.fit(words, rtl, start, self._end(limit))
                 drawn, starts = self._fit([typeset.piece] if words else [], rtl, start, limit)
                 word_starts = self._word_starts(typeset, starts)
+                cut = cut.plus(self._cut_line(words, typeset, start))
             else:
                 drawn, starts = self._fit(word_pieces(words, rtl), rtl, start, limit)
                 word_starts = starts
+                cut = cut.plus(self._cut(words, rtl, drawn, starts))
             parts.append(self._join(drawn, starts))
             seps.append(start + len(parts[-1]) - 1)
             missing += "".join(word.missing for word in drawn)
-        if missing:
-            _warn_missing(missing)
-        return Line(parts[0] if len(parts) == 1 else np.concatenate(parts), word_starts, seps)
+        ids = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return Line(ids, word_starts, seps, missing=missing, cut=cut)
 
     def overflow(self, line: Line, text: Text, max_length: int | None, rtl: bool, stride: int) -> list[Line]:
         """Windows over the words of a pair's second text that ``line`` does not show in full."""
@@ -84,19 +94,52 @@ class ContinuousLayout(Layout):
         (_, words), rtl = sentences_of(text, rtl)
         start = line.sep_patches[0] + 1
         end = self._end(max_length)
+        if end <= start:
+            raise ValueError("the first text leaves no room for the second one; give text_a_max_length")
         windows([], end - start, stride)  # says what is wrong in patches
-        first = self.fit(words, rtl, start, end)
-        room = (end - start) * self._size - 2 * MARGIN
-        whole = bisect_right(first.pens, room) - 1
+        room = max((end - start) * self._size - 2 * MARGIN, 1)
+        whole = bisect_right(self.fit(words, rtl, start, end).pens, room) - 1 if words else 0
+        parts, widths = self._parts(words, rtl, room)
+        first = range(sum(part.word < whole for part in parts))
         lines = []
-        widths = self._widths(words, rtl)
-        for window in windows(widths, room, stride * self._size, range(max(whole, 1)))[1:] if words else ():
-            typeset = self.fit(words[window.start : window.stop], rtl, start, self._max, cut=False)
+        for window in windows(widths, room, min(stride * self._size, room - 1), first):
+            if window == first:
+                continue
+            shown = _joined(parts[window.start : window.stop])
+            texts = [words[part.word][part.start : part.end] for part in shown]
+            typeset = self.fit(texts, rtl, start, self._max, cut=False)
             drawn, starts = self._fit([typeset.piece], rtl, start, self._max)
             ids = np.concatenate([line.ids[:start], self._join(drawn, starts)])
+            if not window.start and np.array_equal(ids, line.ids):
+                continue  # a long word begins as it does there
             word_starts = self._word_starts(typeset, starts)
-            lines.append(Line(ids, word_starts, [start - 1, len(ids) - 1], window.start))
+            cut = any(len(text) < len(words[part.word]) for part, text in zip(shown, texts, strict=True))
+            missing = "".join(word.missing for word in drawn)
+            seps = [start - 1, len(ids) - 1]
+            lines.append(Line(ids, word_starts, seps, shown[0].word, shown if cut else (), missing))
         return lines
+
+    def _parts(self, words: Sequence[str], rtl: bool, room: int) -> tuple[list[Part], list[int]]:
+        """The words, those wider than ``room`` pixels in parts that are not, and the width of each."""
+        parts: list[Part] = []
+        widths: list[int] = []
+        for i, (word, width) in enumerate(zip(words, self._widths(words, rtl), strict=True)):
+            if width <= room:
+                parts.append(Part(i, 0, len(word)))
+                widths.append(width)
+                continue
+
+            def of_part(start: int, end: int, word: str = word) -> int:
+                return self._set(word[start:end], [0], rtl).pens[-1]
+
+            borders = [*(run.start for run in clusters(word)), len(word)]
+            for start, end in cut_at(borders, max(room // PARTS_OF_A_WINDOW, 1), of_part):
+                bounds = [start, end] if of_part(start, end) <= room else range(start, end + 1)
+                for one in pairwise(bounds):
+                    parts.append(Part(i, *one))
+                    widths.append(of_part(*one))
+            widths[-1] += self._set("x ", [0], rtl).pens[-1] - self._set("x", [0], rtl).pens[-1]
+        return parts, widths
 
     def places(
         self, text: Text, line: Line, max_length: int | None, rtl: bool, text_a_max_length: int | None
@@ -111,7 +154,14 @@ class ContinuousLayout(Layout):
                 found.append(self._places_of_list(words, rtl, end))
                 continue
             first = line.first_word if len(found) == len(sentences) - 1 else 0
-            if first:
+            chars = [0] * (len(words) + 1)
+            numbers = [*range(first, first + len(words))]
+            if line.parts and len(found) == len(sentences) - 1:
+                words = [words[part.word][part.start : part.end] for part in line.parts]
+                numbers = [part.word for part in line.parts]
+                chars = [part.start for part in line.parts]
+                typeset = self.fit(words, rtl, start, self._max, cut=False)
+            elif first:
                 words = words[first : first + len(line.word_starts) - 1]
                 typeset = self.fit(words, rtl, start, self._max, cut=False)
             else:
@@ -119,7 +169,10 @@ class ContinuousLayout(Layout):
             bounds = list(accumulate((len(word) + 1 for word in words), initial=0))
             count = len(typeset.lefts) if words else 0
             found.append(
-                [Place(first + i, start, typeset.columns[bounds[i] : bounds[i + 1]]) for i in range(count)]
+                [
+                    Place(numbers[i], start, typeset.columns[bounds[i] : bounds[i + 1]], chars[i])
+                    for i in range(count)
+                ]
             )
             start = end + 1
         return found
@@ -145,10 +198,12 @@ class ContinuousLayout(Layout):
             limit: patches after which no word begins.
             cut: leave out words beyond; else they are only not measured.
         """
+        if not words:
+            return Typeset((), [], [0], [])
         joined = " ".join(words)
         bounds = list(accumulate((len(word) + 1 for word in words), initial=0))
         # A character is seldom narrower than a pixel: that many are tried first, then twice as many.
-        length = max((limit - start) * self._size, 1)
+        length = max((max(limit, self._max) - start) * self._size, 1)
         while True:
             typeset = self._set(joined[:length], bounds, rtl)
             places = [-(-(MARGIN + pen) // self._size) + start for pen in typeset.pens]
@@ -161,6 +216,23 @@ class ContinuousLayout(Layout):
             last = max(bisect_right(places, limit, hi=len(places) - 1) - 2, 0)
             typeset = self._set(joined[: min(bounds[last + 1] - 1, length)], bounds, rtl)
         return typeset
+
+    def _cut_line(self, words: Sequence[str], typeset: Typeset, start: int) -> Cut:
+        """What of the words of a line is not drawn."""
+        total = sum(map(len, words))
+        room = (self._max - 1 - start) * self._size
+        bounds = accumulate((len(word) + 1 for word in words), initial=0)
+        drawn = shown = 0
+        for word, bound in zip(words, bounds, strict=False):
+            columns = typeset.columns[bound : bound + len(word)]
+            seen = sum(0 <= left < room for left, _ in columns)
+            if not seen and bound >= len(typeset.columns):
+                break
+            shown += seen
+            drawn += seen > 0
+        if shown == total:
+            return NOTHING
+        return Cut(1, len(words) - drawn, total - shown, len(words), total)
 
     def _end(self, limit: int | None) -> int:
         """Where a line must end: before the last patch, whose black would hide what is on the right."""
@@ -203,6 +275,17 @@ class ContinuousLayout(Layout):
                 widths += [right - left for left, right in pairwise(pens)]
                 first, length = i + 1, 0
         return widths
+
+
+def _joined(parts: Sequence[Part]) -> list[Part]:
+    """Neighbouring parts of one word as one."""
+    joined: list[Part] = []
+    for part in parts:
+        if joined and joined[-1].word == part.word:
+            joined[-1] = joined[-1]._replace(end=part.end)
+        else:
+            joined.append(part)
+    return joined
 
 
 def sentences_of(text: Text, rtl: bool) -> tuple[list[Sequence[str]], bool]:

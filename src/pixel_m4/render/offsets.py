@@ -24,11 +24,13 @@ class Place(NamedTuple):
         patch: where its column 0 is.
         columns: [left, right) of every character (and, for continuous text, of the space after it);
             (-1, -1) where it is not drawn.
+        char: the first character of the word that is drawn, where only a part of it is.
     """
 
     word: int
     patch: int
     columns: Sequence[tuple[int, int]]
+    char: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ def find_offsets(
         words = np.full(length, -1, np.int32)
         for place in drawn:
             start, stop = bounds[place.word]
+            start += place.char
             words[start:stop] = place.word
             columns = np.array(place.columns[: length - start], np.int32).reshape(-1, 2)
             first = columns[:, 0] // size

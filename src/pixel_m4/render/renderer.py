@@ -10,7 +10,7 @@ import math
 import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,13 @@ from .atlas import Atlas, AtlasStats
 from .encoding import BatchEncoding, Encoding
 from .fonts import FONT_NAME, find_fallback_fonts, find_font
 from .glyphs import Typesetter
-from .layout import Layout, Line, Text, stack
+from .layout import Layout, Line, stack
 from .lines import ContinuousLayout
+from .losses import NOTHING, Losses, tell
 from .offsets import Offsets, find_offsets
+from .parts import Part
 from .strategies import STRATEGIES
+from .texts import Text, as_strings, as_text, as_texts, check_limit
 
 CONFIG_NAME = "text_renderer_config.json"
 
@@ -96,6 +99,7 @@ class TextRenderer:
         else:
             self._layout = Layout(self._atlas, self.max_seq_length, bigrams=self.strategy == "bigrams")
         self._lock = threading.Lock()
+        self._losses = Losses()
         _RENDERERS.add(self)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -126,16 +130,28 @@ class TextRenderer:
             stride: patches that neighbouring windows share, where word borders allow.
 
         Raises:
-            ValueError: overflow is asked for something that is not a pair, or the stride leaves no room.
+            ValueError: a limit is smaller than 1, overflow is asked for something that is not a pair, or the
+                stride leaves no room.
+            TypeError: it is no text.
         """
+        text = as_text(text)
+        max_length = check_limit("max_length", max_length)
+        text_a_max_length = check_limit("text_a_max_length", text_a_max_length)
         with self._lock:
             self._atlas.trim()
             lines = [self._layout.line(text, max_length, rtl, text_a_max_length)]
             if return_overflowing_patches:
                 lines += self._layout.overflow(lines[0], text, max_length, rtl, stride)
             canvases = self._canvas(stack([line.ids for line in lines], self.max_seq_length), None)
+        missing = "".join([line.missing for line in lines])
+        # Windows show what the canvas has no room for.
+        cut = NOTHING if return_overflowing_patches else lines[0].cut
+        if missing or cut.texts:
+            tell(self.losses, missing, cut, stacklevel=2)
         encodings = [
-            Encoding(canvas, len(line.ids) - 1, line.word_starts, line.sep_patches, line.first_word)
+            Encoding(
+                canvas, len(line.ids) - 1, line.word_starts, line.sep_patches, line.first_word, line.parts
+            )
             for canvas, line in zip(canvases, lines, strict=True)
         ]
         encodings[0].overflowing_patches = encodings[1:]
@@ -143,7 +159,7 @@ class TextRenderer:
 
     def batch(
         self,
-        texts: Sequence[Text],
+        texts: Iterable[Text],
         *,
         padding: str = "longest",
         max_length: int | None = None,
@@ -155,7 +171,7 @@ class TextRenderer:
         """Render many texts at once.
 
         Args:
-            texts: what ``__call__`` takes, B times.
+            texts: what ``__call__`` takes, B times: a list, a column (NumPy, pandas, Arrow …) or an iterator.
             padding: ``longest`` makes the canvases as wide as the longest text and its black patch,
                 ``max_length`` as wide as ``max_seq_length``.
             max_length: patches after which no word of a text begins.
@@ -169,16 +185,22 @@ class TextRenderer:
 
         Raises:
             ValueError: an option has an unknown value, or ``out`` does not fit.
+            TypeError: ``texts`` is no list, or one of them is no text; names it.
         """
         if padding not in ("longest", "max_length"):
             raise ValueError(f"padding must be 'longest' or 'max_length', not {padding!r}")
         if return_tensors not in ("np", "pt"):
             raise ValueError(f"return_tensors must be 'np' or 'pt', not {return_tensors!r}")
+        texts = as_texts(texts)
+        max_length = check_limit("max_length", max_length)
+        text_a_max_length = check_limit("text_a_max_length", text_a_max_length)
         with self._lock:
             self._atlas.trim()
             patches = None if padding == "longest" else self.max_seq_length
             block = self._layout.block(texts, max_length, rtl, text_a_max_length, patches)
             pixel_values = self._canvas(block.ids, out)
+        if block.missing or block.cut.texts:
+            tell(self.losses, block.missing, block.cut, stacklevel=2)
         attention_mask = (np.arange(block.ids.shape[1]) <= block.num_text_patches[:, None]).astype(np.int64)
         batch = BatchEncoding(
             {"pixel_values": pixel_values, "attention_mask": attention_mask},
@@ -205,37 +227,54 @@ class TextRenderer:
             rtl: as when it was rendered.
             text_a_max_length: as when it was rendered.
         """
+        text = as_text(text)
+        max_length = check_limit("max_length", max_length)
+        text_a_max_length = check_limit("text_a_max_length", text_a_max_length)
         with self._lock:
             self._atlas.trim()
             if encoding is None:
                 line = self._layout.line(text, max_length, rtl, text_a_max_length)
             else:
                 ids = np.zeros(0, np.int32)
-                line = Line(ids, encoding.word_starts, encoding.sep_patches, encoding.first_word)
+                parts = [Part(*part) for part in encoding.parts]
+                line = Line(ids, encoding.word_starts, encoding.sep_patches, encoding.first_word, parts)
             places = self._layout.places(text, line, max_length, rtl, text_a_max_length)
         texts = text if isinstance(text, tuple) else [text]
         return find_offsets(texts, places, line.sep_patches, self.pixels_per_patch)
 
-    def measure(self, words: Sequence[str]) -> list[int]:
-        """How many patches each word takes."""
+    def measure(self, words: Iterable[str]) -> list[int]:
+        """How many patches each word of a list takes."""
+        words = as_strings(words, "words")
         with self._lock:
             self._atlas.trim()
             return [word.width for word in self._atlas.words(words, rtl=False)]
 
-    def measure_texts(self, texts: Sequence[str]) -> list[np.ndarray]:
+    def measure_texts(self, texts: Iterable[str]) -> list[np.ndarray]:
         """How many patches each word of each text takes: :meth:`measure` of many strings at once.
 
         Returns:
             for each text int64 [W], its words being those that ``str.split`` gives.
         """
+        texts = as_strings(texts)
         with self._lock:
             self._atlas.trim()
             return self._layout.widths(texts) if texts else []
 
     def covers(self, char: str) -> bool:
-        """Whether a font has this character, so that it is not drawn as a missing glyph."""
+        """Whether a font has this character, so that it is not drawn as a missing glyph.
+
+        Raises:
+            ValueError: it is not one character.
+        """
+        if not isinstance(char, str) or len(char) != 1:
+            raise ValueError(f"covers takes one character, not {char!r}")
         with self._lock:
             return self._atlas.covers(char)
+
+    @property
+    def losses(self) -> Losses:
+        """What this renderer could not show so far: characters without a glyph, text that did not fit."""
+        return self._losses
 
     def cache_stats(self) -> AtlasStats:
         """What the cache of patches holds."""

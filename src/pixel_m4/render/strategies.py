@@ -79,7 +79,7 @@ class Graphemes:
 
     def pieces(self, word: str, rtl: bool) -> Iterator[Piece]:
         """Yield pairs of clusters; the last one of the word may be alone."""
-        pieces = _pairs(_clusters(word))
+        pieces = _pairs(clusters(word))
         return (piece[::-1] for piece in reversed(list(pieces))) if rtl else pieces
 
 
@@ -92,7 +92,7 @@ class Adaptive:
         """Yield an Arabic or Hebrew word as a whole, Han, Kana and Hangul one cluster a piece, else two."""
         if _JOINED.search(word):
             return Words().pieces(word, rtl)
-        pieces = _pairs(_clusters(word), alone=_SQUARE)
+        pieces = _pairs(clusters(word), alone=_SQUARE)
         # A word without right-to-left letters (a number, a name in Latin script) reads from left to right.
         rtl = rtl and RTL_BLOCKS.search(word) is not None
         return (piece[::-1] for piece in reversed(list(pieces))) if rtl else pieces
@@ -117,7 +117,8 @@ STRATEGIES: dict[str, type[Strategy]] = {
 }
 
 
-def _clusters(word: str) -> Iterator[Run]:
+def clusters(word: str) -> Iterator[Run]:
+    """The extended grapheme clusters of a word, piles of marks in parts."""
     for match in _CLUSTER.finditer(word):
         for start in range(match.start(), match.end(), _MAX_CLUSTER):
             yield Run(word[start : min(start + _MAX_CLUSTER, match.end())], start)

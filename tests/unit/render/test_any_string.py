@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from pixel_m4.render import MissingGlyphWarning, TextRenderer
 from pixel_m4.render.strategies import STRATEGIES
 
-pytestmark = pytest.mark.filterwarnings("ignore::pixel_m4.render.MissingGlyphWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pixel_m4.render.MissingGlyphWarning"),
+    pytest.mark.filterwarnings("ignore::pixel_m4.render.TruncationWarning"),
+]
 
 # What rendering stumbles on: controls, marks, joiners, directions, surrogates, wide and huge characters.
 ODD = (
