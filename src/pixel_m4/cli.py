@@ -47,8 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _guard(command, *args) -> int:  # type: ignore[no-untyped-def]
+    from pixel_m4.losses import told_at_end
+
     try:
-        command(*args)
+        with told_at_end(lambda line: print(f"pixel-m4: {line}", file=sys.stderr)):
+            command(*args)
     except BrokenPipeError:  # who reads has had enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is flushed at exit
         return 141

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 
 from pixel_m4.render import TextRenderer
+from pixel_m4.render.texts import as_list, as_strings
 
 IGNORE = -100  # what losses and pooling skip
 
@@ -20,8 +21,12 @@ def render_words(renderer: TextRenderer, texts: Sequence[Sequence[str]]) -> dict
     Returns:
         ``pixel_values`` uint8 [B, 16, 16 * P], ``attention_mask`` int64 [B, P] and ``word_starts`` int64
         [B, W + 1], padded with -100.  A word that begins past the canvas starts at the black patch.
+
+    Raises:
+        TypeError: it is no list of lists of words.
     """
-    batch = renderer.batch([list(words) for words in texts], return_tensors="pt")
+    rows = [as_strings(words, f"texts[{i}]") for i, words in enumerate(as_list(texts))]
+    batch = renderer.batch(rows, return_tensors="pt")
     return {**batch, "word_starts": batch.word_starts.minimum(batch.num_text_patches[:, None])}
 
 

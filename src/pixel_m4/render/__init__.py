@@ -1,8 +1,9 @@
 """Text to patches, without torch."""
 
+from pixel_m4.losses import Losses, MissingGlyphWarning, TruncationWarning, told_at_end
+
 from .encoding import BatchEncoding, Encoding
 from .fonts import FontError
-from .losses import Losses, MissingGlyphWarning, TruncationWarning, told_at_end
 from .renderer import TextRenderer
 
 __all__ = [

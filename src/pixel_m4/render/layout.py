@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pixel_m4.losses import NOTHING, Cut
+
 from .atlas import BLACK, WHITE, Atlas, Drawn, Word
 from .bulk import Bulk, BulkBigrams, pad_starts, to_matrix
-from .losses import NOTHING, Cut
 from .offsets import Place
 from .parts import Part, cut_word
 from .strategies import is_rtl

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pixel_m4.losses import NOTHING, Cut
+
 from .atlas import Atlas
 from .itemize import Run, itemize
 from .layout import Layout, Line, _nothing_drawn, _pair
-from .losses import NOTHING, Cut
 from .offsets import Place
 from .parts import PARTS_OF_A_WINDOW, Part, cut_at
 from .strategies import MARGIN, clusters, is_rtl, line_direction

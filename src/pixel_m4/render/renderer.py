@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pixel_m4.files import replacing
+from pixel_m4.losses import NOTHING, Losses, tell
 from pixel_m4.shipped import find_shipped
 
 from .atlas import Atlas, AtlasStats
@@ -25,7 +26,6 @@ from .fonts import FONT_NAME, find_fallback_fonts, find_font
 from .glyphs import Typesetter
 from .layout import Layout, Line, stack
 from .lines import ContinuousLayout
-from .losses import NOTHING, Losses, tell
 from .offsets import Offsets, find_offsets
 from .parts import Part
 from .strategies import STRATEGIES

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from pixel_m4.data.batch import pad, render_words
@@ -24,3 +25,17 @@ def test_words_past_the_canvas_start_at_its_end() -> None:
     renderer = TextRenderer(max_seq_length=49)
     batch = render_words(renderer, [("W" * 500,)])
     assert batch["word_starts"].tolist() == [[0, 48]]
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ("hello world", "give a list of texts"),
+        (["hello", "world"], r"give a list of texts\[0\]"),
+        ([["a"], ["b", None]], r"texts\[1\]\[1\] is None"),
+        ([["a"], None], r"give a list of texts\[1\], not NoneType"),
+    ],
+)
+def test_one_string_is_no_list_of_words(texts: object, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        render_words(TextRenderer(max_seq_length=49), texts)  # type: ignore[arg-type]
