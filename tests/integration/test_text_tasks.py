@@ -10,7 +10,8 @@ import pytest
 
 from pixel_m4.cli import main
 
-SMALL = ["--config_name", "nano", "--disable_tqdm", "true", "--report_to", "none", "--dropout_prob", "0"]
+QUIET = ["--disable_tqdm", "true", "--report_to", "none", "--dropout_prob", "0"]
+SMALL = ["--config_name", "nano", *QUIET]
 
 
 def make_reviews(folder: Path, sizes: dict[str, int]) -> Path:
@@ -52,7 +53,7 @@ def test_classes_are_learnt_saved_and_loaded(tmp_path: Path, capsys: pytest.Capt
     assert [(row["text"], row["label"]) for row in rows] == [("the film wow", "good"), ("meh", "bad")]
 
     again = tmp_path / "again"
-    options = ["--do_predict", "--eval_strategy", "no", "--load_best_model_at_end", "false", *SMALL]
+    options = ["--do_predict", *QUIET]
     options += ["--max_seq_length", "64", "--model_name_or_path", str(output), "--output_dir", str(again)]
     assert main(["finetune", "classification", "--data_dir", str(data), *options]) == 0
     assert json.loads((again / "all_results.json").read_text())["test_f1"] == results["test_f1"]

@@ -118,6 +118,8 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
     model_class: ClassVar[type[PixelPreTrainedModel]]
     metric: ClassVar[str]
     """The score that chooses the best checkpoint."""
+    scores: ClassVar[Sequence[str]]
+    """Names of all scores; ``f1_*`` stands for one of each type."""
     recipe: ClassVar[Mapping[str, Any]]
     """Published hyperparameters, by the name of the training argument."""
     options_class: ClassVar[type[TaskOptions]] = TaskOptions
@@ -140,6 +142,10 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
     def best_metric(self) -> str:
         """The score that chooses the best checkpoint, once the labels are known."""
         return self.metric
+
+    def score_names(self) -> list[str]:
+        """Names of the scores of this task, as far as they are known before data are read."""
+        return list(self.scores)
 
     def default_labels(self) -> list[str]:
         """Labels of a model that is trained from nothing; empty if :meth:`find_labels` finds them."""

@@ -120,6 +120,7 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
     name = "classification"
     model_class = PixelForSequenceClassification
     metric = "f1"
+    scores = (*LABEL_METRICS, *NUMBER_METRICS)
     options_class = ClassificationOptions
     options: ClassificationOptions
     suffix = ".jsonl"
@@ -144,6 +145,15 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
         """The first of the asked metrics, else macro F1 or Pearson's correlation."""
         asked = self._asked_metrics()
         return asked[0] if asked else "pearson" if self.regression else self.metric
+
+    def score_names(self) -> list[str]:
+        """The asked metrics, else all of those for labels, or for numbers."""
+        names = self._asked_metrics() or list(self.scores)
+        if self.labels:
+            names = [name for name in names if name in (NUMBER_METRICS if self.regression else LABEL_METRICS)]
+        if len(self.labels) > 2:
+            names = [name for name in names if name != "f1_positive"]
+        return names
 
     def find_labels(self, train: Sequence[LabelledText]) -> list[str]:
         """The names of the file's ``ClassLabel``; else what occurs, sorted (numbers by value).

@@ -37,6 +37,7 @@ class NER(WordLabels[TaggedSentence]):
 
     name = "ner"
     metric = "f1"
+    scores = ("precision", "recall", "f1", "f1_*")
     options_class = NEROptions
     options: NEROptions
     files: ClassVar[Sequence[str]] = [
@@ -54,6 +55,12 @@ class NER(WordLabels[TaggedSentence]):
         "learning_rate": 5e-5,
         "max_steps": 50_000,
     }
+
+    def score_names(self) -> list[str]:
+        """Precision, recall and F1, and F1 of every type."""
+        if not self.labels:
+            return list(self.scores)
+        return [*self.scores[:3], *dict.fromkeys(f"f1_{label[2:]}" for label in self.labels if label != "O")]
 
     def find_labels(self, train: Sequence[TaggedSentence]) -> list[str]:
         """O, then B and I of every type, even if one of the two is not used; types in alphabetical order."""

@@ -61,6 +61,7 @@ class Parsing(Task[Sentence, Window, Scores, Parsed]):
     name = "parsing"
     model_class = PixelForBiaffineParsing
     metric = "las"
+    scores = ("uas", "las", "uas_mst", "las_mst")
     files = CONLLU_FILES
     suffix = ".conllu"
     recipe: ClassVar[Mapping[str, Any]] = {

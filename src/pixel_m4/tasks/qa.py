@@ -134,6 +134,7 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
     name = "qa"
     model_class = PixelForQuestionAnswering
     metric = "f1"
+    scores = ("exact_match", "f1", "no_answer_accuracy", "has_answer_exact_match", "has_answer_f1")
     options_class = QAOptions
     options: QAOptions
     files = (*TABLE_FILES, "{split}-*.json", "{split}-*.json.gz")

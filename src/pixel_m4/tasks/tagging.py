@@ -22,6 +22,7 @@ class Tagging(WordLabels[Sentence]):
 
     name = "pos"
     metric = "accuracy"
+    scores = ("accuracy",)
     files = CONLLU_FILES
     suffix = ".conllu"
     recipe: ClassVar[Mapping[str, Any]] = {**Parsing.recipe, "learning_rate": 5e-5}

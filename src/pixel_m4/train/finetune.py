@@ -22,13 +22,20 @@ from pixel_m4.render import TextRenderer
 from pixel_m4.render.opening import open_renderer
 from pixel_m4.tasks.base import Task, TaskOptions, saved_labels
 from pixel_m4.tasks.classification import Classification
-from pixel_m4.tasks.metrics import lower_is_better
 from pixel_m4.tasks.ner import NER
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.qa import QuestionAnswering
 from pixel_m4.tasks.tagging import Tagging
 
 from .arguments import FinetuneArguments, ModelArguments, parse_arguments, parse_overrides, task_of_recipe
+from .checks import (
+    check_data,
+    check_model,
+    check_places,
+    check_splits,
+    check_training,
+    choose_metric,
+)
 from .data import data_files, read_splits
 from .records import METRICS, RunRecord, save_metrics, tensorboard_folder, true_rates, write_card
 from .trainer import EncodedSplit, TaskTrainer
@@ -85,20 +92,24 @@ def finetune(
     """
     if training.do_train and not training.do_eval:
         logger.warning("without --do_eval there is no choice of a checkpoint: the last one is kept")
+    check_training(task_class, arguments, training)
+    check_places(task_class, arguments, training)
     set_seed(training.seed)
     renderer = make_renderer(arguments)
     config = make_config(arguments)
     task = task_class(renderer, options=options)
+    check_splits(task, arguments, training)
     if not training.do_train:
         task.labels = saved_labels(task, config)
         _warn_of_changes(config, arguments, task.options)
+    check_model(task, arguments, training, config)
 
     splits = {"train": training.do_train, "dev": training.do_eval, "test": training.do_predict}
     data = read_splits(task, arguments, [split for split, wanted in splits.items() if wanted])
-    if training.metric_for_best_model is None or training.metric_for_best_model == "loss":
-        training.metric_for_best_model = task.best_metric
-    training.greater_is_better = not lower_is_better(training.metric_for_best_model)
+    choose_metric(task, training)
     encoded = {split: EncodedSplit(task, examples, sort=split != "train") for split, examples in data.items()}
+    if training.do_train:
+        check_data(task, training, len(encoded["train"]))
     model = make_model(task, arguments, config)
     if training.do_train and arguments.model_name_or_path is not None:
         model.shrink(arguments.shrink)
@@ -181,7 +192,7 @@ def make_config(arguments: FinetuneArguments) -> PixelConfig:
     if arguments.model_name_or_path is not None:
         return PixelConfig.from_pretrained(arguments.model_name_or_path, **overrides)
     return PixelConfig.named(
-        arguments.config_name, image_size=[16, 16 * arguments.max_seq_length], **overrides
+        arguments.config_name or "base", image_size=[16, 16 * arguments.max_seq_length], **overrides
     )
 
 

@@ -7,21 +7,21 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
-import yaml
 from transformers import TrainingArguments
 
-from .arguments import FinetuneArguments
+from .arguments import FinetuneArguments, parse_arguments, read_value
 from .finetune import TASKS
+from .recipes import Node, did_you_mean, from_text, option_types, read_mapping, typed
 
 _SPECIAL = ("task", "model", "group", "metric")
 _SWEEPS_OWN = ("output_dir", "resume_from_checkpoint")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _LONGEST_NAME = 200  # bytes; file systems allow 255
-_FLOAT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")  # PyYAML takes 1e-5 for a string, people do not
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,23 +107,21 @@ def read_sweep(path: Path) -> Sweep:
     Raises:
         ValueError: the file is no mapping, or something in it is unknown, empty or ambiguous.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"cannot read the sweep {path}: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold a mapping of names to values, not {type(content).__name__}")
-    shared = {str(name): value for name, value in content.items()}
-    table = shared.pop("table", None) or {}
-    blocks = shared.pop("blocks", [{}])
-    if not isinstance(blocks, list) or not blocks or not all(isinstance(block, dict) for block in blocks):
-        raise ValueError(f"{path}: blocks must be a list of mappings")
+    shared = read_mapping(path, "sweep")
+    table = shared.pop("table", None)
+    listed = shared.pop("blocks", None)
+    blocks: list[dict[str, Node]] = [{}]
+    if listed is not None:
+        if listed.kind != "list" or not listed.content or any(node.kind != "map" for node in listed.content):
+            raise listed.wrong("blocks must be a list of mappings")
+        blocks = [node.content for node in listed.content]
     runs: list[Run] = []
     for block in blocks:
         try:
             runs += _runs({**shared, **block})
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+            known = str(error).startswith(f"{path}:")
+            raise error if known else ValueError(f"{path}: {error}") from error
     seen: set[Path] = set()
     for run in runs:
         if run.folder in seen:
@@ -133,7 +131,28 @@ def read_sweep(path: Path) -> Sweep:
             )
         seen.add(run.folder)
     sweep = Sweep(runs=runs)
-    return Sweep(runs=runs, table=_table(path, table, sweep.axes, runs))
+    options = {} if table is None or table.is_null else table.plain()
+    return Sweep(runs=runs, table=_table(path, options, sweep.axes, runs))
+
+
+def check_runs(sweep: Sweep) -> None:
+    """Refuse runs whose arguments contradict each other, before the first one starts.
+
+    Runs that give the same arguments, in other values, are looked at once.
+
+    Raises:
+        ValueError: names the run.
+    """
+    seen = set()
+    for run in sweep.runs:
+        names = (run.task, *run.arguments)
+        if names not in seen:
+            seen.add(names)
+            argv = [*run.command()[1:], "--output_dir", str(run.folder)]
+            try:
+                parse_arguments(f"run {run.folder}", TASKS[run.task], argv)
+            except ValueError as error:
+                raise ValueError(f"the run {run.folder}: {error}") from error
 
 
 def _table(path: Path, given: Any, axes: Sequence[str], runs: Sequence[Run]) -> TableOptions:
@@ -161,32 +180,40 @@ def _table(path: Path, given: Any, axes: Sequence[str], runs: Sequence[Run]) -> 
     return TableOptions(**{**options, "rows": table.rows or rest})
 
 
-def _runs(block: Mapping[str, Any]) -> list[Run]:
+def _runs(block: Mapping[str, Node]) -> list[Run]:
     """Write out the grid of one block."""
-    if not block.get("task"):
+    if "task" not in block or block["task"].is_null:
         raise ValueError(f"task is missing; the tasks are {', '.join(TASKS)}")
-    tasks = block["task"] if isinstance(block["task"], list) else [block["task"]]
+    tasks = typed(block["task"], list[str])
     for task in tasks:
         if task not in TASKS:
-            raise ValueError(f"no task {task!r}; the tasks are {', '.join(TASKS)}")
+            raise block["task"].wrong(f"no task {task!r}; the tasks are {', '.join(TASKS)}")
+    types = {name: hint for task in reversed(tasks) for name, hint in _types(task).items()}
     axes: dict[str, dict[str, Any]] = {}
-    for name, value in block.items():
-        if name != "task" and isinstance(value, (list, dict)):
-            if not value:
-                raise ValueError(f"the axis {name!r} is empty")
-            axes[name] = (
-                value if isinstance(value, dict) else {_label(_number(choice)): choice for choice in value}
-            )
-            if len(axes[name]) < len(value):
-                raise ValueError(f"the axis {name!r} holds a value twice: {value}")
-    constant = {name: value for name, value in block.items() if name not in axes and name != "task"}
+    bundled: set[str] = set()
+    constant: dict[str, Any] = {}
+    for name, node in block.items():
+        if name == "task":
+            continue
+        if node.kind == "map" and not _takes_mapping(types.get(name)):
+            bundled.add(name)
+            axes[name] = {label: _choice(name, choice, types) for label, choice in node.content.items()}
+        elif node.kind == "list":
+            values = [_value(name, choice, types) for choice in node.content]
+            axes[name] = {_label(value): value for value in values}
+        else:
+            constant[name] = _value(name, node, types)
+        if name in axes and not axes[name]:
+            raise node.wrong(f"the axis {name!r} is empty")
+        if name in axes and len(axes[name]) < len(node.content):
+            raise node.wrong(f"the axis {name!r} holds a value twice: {', '.join(map(_label, values))}")
     runs = []
     for task in tasks:
         for choice in product(*(values.items() for values in axes.values())):
             settings = {**constant, "task": task}
             chosen = {axis: (str(label), value) for axis, (label, value) in zip(axes, choice, strict=True)}
             for axis, (label, value) in chosen.items():
-                bundle = isinstance(value, dict) and axis in block and isinstance(block[axis], dict)
+                bundle = isinstance(value, dict) and axis in bundled
                 if bundle:
                     if axis in _known(task):
                         settings[axis] = label
@@ -201,14 +228,46 @@ def _runs(block: Mapping[str, Any]) -> list[Run]:
     return runs
 
 
+def _choice(axis: str, node: Node, types: Mapping[str, Any]) -> Any:
+    """What a label stands for: one value of the axis, or several arguments."""
+    if node.kind == "map":
+        return {name: _value(name, inner, types) for name, inner in node.content.items()}
+    return _value(axis, node, types)
+
+
+def _value(name: str, node: Node, types: Mapping[str, Any]) -> Any:
+    """The value of an argument in its type; of any other name, text or a number, as it was written."""
+    if node.is_null:
+        return None
+    if name in types and not (isinstance(node.content, str) and _PLACEHOLDER.search(node.content)):
+        return read_value(node, types[name])
+    if node.kind in ("list", "map"):
+        raise node.wrong(
+            f"{node.plain()} is a {'list' if node.kind == 'list' else 'mapping'}; write one value"
+        )
+    value = node.plain()
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else node.content
+
+
+def _takes_mapping(hint: Any) -> bool:
+    return any(member is dict or get_origin(member) is dict for member in (hint, *get_args(hint)))
+
+
+@cache
+def _types(task: str) -> dict[str, Any]:
+    """The types of the arguments of a task, and of the names with a meaning of their own."""
+    groups = (FinetuneArguments, TrainingArguments, TASKS[task].options_class)
+    own = {"config": str, "model": str | None, "group": str | None, "metric": str | None}
+    return {**option_types(groups), **own}
+
+
 def _known(task: str) -> set[str]:
     """The arguments of a task."""
-    groups = (FinetuneArguments, TrainingArguments, TASKS[task].options_class)
-    return {entry.name for group in groups for entry in fields(group) if entry.init} | {"config"}
+    return _types(task).keys() - set(_SPECIAL)
 
 
 def _run(task: str, settings: Mapping[str, Any], chosen: Mapping[str, tuple[str, Any]]) -> Run:
-    known = _known(task)
+    known, types = _known(task), _types(task)
     names = {**settings, **{axis: value for axis, (_, value) in chosen.items()}}
     used: set[str] = set()
 
@@ -226,7 +285,10 @@ def _run(task: str, settings: Mapping[str, Any], chosen: Mapping[str, tuple[str,
             used.add(name)
             return str(fill(name, names[name], (*path, name)))
 
-        return _number(_PLACEHOLDER.sub(replace, value))
+        text = _PLACEHOLDER.sub(replace, value)
+        if key not in types or key in path[:-1]:
+            return text
+        return read_value(from_text(key, text), types[key]) if _PLACEHOLDER.search(value) else text
 
     filled = {name: fill(name, value, (name,)) for name, value in settings.items()}
     if "model" in filled:
@@ -235,8 +297,14 @@ def _run(task: str, settings: Mapping[str, Any], chosen: Mapping[str, tuple[str,
         if name in _SWEEPS_OWN:
             raise ValueError(f"{name} is set by the sweep itself; leave it out")
         if name not in known and name not in _SPECIAL and name not in used:
-            raise ValueError(f"{name!r} is no argument of the task {task}, and no placeholder uses it")
-    arguments = {name: value for name, value in filled.items() if name in known and value is not None}
+            near = did_you_mean(name, sorted(known))
+            raise ValueError(f"{name!r} is no argument of the task {task}, and no placeholder uses it{near}")
+    # A recipe may give a value that `null` takes back; without one, an argument is just left out.
+    arguments = {
+        name: value
+        for name, value in filled.items()
+        if name in known and (value is not None or (filled.get("config") and name != "config"))
+    }
     metric = filled.get("metric") or filled.get("metric_for_best_model") or TASKS[task].metric
     return Run(
         task=task,
@@ -247,13 +315,11 @@ def _run(task: str, settings: Mapping[str, Any], chosen: Mapping[str, tuple[str,
     )
 
 
-def _number(value: Any) -> Any:
-    return float(value) if isinstance(value, str) and _FLOAT.fullmatch(value) else value
-
-
 def _label(value: Any) -> str:
     if isinstance(value, (list, dict)):
         return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -262,6 +328,6 @@ def _file_name(label: str) -> str:
 
 
 def _word(value: Any) -> str:
-    if isinstance(value, bool):
+    if isinstance(value, bool) or value is None:
         return str(value).lower()
     return json.dumps(value) if isinstance(value, dict) else str(value)

@@ -343,7 +343,7 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
         if model.config.max_seq_length != positions:
             model.resize_positions(positions)
         return model
-    config = PixelConfig.named(arguments.config_name, image_size=[16, 16 * positions], **overrides)
+    config = PixelConfig.named(arguments.config_name or "base", image_size=[16, 16 * positions], **overrides)
     model = PixelForPreTraining(config)
     # Learns faster from nothing: docs/log.md, 2026-11-23 and 2026-11-25.
     model.set_new_weights(arguments.center_pixels, arguments.line_positions, arguments.look_at_neighbours)

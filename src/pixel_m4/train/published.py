@@ -62,6 +62,7 @@ def translate(task: str, argv: Sequence[str]) -> list[str]:
         FontError: the folder with fallback fonts does not exist.
     """
     flags = split_flags(argv)
+    flags = [flag for flag in flags if not _without_effect(flag[0], dict(flags))]
     early_stopping = any(name == "early_stopping" and _is_true(value) for name, value in flags)
     translated: list[Flag] = []
     for name, value in flags:
@@ -117,6 +118,16 @@ def say(flag: str, what: str) -> None:
 
 def _is_true(value: str | None) -> bool:
     return value is None or value.lower() in ("true", "1", "yes", "y", "t")
+
+
+def _without_effect(name: str, flags: dict[str, str | None]) -> bool:
+    """Published commands give ``--logging_steps`` beside ``--logging_strategy=epoch``, which decides."""
+    kind = name.removesuffix("_steps")
+    strategy = flags.get({"eval": "evaluation_strategy"}.get(kind, f"{kind}_strategy"), "steps")
+    if name not in ("logging_steps", "eval_steps", "save_steps") or strategy == "steps":
+        return False
+    say(name, f"has no effect, as the strategy is {strategy}")
+    return True
 
 
 def _metric(name: str) -> str:

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from pixel_m4.files import replacing
 
-from .grid import Run, Sweep, read_sweep
+from .grid import Run, Sweep, check_runs, read_sweep
 
 RUN_FILE = "sweep_run.json"
 LOG_FILE = "log.txt"
@@ -57,6 +57,7 @@ def sweep(
         ValueError: the file is wrong, finished runs had other arguments, or runs failed (at the end).
     """
     plan = read_sweep(file)
+    check_runs(plan)
     console = Console(highlight=False, soft_wrap=True)
     if jobs is not None and jobs < 1:
         raise ValueError(f"--jobs must be at least 1, got {jobs}")

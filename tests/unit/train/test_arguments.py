@@ -11,7 +11,7 @@ from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.tagging import Tagging
 from pixel_m4.train.arguments import parse_arguments, parse_overrides, task_of_recipe
 
-BASE = ["--data_dir", "d", "--output_dir", "o"]
+BASE = ["--data_dir", "d", "--output_dir", "o", "--config_name", "nano"]
 
 
 def test_published_recipe_is_the_default() -> None:

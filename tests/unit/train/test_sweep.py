@@ -37,6 +37,7 @@ score = 50 + int(given["--seed"])
 SWEEP = """
 task: parsing
 data_dir: {data}
+config_name: nano
 learning_rate: [1.0e-5, 5.0e-5]
 seed: [0, 1]
 max_steps: {steps}

@@ -1,0 +1,393 @@
+"""What can be known before a training: arguments, places and data that do not fit are told at once.
+
+:func:`check_training` looks at arguments only, :func:`check_places` at folders and devices, and
+:func:`check_model` at the checkpoint's configuration; :func:`check_data` is called when the data have been
+read and cut, before weights are loaded.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import AcceleratorConfig
+from transformers import Trainer, TrainingArguments
+from transformers.integrations.integration_utils import (
+    INTEGRATION_TO_CALLBACK,
+    get_available_reporting_integrations,
+)
+from transformers.optimization import get_scheduler
+
+from pixel_m4.model import PixelConfig, PixelForTokenClassification
+from pixel_m4.model.heads import PixelForSequenceClassification
+from pixel_m4.model.loading import weights_in
+from pixel_m4.shipped import find_shipped
+from pixel_m4.tasks.base import DataError, MissingSplitError, Task, find_split
+from pixel_m4.tasks.metrics import lower_is_better
+from pixel_m4.tasks.splits import only_file
+from pixel_m4.tasks.tables import find_language, is_arrow
+
+from .arguments import REFUSED, FinetuneArguments, check_direction, check_start
+from .limits import check_values
+
+OBEYED: Sequence[str] = (
+    *("output_dir", "per_device_train_batch_size", "num_train_epochs", "max_steps", "learning_rate"),
+    *("lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "optim", "optim_args", "weight_decay"),
+    *("adam_beta1", "adam_beta2", "adam_epsilon", "optim_target_modules", "gradient_accumulation_steps"),
+    *("max_grad_norm", "label_smoothing_factor", "bf16", "fp16", "bf16_full_eval", "fp16_full_eval", "tf32"),
+    *("activation_checkpointing", "activation_checkpointing_kwargs", "gradient_checkpointing"),
+    *("gradient_checkpointing_kwargs", "torch_compile", "torch_compile_backend", "torch_compile_mode"),
+    *("torch_empty_cache_steps", "logging_strategy", "logging_steps", "logging_first_step"),
+    *("log_on_each_node", "logging_nan_inf_filter", "log_level", "log_level_replica", "disable_tqdm"),
+    *("report_to", "run_name", "project", "trackio_space_id", "trackio_bucket_id"),
+    *("trackio_static_space_id", "eval_strategy", "eval_steps", "eval_delay", "eval_on_start"),
+    *("per_device_eval_batch_size", "save_only_model", "save_strategy", "save_steps", "save_on_each_node"),
+    *("save_total_limit", "load_best_model_at_end", "metric_for_best_model", "greater_is_better"),
+    *("ignore_data_skip", "restore_callback_states_from_checkpoint", "full_determinism", "seed"),
+    *("data_seed", "use_cpu", "dataloader_drop_last", "dataloader_num_workers", "dataloader_pin_memory"),
+    *("dataloader_persistent_workers", "dataloader_prefetch_factor", "dataloader_in_order"),
+    *("dataloader_multiprocessing_context", "train_sampling_strategy", "ddp_find_unused_parameters"),
+    *("ddp_bucket_cap_mb", "ddp_broadcast_buffers", "ddp_static_graph", "ddp_backend", "ddp_timeout"),
+    *("do_train", "do_eval", "do_predict", "resume_from_checkpoint"),
+)
+"""Arguments of the Trainer that fine-tuning obeys."""
+
+logger = logging.getLogger(__name__)
+
+
+def check_training(task_class: type[Task], arguments: FinetuneArguments, training: TrainingArguments) -> None:
+    """Refuse arguments that are impossible, contradict each other or would be ignored; reads no file.
+
+    Raises:
+        ValueError: names the argument and says what to write.
+    """
+    check_start(arguments.model_name_or_path, arguments.config_name, training=training.do_train)
+    check_values(training)
+    _check_refused(training)
+    _check_precision(training)
+    check_reports(training)
+    check_workers(training)
+    if training.do_train:
+        _check_optimizer(arguments, training)
+    if training.label_smoothing_factor and training.do_train:
+        smoothed = (PixelForSequenceClassification, PixelForTokenClassification)
+        if task_class.model_class not in smoothed:
+            raise ValueError(
+                f"--label_smoothing_factor {training.label_smoothing_factor:g}: the loss of the task "
+                f"{task_class.name} has no smoothing; leave it out"
+            )
+    if training.data_seed is not None and training.train_sampling_strategy == "group_by_length":
+        raise ValueError(
+            f"--data_seed {training.data_seed} has no effect on --train_sampling_strategy group_by_length; "
+            "give --seed, or --train_sampling_strategy random"
+        )
+
+
+def _check_refused(training: TrainingArguments) -> None:
+    plain = {entry: value.default for entry, value in TrainingArguments.__dataclass_fields__.items()}
+    neutral: Mapping[str, tuple[Any, ...]] = {
+        "accelerator_config": (AcceleratorConfig(),),
+        "debug": ([],),
+        "include_for_metrics": ([],),
+        "fsdp": ([], ""),
+        "fsdp_config": ({},),
+        "remove_unused_columns": (True, False),  # the Trainer's default; told where somebody writes it
+    }
+    for name, why in REFUSED.items():
+        value = getattr(training, name)
+        allowed = (plain[name], None, *neutral.get(name, ()))
+        if value not in allowed and getattr(value, "value", value) not in allowed:
+            shown = "" if name.endswith("token") else f" {value}"
+            raise ValueError(f"--{name}{shown} is not obeyed: {why}; leave it out")
+
+
+def _check_precision(training: TrainingArguments) -> None:
+    on_cpu = training.device.type == "cpu"
+    for name in ("fp16", "fp16_full_eval"):
+        if on_cpu and getattr(training, name):
+            raise ValueError(f"--{name} needs a GPU; on a processor leave it out (or write --{name[1:]})")
+    if on_cpu and (training.bf16 or training.bf16_full_eval):
+        tell_about_bf16()
+
+
+def tell_about_bf16() -> None:
+    """Warn if this processor computes bfloat16 in a slow way."""
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    if not fast:
+        logger.warning("bf16: this processor has no bfloat16 instructions; it is slower with it than without")
+
+
+def check_reports(training: TrainingArguments) -> None:
+    """Refuse logs that need what is not installed.
+
+    Raises:
+        ValueError: names the program, and those that there are.
+    """
+    available = {*get_available_reporting_integrations(), "flyte"}
+    for name in training.report_to or []:
+        if name not in INTEGRATION_TO_CALLBACK:
+            known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
+            raise ValueError(f"--report_to {name}: there is no such log; none, or one of {known}")
+        if name not in available:
+            others = ", ".join(sorted(available & {"tensorboard", "wandb", "mlflow", "trackio"}))
+            raise ValueError(
+                f"--report_to {name}: {name} is not installed; install it, or give {others} or none"
+            )
+
+
+def check_workers(training: TrainingArguments) -> None:
+    """Refuse settings of loading processes where there are none.
+
+    Raises:
+        ValueError: names the setting.
+    """
+    if training.dataloader_num_workers:
+        return
+    for name in (
+        "dataloader_prefetch_factor",
+        "dataloader_persistent_workers",
+        "dataloader_multiprocessing_context",
+    ):
+        if getattr(training, name):
+            raise ValueError(f"--{name} {getattr(training, name)} needs --dataloader_num_workers 1 or more")
+
+
+def _check_optimizer(arguments: FinetuneArguments, training: TrainingArguments) -> None:
+    """Whether optimizer and schedule can be made."""
+    if arguments.muon_learning_rate is None:
+        try:
+            Trainer.get_optimizer_cls_and_kwargs(training)
+        except (ImportError, RuntimeError, ValueError) as error:
+            raise ValueError(f"--optim {training.optim.value}: {error}") from error
+    elif training.optim_args or training.optim_target_modules:
+        raise ValueError("--optim_args and --optim_target_modules have no effect with --muon_learning_rate")
+    check_schedule(training)
+
+
+def check_schedule(training: TrainingArguments) -> None:
+    """Refuse a schedule of the learning rate that cannot be made.
+
+    Raises:
+        ValueError: names schedule and settings.
+    """
+    some = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=training.learning_rate)
+    steps = training.max_steps if training.max_steps > 0 else 1000
+    try:
+        get_scheduler(
+            training.lr_scheduler_type,
+            optimizer=some,
+            num_warmup_steps=training.get_warmup_steps(steps),
+            num_training_steps=steps,
+            scheduler_specific_kwargs=training.lr_scheduler_kwargs or {},
+        )
+    except (TypeError, ValueError) as error:
+        name = training.lr_scheduler_type.value
+        kwargs = training.lr_scheduler_kwargs
+        raise ValueError(
+            f"--lr_scheduler_type {name} with --lr_scheduler_kwargs {kwargs}: {error}"
+        ) from error
+
+
+def check_output(output_dir: str | Path, option: str = "--output_dir") -> None:
+    """Refuse an output folder that cannot be written; nothing is made.
+
+    Raises:
+        ValueError: says what is in the way.
+    """
+    folder = Path(output_dir)
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise ValueError(f"{option} {folder}: {there} is a file, not a folder; give another name")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"{option} {folder}: nothing can be written in {there} ({reason})") from error
+
+
+def check_space(output_dir: str | Path, needed: int) -> None:
+    """Refuse to begin where the disk is too small for what will be written.
+
+    Args:
+        output_dir: of the run; it need not exist.
+        needed: bytes.
+
+    Raises:
+        ValueError: names both numbers.
+    """
+    folder = Path(output_dir).absolute()
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise ValueError(
+            f"--output_dir {output_dir}: the checkpoints need about {needed / 1e9:.2g} GB, and {there} has "
+            f"{free / 1e9:.2g} GB left; make room, give another folder, a lower --save_total_limit, or "
+            "--save_only_model true"
+        )
+
+
+def checkpoint_bytes(parameters: int, training: TrainingArguments) -> int:
+    """About how many bytes a run writes: checkpoints with two moments a parameter, and the last model.
+
+    While a checkpoint is written, the ones that it replaces are still there.
+    """
+    model = 4 * parameters
+    if not training.do_train:
+        return 0
+    if training.save_strategy.value == "no":
+        return model
+    kept = training.save_total_limit or 1
+    one = model if training.save_only_model else 3 * model
+    return model + one * (kept + 1)
+
+
+def check_places(task_class: type[Task], arguments: FinetuneArguments, training: TrainingArguments) -> None:
+    """Refuse folders that are not there, or cannot be written, and data without a split that is needed.
+
+    Raises:
+        ValueError: names the place, and says what to write.
+    """
+    check_output(training.output_dir or ".")
+    model = arguments.model_name_or_path
+    if model is not None:
+        folder = Path(find_shipped(model))
+        if folder.is_dir() and not weights_in(folder):
+            raise ValueError(f"--model_name_or_path {model}: the folder holds no weights (model.safetensors)")
+    if arguments.data_file is not None and not Path(arguments.data_file).is_file():
+        raise DataError(f"--data_file is no file: {arguments.data_file}")
+    if arguments.data_dir is not None and not Path(arguments.data_dir).is_dir():
+        hint = f"; write --data_file {arguments.data_dir}" if Path(arguments.data_dir).is_file() else ""
+        raise DataError(f"--data_dir is no folder: {arguments.data_dir}{hint}")
+
+
+def check_splits(task: Task, arguments: FinetuneArguments, training: TrainingArguments) -> None:
+    """Refuse a folder of data without a split that is needed, before any of it is read.
+
+    Raises:
+        MissingSplitError: names the split, what is there, and what to write.
+        DataError: the folder has several files for one split, or none for a language.
+    """
+    if arguments.data_file is not None or getattr(task.options, "dataset_name", None) is not None:
+        return
+    folder = Path(arguments.data_dir or ".")
+    if only_file(folder, task.files) is not None:
+        return
+    folder = find_language(folder, getattr(task.options, "language", None))
+    if is_arrow(folder):
+        return
+    advice = {
+        "train": "--data_file FILE divides one file into splits",
+        "dev": "--dev_from_train 0.1 holds out a tenth of train; --do_train --do_predict do without dev",
+        "test": "--do_train --do_eval do without test; --data_file FILE divides one file into splits",
+    }
+    if not training.do_train:
+        advice = dict.fromkeys(advice, "--data_file FILE divides one file into splits")
+    wanted = {"train": training.do_train, "dev": training.do_eval, "test": training.do_predict}
+    for split in (name for name, asked in wanted.items() if asked):
+        if split == "dev" and training.do_train and arguments.dev_from_train:
+            continue
+        try:
+            find_split(folder, split, task.files)
+        except MissingSplitError as error:
+            raise MissingSplitError(f"{error}; {advice[split]}") from error
+
+
+def check_model(
+    task: Task, arguments: FinetuneArguments, training: TrainingArguments, config: PixelConfig
+) -> None:
+    """Refuse a checkpoint that cannot do the task without a training, and a disk that is too small.
+
+    Raises:
+        ValueError: says what the checkpoint is.
+    """
+    name = arguments.model_name_or_path
+    heads = [architecture.lower() for architecture in config.architectures or ()]
+    trained_for = getattr(config, "task", None)
+    if not training.do_train:
+        if heads and task.model_class.__name__.lower() not in heads:
+            what = f"it was trained for {trained_for!r}" if trained_for else f"it is a {heads[0]}"
+            raise ValueError(
+                f"--model_name_or_path {name} cannot do the task {task.name}: {what}; give --do_train, too"
+            )
+        if trained_for is not None and trained_for != task.name:
+            raise ValueError(
+                f"--model_name_or_path {name} was trained for the task {trained_for!r}, not {task.name!r}; "
+                f"write `finetune {trained_for}`, or train it with --do_train"
+            )
+    else:
+        with torch.device("meta"):
+            model = task.model_class(config)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        check_space(training.output_dir or ".", checkpoint_bytes(parameters, training))
+    check_metric(task, training)
+
+
+def check_metric(task: Task, training: TrainingArguments) -> None:
+    """Refuse a score that the task does not have, or that would choose the worst checkpoint.
+
+    Raises:
+        ValueError: names the scores of the task.
+    """
+    asked, greater = training.metric_for_best_model, training.greater_is_better
+    name = (asked or task.best_metric).removeprefix("eval_")
+    names = [*task.score_names(), "loss"]
+    if not any(fnmatchcase(name, pattern) for pattern in names):
+        raise ValueError(
+            f"--metric_for_best_model {asked}: {task.name} has no such score; it has {', '.join(names)}"
+        )
+    if greater != (not name.endswith("loss")):  # which is what the Trainer writes by itself
+        check_direction(name, greater)
+
+
+def choose_metric(task: Task, training: TrainingArguments) -> None:
+    """Write down the score that chooses the best checkpoint, now that the labels are known.
+
+    Raises:
+        ValueError: the score that was asked for does not fit the labels.
+    """
+    check_metric(task, training)
+    if training.metric_for_best_model is None:
+        training.metric_for_best_model = task.best_metric
+    training.greater_is_better = not lower_is_better(training.metric_for_best_model)
+
+
+def check_data(task: Task, training: TrainingArguments, parts: int) -> None:
+    """Refuse a training that would have no step, or never reach its learning rate.
+
+    Args:
+        task: with its labels.
+        training: arguments of the Trainer.
+        parts: number of parts that training examples were cut into.
+
+    Raises:
+        ValueError: says what to write.
+    """
+    if training.label_smoothing_factor and getattr(task, "regression", False):
+        raise ValueError(
+            f"--label_smoothing_factor {training.label_smoothing_factor:g} is for classes, not for numbers"
+        )
+    batch = training.train_batch_size * training.world_size
+    batches = parts // batch if training.dataloader_drop_last else -(-parts // batch)
+    if batches == 0:
+        raise ValueError(
+            f"--dataloader_drop_last true leaves nothing to train on: {parts} examples are fewer than a "
+            f"batch of {batch}; write --dataloader_drop_last false, or --per_device_train_batch_size {parts}"
+        )
+    if training.max_steps > 0:
+        return
+    per_epoch = -(-batches // training.gradient_accumulation_steps)
+    steps = int(-(-training.num_train_epochs * per_epoch // 1))
+    warmup = training.get_warmup_steps(steps)
+    if warmup >= max(steps, 1):
+        raise ValueError(
+            f"--warmup_steps {training.warmup_steps:g} is not less than the {steps} steps of "
+            f"--num_train_epochs {training.num_train_epochs:g}: the learning rate would never be reached; "
+            "write fewer steps, or a share of them below 1"
+        )
