@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import AcceleratorConfig
 from transformers import Trainer, TrainingArguments
 from transformers.integrations.integration_utils import (
     INTEGRATION_TO_CALLBACK,
     get_available_reporting_integrations,
 )
 from transformers.optimization import get_scheduler
+from transformers.trainer_pt_utils import AcceleratorConfig
 
 from pixel_m4.model import PixelConfig, PixelForTokenClassification
 from pixel_m4.model.heads import PixelForSequenceClassification

@@ -235,7 +235,16 @@ def test_wrong_labels(make: Any, tmp_path: Path) -> None:
 
 
 def test_the_recipe_is_that_of_sib(tmp_path: Path) -> None:
-    argv = ["--dataset_name", "Davlan/sib200", "--language", "tam_Taml", "--output_dir", str(tmp_path)]
+    argv = [
+        "--dataset_name",
+        "Davlan/sib200",
+        "--language",
+        "tam_Taml",
+        "--config_name",
+        "nano",
+        "--output_dir",
+        str(tmp_path),
+    ]
     arguments, training, options = parse_arguments("classification", Classification, argv)
     assert options == ClassificationOptions(dataset_name="Davlan/sib200", language="tam_Taml")
     assert (arguments.max_seq_length, arguments.early_stopping_patience) == (256, 20)

@@ -157,7 +157,7 @@ def test_unanswerable_training_questions_are_noted_in_the_configuration() -> Non
     ],
 )
 def test_asking_for_version_2(flag: list[str], expected: bool | None, tmp_path: Path) -> None:
-    argv = ["--data_dir", str(tmp_path), "--output_dir", str(tmp_path), *flag]
+    argv = ["--data_dir", str(tmp_path), "--output_dir", str(tmp_path), "--config_name", "nano", *flag]
     arguments, training, options = parse_arguments("qa", QuestionAnswering, argv)
     assert options == QAOptions(version_2_with_negative=expected)
     assert (arguments.max_seq_length, training.learning_rate) == (400, 7e-5)
