@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixel_m4.commands import TASKS, build_parser
+from pixel_m4.stopping import Stopped, Stopping
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,9 +18,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     if arguments[:1] == ["finetune"] and not {"-h", "--help"} & set(arguments[:2]):
         if arguments[1:2] and arguments[1].startswith("--"):  # the recipe names the task
-            return _guard(_finetune, argparse.Namespace(task=None), arguments[1:])
+            return _guard(_finetune, argparse.Namespace(task=None), arguments[1:], again=arguments)
         known, _ = parser.parse_known_args(arguments[:2])
-        return _guard(_finetune, known, arguments[2:])
+        return _guard(_finetune, known, arguments[2:], again=arguments)
     if arguments[:1] == ["evaluate"]:
         known, rest = parser.parse_known_args(arguments)
         return _guard(_evaluate, known, rest)
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("Without TASK, the file that --config names must have a line `task: …`.")
         return 0
     if arguments[:1] == ["pretrain"]:
-        return _guard(_pretrain, arguments[1:])
+        return _guard(_pretrain, arguments[1:], again=arguments)
     known = parser.parse_args(arguments)
     runs = {
         "predict": _predict,
@@ -43,14 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "sweep": _sweep,
         "data": _data,
     }
-    return _guard(runs[known.command], known)
+    return _guard(runs[known.command], known, again=arguments if known.command == "sweep" else None)
 
 
-def _guard(command, *args) -> int:  # type: ignore[no-untyped-def]
+def _guard(command, *args, again: Sequence[str] | None = None) -> int:  # type: ignore[no-untyped-def]
     from pixel_m4.losses import told_at_end
 
     try:
-        with told_at_end(lambda line: print(f"pixel-m4: {line}", file=sys.stderr)):
+        with Stopping().listening(), told_at_end(lambda line: print(f"pixel-m4: {line}", file=sys.stderr)):
             command(*args)
     except BrokenPipeError:  # who reads has had enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is flushed at exit
@@ -58,9 +59,26 @@ def _guard(command, *args) -> int:  # type: ignore[no-untyped-def]
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"pixel-m4: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as stop:
+        if again is not None:
+            message = getattr(stop, "message", "") or "stopped"
+            print(f"pixel-m4: {message}; to go on: {_how(again)}", file=sys.stderr)
+        return stop.exit_code if isinstance(stop, Stopped) else 130
     return 0
+
+
+def _how(words: Sequence[str]) -> str:
+    """The command that goes on with a run that was stopped; it deletes nothing, and shows no secrets."""
+    from pixel_m4.redact import redact_command
+
+    kept: list[str] = []
+    overwrites = False
+    for word in words:
+        if not (overwrites and not word.startswith("-")):
+            overwrites = word.partition("=")[0].replace("-", "_") == "__overwrite_output_dir"
+            kept += [] if overwrites else [word]
+    command = redact_command(["pixel-m4", *kept])
+    return f"{command} (under torchrun, as before)" if "TORCHELASTIC_RUN_ID" in os.environ else command
 
 
 def _finetune(arguments: argparse.Namespace, rest: list[str]) -> None:

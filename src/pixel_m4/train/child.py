@@ -19,9 +19,15 @@ def _watch() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=_watch, daemon=True).start()
-    from pixel_m4.train.finetune import main
+    from pixel_m4.stopping import Stopped, Stopping
 
     try:
-        main(sys.argv[1], sys.argv[2:])
+        with Stopping().listening():
+            from pixel_m4.train.finetune import main
+
+            main(sys.argv[1], sys.argv[2:])
     except (ValueError, OSError) as error:
         sys.exit(f"pixel-m4: {error}")
+    except Stopped as stop:
+        print(f"pixel-m4: {stop.message or 'stopped'}", file=sys.stderr)
+        sys.exit(stop.exit_code)

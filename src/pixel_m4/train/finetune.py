@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from transformers import (
     EarlyStoppingCallback,
     PrinterCallback,
@@ -16,10 +18,12 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.trainer import TRAINER_STATE_NAME
 
 from pixel_m4.model import PixelConfig, PixelPreTrainedModel
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.opening import open_renderer
+from pixel_m4.stopping import Stopped, Stopping
 from pixel_m4.tasks.base import Task, TaskOptions, saved_labels
 from pixel_m4.tasks.classification import Classification
 from pixel_m4.tasks.ner import NER
@@ -37,7 +41,9 @@ from .checks import (
     choose_metric,
 )
 from .data import data_files, read_splits
-from .records import METRICS, RunRecord, save_metrics, tensorboard_folder, true_rates, write_card
+from .records import RunRecord, save_metrics, tensorboard_folder, true_rates, write_card
+from .runs import by_main, checkpoint_to_go_on_from, clear, keep_the_best, place_beside, refuse_others
+from .saving import last_whole
 from .trainer import EncodedSplit, TaskTrainer
 
 TASKS: dict[str, type[Task]] = {
@@ -73,7 +79,9 @@ def finetune(
     """Train, choose the best checkpoint on dev, and report on test.
 
     The output folder gets the model, its renderer and its card, ``all_results.json``, the predictions, and
-    ``run.json``, which tells how all this came about.
+    ``run.json``, which tells how all this came about.  A run of the same command that was stopped goes on
+    from its last whole checkpoint, to the same weights; a folder that holds anything else is refused.
+    Without training, a folder that holds something gets the predictions in a folder of their own.
 
     Args:
         task_class: the task.
@@ -87,9 +95,33 @@ def finetune(
         What ``all_results.json`` holds.
 
     Raises:
-        ValueError: the data, the model or an argument is wrong; the message says what.
+        ValueError: the data, the model or an argument is wrong, or the output folder holds something that
+            would be lost; the message says what.
         OSError: a file cannot be read or written.
+        Stopped: Ctrl-C or SIGTERM; the last checkpoint is whole.
     """
+    stopping = Stopping()
+    try:
+        with stopping.listening(), _alone(training):
+            return _finetune(task_class, arguments, training, options, callbacks, stopping, quiet)
+    except KeyboardInterrupt as stop:
+        last = last_whole(Path(training.output_dir)) if training.do_train else None
+        kept = "" if not training.do_train else f"; {last or 'no checkpoint'} is kept"
+        raise Stopped(getattr(stop, "signum", signal.SIGINT), f"stopped{kept}") from None
+
+
+def _finetune(
+    task_class: type[Task],
+    arguments: FinetuneArguments,
+    training: TrainingArguments,
+    options: TaskOptions | None,
+    callbacks: Sequence[TrainerCallback],
+    stopping: Stopping,
+    quiet: bool,
+) -> dict[str, float]:
+    output_dir = Path(training.output_dir)
+    if training.do_train:
+        by_main(training, lambda: refuse_others(output_dir, arguments.overwrite_output_dir))
     if training.do_train and not training.do_eval:
         logger.warning("without --do_eval there is no choice of a checkpoint: the last one is kept")
     check_training(task_class, arguments, training)
@@ -107,27 +139,48 @@ def finetune(
     splits = {"train": training.do_train, "dev": training.do_eval, "test": training.do_predict}
     data = read_splits(task, arguments, [split for split, wanted in splits.items() if wanted])
     choose_metric(task, training)
+    record = RunRecord.of(task, arguments, training, list(data))
+    overwrite = arguments.overwrite_output_dir
+    checkpoint = None
+    if training.do_train:
+        given = training.resume_from_checkpoint
+        checkpoint = by_main(
+            training, lambda: checkpoint_to_go_on_from(output_dir, record.content, given, overwrite)
+        )
+    else:
+        output_dir = by_main(training, lambda: place_beside(output_dir, overwrite))
+        if str(output_dir) != training.output_dir:
+            logger.warning(
+                "%s holds something already; predictions go to %s", training.output_dir, output_dir
+            )
     encoded = {split: EncodedSplit(task, examples, sort=split != "train") for split, examples in data.items()}
     if training.do_train:
         check_data(task, training, len(encoded["train"]))
     model = make_model(task, arguments, config)
     if training.do_train and arguments.model_name_or_path is not None:
         model.shrink(arguments.shrink)
-    output_dir = Path(training.output_dir)
-    record = RunRecord.begin(task, arguments, training, list(data))
 
+    def begin() -> None:
+        if training.do_train:
+            clear(output_dir, checkpoint)
+        record.begin(output_dir)
+
+    by_main(training, begin)
     with tensorboard_folder(output_dir / "tensorboard"):
         trainer = TaskTrainer(
             task=task,
             muon_learning_rate=arguments.muon_learning_rate,
+            stopping=stopping,
             model=model,
             args=training,
             train_dataset=encoded.get("train"),
             eval_dataset=encoded.get("dev"),
             callbacks=[*callbacks, *_early_stopping(arguments, training)],
         )
+    results: dict[str, float] = {}
 
     def report(split: str, metrics: dict[str, float]) -> None:
+        results.update(metrics)
         if trainer.is_world_process_zero():
             save_metrics(output_dir, split, metrics)
         if not quiet:
@@ -136,10 +189,13 @@ def finetune(
     if quiet:
         trainer.remove_callback(PrinterCallback)
     if training.do_train:
-        result = trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
-        trainer.save_model()
-        renderer.save_pretrained(training.output_dir)
-        trainer.save_state()
+        if checkpoint is not None:
+            logger.warning("going on from %s", checkpoint)
+        with stopping.patient():
+            result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        trainer.save_final()
+        with trainer.reported(TRAINER_STATE_NAME):
+            trainer.save_state()
         counts = {"train_parameters": model.num_parameters(), "train_steps": trainer.state.global_step}
         report("train", {**true_rates(result.metrics, trainer.trained_samples), **counts})
     for split, prefix in (("dev", "eval"), ("test", "test")):
@@ -153,13 +209,41 @@ def finetune(
                 file = task.write(output.predictions, output_dir / f"{split}_predictions")
                 logger.info("predictions for %s: %s", split, file)
             report(prefix, metrics)
-    results = json.loads((output_dir / METRICS).read_text(encoding="utf-8"))
     if trainer.is_world_process_zero():
+        results = dict(sorted(results.items()))
         if training.do_train:
             files = data_files(task, arguments, list(data))
             write_card(output_dir, task, arguments, training, results, files, trainer.state)
         record.finish(results, trainer.state if training.do_train else None)
-    return results
+        if training.do_train and training.save_total_limit == 1:
+            keep_the_best(output_dir, trainer.state.best_model_checkpoint)
+    return by_main(training, lambda: results)
+
+
+@contextmanager
+def _alone(training: TrainingArguments) -> Iterator[None]:
+    """Let no other run train into the output folder at the same time.
+
+    Raises:
+        ValueError: another run does.
+    """
+    output_dir = Path(training.output_dir)
+    if not training.do_train or training.process_index or (output_dir.exists() and not output_dir.is_dir()):
+        yield
+        return
+    made = not output_dir.exists()
+    output_dir.mkdir(parents=True, exist_ok=True)
+    file = output_dir / ".run.lock"
+    try:
+        with FileLock(file, timeout=0):
+            try:
+                yield
+            finally:
+                file.unlink(missing_ok=True)
+                if made and not any(output_dir.iterdir()):
+                    output_dir.rmdir()
+    except Timeout as error:
+        raise ValueError(f"another run is at work in {output_dir}; wait for its end") from error
 
 
 def make_renderer(arguments: ModelArguments) -> TextRenderer:

@@ -5,10 +5,8 @@ Dimensions: B batch, P patches, L languages.
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
@@ -29,7 +26,7 @@ from pixel_m4.data.progress import progress
 from .optim import muon_for
 from .pictures import Pictures
 from .reporting import ReportingTrainer
-from .saving import STAGING, keep_newest, last_whole, publish, publish_files, seal
+from .saving import WholeCheckpoints
 from .throughput import Throughput, matmul_peak
 from .validation import Validation
 
@@ -38,7 +35,7 @@ logger = logging.getLogger(__name__)
 Batch = dict[str, Any]
 
 
-class PretrainTrainer(ReportingTrainer):
+class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
     """Trainer on a stream of blocks.
 
     Args:
@@ -255,71 +252,30 @@ class PretrainTrainer(ReportingTrainer):
 
     # Checkpoints
 
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Write a checkpoint with the position in the text; it gets its name when it is whole.
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """The time that it takes is not that of training."""
+        with self._throughput.paused():
+            yield
 
-        Raises:
-            OSError: it cannot be written; earlier checkpoints are as they were.
-        """
-        output_dir = Path(self.args.output_dir)
-        name = f"checkpoint-{self.state.global_step}"
-        staged = output_dir / STAGING / name
-        with self._throughput.paused(), self._reported(name):
-            self._staging = True
-            try:
-                super()._save_checkpoint(model, trial)
-            finally:
-                self._staging = False
-            state = {
-                "layout": self._layout(),
-                "throughput": self._throughput.state(),
-                "loader": self._loader.state_dict() if self._loader is not None else None,
-            }
-            self._stream_file(staged).write_text(json.dumps(state), encoding="utf-8")
-            self.accelerator.wait_for_everyone()
-            if self.args.should_save:
-                seal(staged)
-                publish(staged, output_dir / name)
-                keep_newest(output_dir, self.args.save_total_limit)
-            self.accelerator.wait_for_everyone()
+    def complete(self, staged: Path) -> None:
+        """Add the position in the text."""
+        state = {
+            "layout": self._layout(),
+            "throughput": self._throughput.state(),
+            "loader": self._loader.state_dict() if self._loader is not None else None,
+        }
+        self._stream_file(staged).write_text(json.dumps(state), encoding="utf-8")
+
+    @property
+    def best_step(self) -> int | None:
+        """No checkpoint is better than the last."""
+        return None
 
     def save_final(self) -> None:
-        """Write the model and its renderer to the output folder, whole files only.
-
-        Raises:
-            OSError: they cannot be written.
-        """
-        output_dir = Path(self.args.output_dir)
-        staged = output_dir / STAGING / "model"
+        """As every model, and without the head that names pieces."""
         self.accelerator.unwrap_model(self.model).drop_piece_head()
-        with self._reported("the model"):
-            self.save_model(str(staged))
-            self.accelerator.wait_for_everyone()
-            if self.args.should_save:
-                publish_files(staged, output_dir)
-
-    _staging = False
-
-    def _get_output_dir(self, trial: Any) -> str:
-        folder = super()._get_output_dir(trial)
-        return str(Path(folder) / STAGING) if self._staging else folder
-
-    @contextmanager
-    def _reported(self, name: str) -> Iterator[None]:
-        """Say what to do about a checkpoint that cannot be written, in one line; remove its parts."""
-        output_dir = Path(self.args.output_dir)
-        try:
-            yield
-        except (OSError, RuntimeError, SafetensorError) as error:
-            shutil.rmtree(output_dir / STAGING, ignore_errors=True)
-            last = last_whole(output_dir)
-            kept = f"the last whole checkpoint is {last}" if last else "there is no earlier checkpoint"
-            number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
-            raise OSError(
-                number,
-                f"cannot write {output_dir / name} ({error}); {kept}. Make room, or mend what is wrong, and "
-                "start the same command again: it goes on from there",
-            ) from error
+        super().save_final()
 
 
 class _AtTheEnd(TrainerCallback):

@@ -22,9 +22,10 @@ from transformers import TrainerState, TrainingArguments
 
 from pixel_m4 import __version__
 from pixel_m4.files import replacing
+from pixel_m4.model.loading import weights_in
 from pixel_m4.redact import redact, redact_command, redact_text, remember_fields
 from pixel_m4.render.fonts import sha256
-from pixel_m4.shipped import find_shipped, is_hub_name
+from pixel_m4.shipped import find_model, find_shipped, is_hub_name
 from pixel_m4.tasks.base import Task
 from pixel_m4.tasks.splits import only_file
 
@@ -63,19 +64,16 @@ class RunRecord:
         self.content = content
 
     @classmethod
-    def begin(
+    def of(
         cls, task: Task, arguments: FinetuneArguments, training: TrainingArguments, splits: Sequence[str]
     ) -> RunRecord:
-        """Write down how a run was started; results of an earlier training in the folder go.
+        """How a run is started; nothing is written yet.
 
         Args:
             task: with its renderer, labels and options.
             arguments: of the run.
             training: of the run.
             splits: the splits that were read.
-
-        Raises:
-            OSError: the folder cannot be written.
         """
         output_dir = Path(training.output_dir)
         remember_fields(training)
@@ -92,17 +90,25 @@ class RunRecord:
             "arguments": redact(asdict(arguments)),
             "training": settings_of(arguments, training),
             "data": {str(file): sha256(file) for file in files},
+            "weights": weights_of(arguments),
+            "processes": training.world_size,
             "font": {task.renderer.font_file.name: sha256(task.renderer.font_file)},
             **surroundings(training),
         }
-        record = cls(output_dir, content)
-        if training.process_index == 0:
-            output_dir.mkdir(parents=True, exist_ok=True)
-            if training.do_train and not training.resume_from_checkpoint:
-                for name in (METRICS, "train_results.json", "eval_results.json", "test_results.json"):
-                    (output_dir / name).unlink(missing_ok=True)
-            record._write()
-        return record
+        return cls(output_dir, content)
+
+    def begin(self, output_dir: Path | None = None) -> None:
+        """Write down how a run was started; the main process does.
+
+        Args:
+            output_dir: where, if not in the output folder of the arguments.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self.output_dir = output_dir or self.output_dir
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        self._write()
 
     def finish(self, results: Mapping[str, float], state: TrainerState | None = None) -> None:
         """Write down that the run came to its end, with which results, and which checkpoint was kept.
@@ -142,6 +148,14 @@ def surroundings(training: TrainingArguments) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
         },
     }
+
+
+def weights_of(arguments: ModelArguments) -> dict[str, str] | None:
+    """Digests of the weights files that a run starts from; None of random weights and of names on the hub."""
+    place = None if arguments.model_name_or_path is None else Path(find_model(arguments.model_name_or_path))
+    if place is None or not place.is_dir():
+        return None
+    return {file.name: sha256(file) for file in weights_in(place)}
 
 
 def start_of(arguments: ModelArguments) -> str:

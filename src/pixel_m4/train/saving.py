@@ -4,16 +4,27 @@ A checkpoint is written to a folder of another name, its files are forced to the
 their sizes is written last, and only then the folder gets its name. So a run that is killed, or a disk that
 fills up, leaves older checkpoints as they were; and a folder that was copied in part is found out by its
 manifest.
+
+:class:`WholeCheckpoints` makes a Trainer save so; fine-tuning and pretraining share it.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from torch import nn
+from transformers import Trainer
+from transformers.trainer import TRAINER_STATE_NAME
 
 MANIFEST = "manifest.json"
 STAGING = ".saving"
@@ -34,11 +45,17 @@ def seal(folder: Path) -> None:
 
 
 def publish(folder: Path, target: Path) -> None:
-    """Give a sealed folder its name; a damaged folder of that name goes."""
+    """Give a sealed folder its name; an earlier folder of that name goes.
+
+    At no moment is there neither: a run that is killed in between finds the new one in the staging folder.
+    """
+    earlier = folder.with_name(f"earlier-{folder.name}")
     if target.exists():
-        shutil.rmtree(target)
+        shutil.rmtree(earlier, ignore_errors=True)
+        os.replace(target, earlier)
     os.replace(folder, target)
     _sync(target.parent)
+    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def publish_files(staged: Path, output_dir: Path) -> None:
@@ -76,12 +93,25 @@ def last_whole(output_dir: Path) -> Path | None:
     return next(reversed(whole_checkpoints(output_dir)), None)
 
 
-def keep_newest(output_dir: Path, limit: int | None) -> None:
-    """Delete all whole checkpoints but the newest ``limit``; None or 0 keeps all."""
-    if limit:
-        for folder in whole_checkpoints(output_dir)[:-limit]:
-            doomed = output_dir / STAGING / folder.name
+def keep_newest(output_dir: Path, limit: int | None, best: int | None = None) -> None:
+    """Delete all whole checkpoints but the newest ``limit``; None or 0 keeps all.
+
+    Args:
+        output_dir: folder of the checkpoints.
+        limit: how many stay; the best is one of them, but the newest stays always.
+        best: step of the best one, which stays.
+    """
+    if not limit:
+        return
+    whole = whole_checkpoints(output_dir)
+    kept = whole[-limit:]
+    if any(step_of(folder) == best for folder in whole[:-limit]):
+        kept = kept[-max(1, limit - 1) :]
+    for folder in whole:
+        if folder not in kept and step_of(folder) != best:
+            doomed = output_dir / STAGING / f"earlier-{folder.name}"
             doomed.parent.mkdir(exist_ok=True)
+            shutil.rmtree(doomed, ignore_errors=True)
             os.replace(folder, doomed)
             shutil.rmtree(doomed, ignore_errors=True)
 
@@ -93,6 +123,9 @@ def step_of(checkpoint: Path) -> int:
 
 def start_anew(output_dir: Path, *, checkpoints: bool) -> None:
     """Delete what a killed run left half-written, or all that an earlier run wrote, and nothing else."""
+    for sealed in (output_dir / STAGING).glob("checkpoint-*"):
+        if is_whole(sealed) and not (output_dir / sealed.name).exists():
+            publish(sealed, output_dir / sealed.name)
     shutil.rmtree(output_dir / STAGING, ignore_errors=True)
     if checkpoints:
         for folder in output_dir.glob("checkpoint-*"):
@@ -101,6 +134,93 @@ def start_anew(output_dir: Path, *, checkpoints: bool) -> None:
         for name in ("tensorboard", "pictures"):
             shutil.rmtree(output_dir / name, ignore_errors=True)
         (output_dir / "all_results.json").unlink(missing_ok=True)
+
+
+class WholeCheckpoints(Trainer):
+    """A Trainer whose checkpoints appear only when they are whole."""
+
+    _staging = False
+
+    def complete(self, staged: Path) -> None:
+        """Add to a checkpoint what the Trainer does not know of; every process is asked."""
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Around the writing of a checkpoint."""
+        yield
+
+    @property
+    def save_total_limit(self) -> int | None:
+        """How many checkpoints stay."""
+        return self.args.save_total_limit
+
+    @property
+    def best_step(self) -> int | None:
+        """Step of the best checkpoint, if there is one to be kept."""
+        best = self.state.best_model_checkpoint
+        return step_of(Path(best)) if best else None
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write a checkpoint; it gets its name when it is whole.
+
+        Raises:
+            OSError: it cannot be written; earlier checkpoints are as they were.
+        """
+        output_dir = Path(self.args.output_dir)
+        name = f"checkpoint-{self.state.global_step}"
+        staged = output_dir / STAGING / name
+        with self.saving(), self.reported(name):
+            self._staging = True
+            try:
+                super()._save_checkpoint(model, trial)
+            finally:
+                self._staging = False
+            if self.state.best_model_checkpoint == str(staged):  # it will have another name
+                self.state.best_model_checkpoint = str(output_dir / name)
+                if self.args.should_save:
+                    self.state.save_to_json(str(staged / TRAINER_STATE_NAME))
+            self.complete(staged)
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                seal(staged)
+                publish(staged, output_dir / name)
+                keep_newest(output_dir, self.save_total_limit, self.best_step)
+            self.accelerator.wait_for_everyone()
+
+    def save_final(self) -> None:
+        """Write the model and its renderer to the output folder, whole files only.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        output_dir = Path(self.args.output_dir)
+        staged = output_dir / STAGING / "model"
+        with self.reported("the model"):
+            self.save_model(str(staged))
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                publish_files(staged, output_dir)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        folder = super()._get_output_dir(trial)
+        return str(Path(folder) / STAGING) if self._staging else folder
+
+    @contextmanager
+    def reported(self, name: str) -> Iterator[None]:
+        """Say what to do about something that cannot be written, in one line; remove its parts."""
+        output_dir = Path(self.args.output_dir)
+        try:
+            yield
+        except (OSError, RuntimeError, SafetensorError) as error:
+            shutil.rmtree(output_dir / STAGING, ignore_errors=True)
+            last = last_whole(output_dir)
+            kept = f"the last whole checkpoint is {last}" if last else "there is no earlier checkpoint"
+            number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
+            raise OSError(
+                number,
+                f"cannot write {output_dir / name} ({error}); {kept}. Make room, or mend what is wrong, and "
+                "start the same command again: it goes on from there",
+            ) from error
 
 
 def _sync(path: Path) -> None:

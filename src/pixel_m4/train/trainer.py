@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import json
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate.utils import gather_object
 from torch.utils.data import DataLoader, Dataset, Sampler
-from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import ExportableState
+from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.trainer_utils import EvalLoopOutput
 
+from pixel_m4.stopping import Stopped, Stopping
 from pixel_m4.tasks.base import Encoded, Task
 
 from .optim import muon_for
 from .reporting import ReportingTrainer
+from .saving import WholeCheckpoints, is_whole, last_whole, step_of
+
+PROGRESS = "progress.json"
+_ASK_EVERY = 10  # steps; processes that train together stop at the same one
 
 
 class EncodedSplit(Dataset[Encoded]):
@@ -42,17 +55,74 @@ class EncodedSplit(Dataset[Encoded]):
         return self.items[number]
 
 
-class TaskTrainer(ReportingTrainer):
-    """Trainer whose evaluation decodes and scores through a :class:`Task`.
+class SeededOrder(Sampler[int]):
+    """An order of the examples that the seed and the epoch decide, and nothing that happened before.
+
+    So a run that goes on in the middle of an epoch sees what it has not seen there, and processes that train
+    together agree.
 
     Args:
-        task: knows how to collate, decode and score.
+        count: examples.
+        seed: of the order.
+        lengths: of the examples, to put those of like lengths together; None: a random order.
+        batch_size: examples of a step, which are of like lengths.
+    """
+
+    def __init__(
+        self, count: int, seed: int, lengths: Sequence[int] | None = None, batch_size: int = 1
+    ) -> None:
+        self._count = count
+        self._seed = seed
+        self._lengths = lengths
+        self._batch_size = batch_size
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of an epoch."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[int]:
+        mixed = np.random.SeedSequence([self._seed, self._epoch]).generate_state(1, np.uint64)[0]
+        generator = torch.Generator().manual_seed(int(mixed >> np.uint64(1)))
+        if self._lengths is None:
+            return iter(torch.randperm(self._count, generator=generator).tolist())
+        return iter(get_length_grouped_indices(self._lengths, self._batch_size, generator=generator))
+
+
+class TaskTrainer(WholeCheckpoints, ReportingTrainer):
+    """Trainer whose evaluation decodes and scores through a :class:`Task`.
+
+    It goes on from a checkpoint to the same bits as without the stop.
+
+    Args:
+        task: knows how to collate, decode and score; its renderer is saved with every checkpoint.
         muon_learning_rate: of Muon for the matrices of the layers; None: the Trainer's optimizer for all.
+        stopping: hears when the user wants to stop.
         **kwargs: the Trainer's own arguments.
     """
 
-    def __init__(self, *, task: Task, muon_learning_rate: float | None = None, **kwargs: Any) -> None:
-        super().__init__(data_collator=task.collate, **kwargs)
+    control: Any
+
+    def __init__(
+        self,
+        *,
+        task: Task,
+        muon_learning_rate: float | None = None,
+        stopping: Stopping | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # The Trainer counts checkpoints otherwise, and would delete the newest when training ends.
+        self._limit = kwargs["args"].save_total_limit
+        kwargs["args"] = copy.copy(kwargs["args"])
+        kwargs["args"].save_total_limit = None
+        super().__init__(data_collator=task.collate, processing_class=task.renderer, **kwargs)
+        self.add_callback(_Course(self, stopping))
+        self._order: SeededOrder | None = None
+        self._goes_on_from: Path | None = None
+        self._at_the_end = False
         self._task = task
         self._muon_learning_rate = muon_learning_rate
         self._results: dict[tuple[int, int], Any] = {}
@@ -70,11 +140,17 @@ class TaskTrainer(ReportingTrainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         dataset = train_dataset or self.train_dataset
-        if self.args.train_sampling_strategy != "group_by_length":
+        if self.args.train_sampling_strategy not in ("group_by_length", "random"):
             return super()._get_train_sampler(dataset)
-        lengths = [item.length for item in dataset.items]
-        batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthGroupedSampler(batch_size, lengths=lengths)
+        args = self.args
+        seed = args.seed if args.data_seed is None else args.data_seed
+        if args.train_sampling_strategy == "group_by_length":
+            lengths = [item.length for item in dataset.items]
+            size = args.train_batch_size * args.gradient_accumulation_steps
+            self._order = SeededOrder(len(lengths), seed, lengths, size)
+        else:
+            self._order = SeededOrder(len(dataset), seed)
+        return self._order
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         """Batches in the order of the split, each with the items it was made from."""
@@ -104,9 +180,11 @@ class TaskTrainer(ReportingTrainer):
         return (None if outputs.loss is None else outputs.loss.detach().mean()), None, None
 
     def evaluation_loop(self, dataloader: DataLoader, *args: Any, **kwargs: Any) -> EvalLoopOutput:
-        """Run over a split and score it; the predictions are the task's."""
+        """Run over a split and score it; the predictions are the task's.  Training's chance is left alone."""
         self._results = {}
-        output = super().evaluation_loop(dataloader, *args, **kwargs)
+        devices = [self.args.device] if self.args.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            output = super().evaluation_loop(dataloader, *args, **kwargs)
         results = dict(gather_object(list(self._results.items())))  # a split is padded by repeating items
         split: EncodedSplit = dataloader.dataset  # type: ignore[assignment]
         ordered = [results[item.example, item.start] for item in split.items]
@@ -116,3 +194,139 @@ class TaskTrainer(ReportingTrainer):
             f"{prefix}_{name}": value for name, value in self._task.score(split.examples, predicted).items()
         }
         return output._replace(predictions=predicted, metrics={**output.metrics, **scores})
+
+    # Checkpoints
+
+    @property
+    def save_total_limit(self) -> int | None:
+        """How many checkpoints stay, as the user said it."""
+        return self._limit
+
+    def train(self, resume_from_checkpoint: Any = None, **kwargs: Any) -> Any:
+        """Train; with a checkpoint, go on where it was written."""
+        self._goes_on_from = None if resume_from_checkpoint is None else Path(resume_from_checkpoint)
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+
+    def complete(self, staged: Path) -> None:
+        """Add what the Trainer's mean loss is counted from."""
+        if self.args.should_save:
+            progress = {
+                "loss": self._total_loss_scalar,
+                "loss_since_last_log": float(self._tr_loss),
+                "last_log": self._globalstep_last_logged,
+            }
+            (staged / PROGRESS).write_text(json.dumps(progress), encoding="utf-8")
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """The mean loss is that of all steps, those before a stop too."""
+        if "train_loss" in logs:
+            logs["train_loss"] = self._total_loss_scalar / max(1, self.state.global_step)
+        super().log(logs, start_time)
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """The batches of a step; none if the checkpoint that the run goes on from was its last."""
+        waiting = [
+            each for each in self.callback_handler.callbacks if isinstance(each, EarlyStoppingCallback)
+        ]
+        if self.state.global_step >= self.state.max_steps or any(
+            each.early_stopping_patience_counter >= each.early_stopping_patience for each in waiting
+        ):
+            self.control.should_training_stop = self._at_the_end = True
+            return [], None
+        return super().get_batch_samples(*args, **kwargs)
+
+    def _go_on(self, checkpoint: Path) -> None:
+        """Restore what the Trainer itself does not: counts of losses and of early stopping, the best one.
+
+        Raises:
+            ValueError: the best checkpoint so far is not there.
+        """
+        for callback in (
+            each for each in self.callback_handler.callbacks if isinstance(each, ExportableState)
+        ):
+            name = type(callback).__name__
+            saved = self.state.stateful_callbacks.setdefault(name, callback.state())
+            saved = saved[-1] if isinstance(saved, list) else saved
+            if isinstance(callback, EarlyStoppingCallback):
+                counter = saved["attributes"]["early_stopping_patience_counter"]
+                callback.early_stopping_patience_counter = counter
+        if (checkpoint / PROGRESS).is_file():
+            progress = json.loads((checkpoint / PROGRESS).read_text(encoding="utf-8"))
+            self._total_loss_scalar = progress["loss"]
+            self._tr_loss += progress["loss_since_last_log"]
+            self._globalstep_last_logged = progress["last_log"]
+        best = best_of(checkpoint)
+        if best is not None and self.args.load_best_model_at_end and not is_whole(best):
+            raise ValueError(f"the best checkpoint so far, {best}, is not there any more, or not whole")
+        self.state.best_model_checkpoint = None if best is None else str(best)
+
+
+def best_of(checkpoint: Path) -> Path | None:
+    """The best checkpoint of a run when one of its checkpoints was written: that one or one beside it.
+
+    Raises:
+        ValueError: the checkpoint does not say it.
+    """
+    try:
+        state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+        best = state["best_model_checkpoint"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{checkpoint} is no checkpoint to go on from: {error}") from error
+    return None if best is None else checkpoint.with_name(Path(best).name)
+
+
+class _Course(TrainerCallback):
+    """Sees to it that a checkpoint holds all that happened before it, and that a stop leaves one."""
+
+    def __init__(self, trainer: TaskTrainer, stopping: Stopping | None) -> None:
+        self._trainer = trainer
+        self._stopping = stopping or Stopping()
+        self._late = False
+        self._stop: int | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._trainer._goes_on_from is not None:
+            self._trainer._go_on(self._trainer._goes_on_from)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._trainer._order is not None:
+            self._trainer._order.set_epoch(int(state.epoch or 0))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        last = state.global_step >= state.max_steps or control.should_training_stop
+        if self._agreed(state.global_step, always=last):
+            control.should_save = True
+        if (
+            control.should_save
+            and args.eval_strategy == "epoch"
+            and (last or state.epoch == int(state.epoch))
+        ):
+            control.should_save, self._late = False, True  # after the evaluation that is to come
+        return control
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        if self._trainer._at_the_end:  # all this was done before the checkpoint was written
+            control.should_log = control.should_evaluate = control.should_save = False
+        elif self._late:
+            control.should_save, self._late = True, False
+        return control
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._stop is not None:
+            raise Stopped(self._stop)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        last = last_whole(Path(args.output_dir))
+        if last is not None and step_of(last) == state.global_step and self._agreed(state.global_step):
+            raise Stopped(self._stop or signal.SIGINT)
+
+    def _agreed(self, step: int, always: bool = True) -> bool:
+        """Whether all processes know that the user wants to stop."""
+        asked = self._stopping.asked or 0
+        trainer = self._trainer
+        if trainer.args.world_size > 1:
+            if step % _ASK_EVERY and not always:
+                return False
+            asked = int(trainer.accelerator.gather(torch.tensor([asked], device=trainer.args.device)).max())
+        self._stop = asked or None
+        return bool(asked)

@@ -51,7 +51,8 @@ def test_a_record_is_complete_only_at_the_end(
     tmp_path: Path, task: Parsing, arguments: FinetuneArguments
 ) -> None:
     output = tmp_path / "out"
-    record = RunRecord.begin(task, arguments, training(output, do_train=True, seed=5), ["train", "dev"])
+    record = RunRecord.of(task, arguments, training(output, do_train=True, seed=5), ["train", "dev"])
+    record.begin()
     begun = json.loads((output / "run.json").read_text())
     assert begun["finished"] is None
     assert begun["training"]["seed"] == 5
@@ -64,17 +65,6 @@ def test_a_record_is_complete_only_at_the_end(
     ended = json.loads((output / "run.json").read_text())
     assert ended["finished"] >= ended["started"]
     assert ended["results"] == RESULTS
-
-
-def test_results_of_an_earlier_training_go(
-    tmp_path: Path, task: Parsing, arguments: FinetuneArguments
-) -> None:
-    save_metrics(tmp_path, "test", {"test_las": 1.0})
-    RunRecord.begin(task, arguments, training(tmp_path, do_predict=True), ["test"])
-    assert (tmp_path / "all_results.json").is_file()  # only evaluation: it adds to them
-    RunRecord.begin(task, arguments, training(tmp_path, do_train=True), ["train"])
-    assert not (tmp_path / "all_results.json").exists()
-    assert not (tmp_path / "test_results.json").exists()
 
 
 def test_metrics_add_up(tmp_path: Path) -> None:
