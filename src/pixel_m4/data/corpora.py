@@ -25,13 +25,23 @@ from pixel_m4.render import TextRenderer
 from .packing import Cleaner, Packer
 from .prepared import MANIFEST, PreparedBlocks, PreparedSource, packing_settings, prepared_sources
 from .shuffling import Blocks, InterleavedSource, ShuffledBlocks
-from .sources import Source, hub_sources
+from .sources import Source, hub_sources, identity_of
 from .sources import local_sources as _text_sources
 
 __all__ = ["Block", "TextStream", "hub_sources", "local_sources", "mixture", "render_blocks"]
 
 EXHAUSTED = ("repeat", "stop", "drop")
 _DRAWS = 1024  # numbers that are drawn at once
+_FORMAT = 3  # of states; another one for each change of the order in which text is read
+_STATE = ("number", "share", "shares", "settings", "languages")
+_SHOWN = ("exhausted", "max_seq_length", "min_patches", "shuffle", "seed")
+
+
+class _Position:
+    """Where an iterator is: the number of its next block, and where the text of each language goes on."""
+
+    def __init__(self, number: int, share: int, shares: int, packers: Mapping[str, Blocks]) -> None:
+        self.number, self.share, self.shares, self.packers = number, share, shares, packers
 
 
 class Block(NamedTuple):
@@ -104,6 +114,10 @@ class TextStream(IterableDataset[Block]):
             raise ValueError(f"rank must be 0 to {world_size - 1} (world_size - 1), not {rank}")
         if shuffle < 0:
             raise ValueError(f"shuffle must be a number of blocks, or 0, not {shuffle}")
+        if not 0 <= min_patches <= length:
+            raise ValueError(f"min_patches must be 0 to {length} (max_seq_length), not {min_patches}")
+        if seed < 0:
+            raise ValueError(f"seed must be 0 or more, not {seed}")
         self.sources = dict(sources)
         self.renderer = renderer
         self.probabilities = mixture(self.sources, probabilities, temperature)
@@ -115,8 +129,9 @@ class TextStream(IterableDataset[Block]):
         self.rank = rank
         self.world_size = world_size
         self._check_prepared()
+        self._settings = self._find_settings()
         self._loaded: Mapping[str, Any] | None = None
-        self._position: tuple[int, int, int, Mapping[str, Blocks]] | None = None
+        self._position: _Position | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # Open files stay where they are; a copy in another process begins anew, or at the loaded state.
@@ -130,14 +145,21 @@ class TextStream(IterableDataset[Block]):
         state, self._loaded = self._loaded, None
         self._check(state, share, shares)
         clean = Cleaner(self.renderer.covers)
-        packers = {
-            language: self._shuffled(
-                language, clean, share, shares, state["languages"][language] if state else None
-            )
-            for language in self.sources
-        }
-        number = state["number"] if state else 0
-        return self._blocks(number, share, shares, packers)
+        try:
+            packers = {
+                language: self._shuffled(
+                    language, clean, share, shares, state["languages"][language] if state else None
+                )
+                for language in self.sources
+            }
+            number = int(state["number"]) if state else 0
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            if state is None:
+                raise
+            raise ValueError(f"the saved position is damaged ({error!r}); start a new run") from error
+        # From now on, and not only from the first block, a state is of this iterator.
+        self._position = _Position(number, share, shares, packers)
+        return self._blocks(self._position)
 
     def _shuffled(
         self, language: str, clean: Cleaner, share: int, shares: int, state: Mapping[str, Any] | None
@@ -154,7 +176,15 @@ class TextStream(IterableDataset[Block]):
         source = self.sources[language]
         repeat = self.exhausted == "repeat"
         if isinstance(source, PreparedSource):
-            return PreparedBlocks(source, share, shares, repeat=repeat, name=language, state=state)
+            return PreparedBlocks(
+                source,
+                share,
+                shares,
+                min_patches=self.min_patches,
+                repeat=repeat,
+                name=language,
+                state=state,
+            )
         return Packer(
             source,
             self.renderer,
@@ -168,14 +198,16 @@ class TextStream(IterableDataset[Block]):
             state=state,
         )
 
-    def _blocks(self, number: int, share: int, shares: int, packers: Mapping[str, Blocks]) -> Iterator[Block]:
+    def _blocks(self, position: _Position) -> Iterator[Block]:
+        packers = position.packers
         draws = np.zeros(0)
         drawn = -1
         stop = self.exhausted == "stop"
         while True:
-            chunk, place = divmod(number, _DRAWS)
+            chunk, place = divmod(position.number, _DRAWS)
             if chunk != drawn:
-                draws, drawn = np.random.default_rng([self.seed, share, chunk]).random(_DRAWS), chunk
+                key = [self.seed, position.share, chunk]
+                draws, drawn = np.random.default_rng(key).random(_DRAWS), chunk
             block = None
             live = [language for language, packer in packers.items() if not packer.done]
             # A language ends with its last block, or when it is drawn and has no more.
@@ -185,42 +217,71 @@ class TextStream(IterableDataset[Block]):
                 if block is None:
                     live.remove(language)
             if block is None:
-                self._position = (number, share, shares, packers)
                 return
-            number += 1
-            self._position = (number, share, shares, packers)
-            yield Block(language, block.texts, block.num_patches, number - 1)
+            position.number += 1
+            yield Block(language, block.texts, block.num_patches, position.number - 1)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream of this rank and worker is, as JSON: after the last block that it gave.
 
+        It is that of the newest iterator; without one, the loaded state, or an empty one (the beginning).
         To be called where the stream is iterated: in the worker, as ``StatefulDataLoader`` does.
         """
-        if self._position is None:
+        position = self._position
+        if position is None:
             return dict(self._loaded) if self._loaded else {}
-        number, share, shares, packers = self._position
         return {
-            "number": number,
-            "share": share,
-            "shares": shares,
-            "settings": self._settings(),
-            "languages": {language: packer.state() for language, packer in packers.items()},
+            "number": position.number,
+            "share": position.share,
+            "shares": position.shares,
+            "settings": dict(self._settings),
+            "languages": {language: packer.state() for language, packer in position.packers.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Let the next iterator go on from a state.
 
         Raises:
-            ValueError: the state is of another mixture or another packing.  That it is of another number of
-                ranks or workers is found out, and raised, when the iterator is made.
+            ValueError: the state is damaged, or of another text, mixture or packing.  That it is of another
+                number of ranks or workers is found out, and raised, when the iterator is made.
         """
-        if state and state.get("settings") != self._settings():
-            raise ValueError(
-                "the saved position is of a stream with other settings (languages, sizes of files, "
-                "probabilities, seed, max_seq_length, font); restore them, or start a new run"
-            )
+        self.check_state(state)
         self._loaded = dict(state) or None
         self._position = None
+
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """Whether this stream can go on from a state, as far as can be told without reading the text.
+
+        Raises:
+            ValueError: it cannot, as for :meth:`load_state_dict`.
+        """
+        if not isinstance(state, Mapping):
+            raise ValueError(f"the saved position is damaged: {state!r} is no mapping; start a new run")
+        if not state:
+            return
+        if missing := [name for name in _STATE if name not in state]:
+            raise ValueError(f"the saved position is damaged: no {', '.join(missing)}; start a new run")
+        theirs = state["settings"]
+        if not isinstance(theirs, Mapping) or theirs.get("format") != self._settings["format"]:
+            raise ValueError(
+                "the saved position is of a stream with other settings: another version of pixel-m4 wrote "
+                "it, which read text in another order; go on with that version, or start a new run"
+            )
+        differing = [name for name, value in self._settings.items() if theirs.get(name) != value]
+        if differing:
+            found = ", ".join(
+                f"{name} {theirs.get(name)}, not {self._settings[name]}" if name in _SHOWN else name
+                for name in differing
+            )
+            raise ValueError(
+                f"the saved position is of a stream with other settings ({found}); restore them, or start a "
+                "new run"
+            )
+        number, languages = state["number"], state["languages"]
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            raise ValueError(f"the saved position is damaged: number {number!r}; start a new run")
+        if not isinstance(languages, Mapping) or set(languages) != set(self.sources):
+            raise ValueError("the saved position is damaged: it has other languages; start a new run")
 
     def _check_prepared(self) -> None:
         """Blocks that were measured with other fonts, or for a longer canvas, would not fit."""
@@ -249,21 +310,25 @@ class TextStream(IterableDataset[Block]):
                 "resume with the same number of ranks and workers"
             )
 
-    def _settings(self) -> str:
-        """A digest of all that the order of blocks depends on."""
-        settings = {
-            "probabilities": self.probabilities,
-            "sizes": [source.size for source in self.sources.values()],
+    def _find_settings(self) -> dict[str, Any]:
+        """All that the order of blocks depends on, by names for messages; digests of what is long."""
+        packing = packing_settings(self.renderer, self.max_seq_length, self.min_patches)
+        return {
+            "format": _FORMAT,
+            "languages": _digest(list(self.sources)),
+            **{f"text of {language}": _digest(identity_of(source)) for language, source in self.sources.items()},
+            "probabilities": _digest(self.probabilities),
             "exhausted": self.exhausted,
             "max_seq_length": self.max_seq_length,
             "min_patches": self.min_patches,
             "shuffle": self.shuffle,
-            "order": 2,  # of the documents of files that are read side by side
             "seed": self.seed,
-            "font": [self.renderer.font_file.name, self.renderer.font_size, self.renderer.dpi],
-            "strategy": self.renderer.strategy,
+            "renderer": _digest(packing),
         }
-        return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def mixture(

@@ -15,7 +15,7 @@ from typing import Any
 from pixel_m4.render import TextRenderer
 
 from .corpora import Block, TextStream
-from .sources import Piece, Reader, Source
+from .sources import Piece, Reader, Source, identity_of
 
 
 def is_held_out(first_piece: str, share: float) -> bool:
@@ -42,6 +42,10 @@ class SplitSource:
         """Bytes, about: each side's share of the whole."""
         part = self.validation_share if self.held_out else 1 - self.validation_share
         return None if self.source.size is None else int(self.source.size * part)
+
+    def identity(self) -> list[Any]:
+        """What tells this text from another, as JSON."""
+        return [identity_of(self.source), self.held_out, self.validation_share]
 
     def open(self, share: int, shares: int, position: Mapping[str, Any] | None = None) -> Reader:
         """Read a share, from the beginning or from a position."""

@@ -22,7 +22,7 @@ from pixel_m4.render import TextRenderer
 from pixel_m4.render.fonts import find_fallback_fonts, sha256
 
 from .packing import Cleaner, Packed, Packer
-from .sources import FileSource, Source, deal, local_sources
+from .sources import FileSource, Source, deal, fingerprint, local_sources
 
 MANIFEST = "manifest.json"
 ENGINES = ("local", "ray")
@@ -49,6 +49,10 @@ class PreparedSource:
         """Bytes of the shards."""
         return sum(file.stat().st_size for file in self.files)
 
+    def identity(self) -> list[Any]:
+        """What tells these blocks from others, as JSON."""
+        return [[file.name, *fingerprint(file)] for file in self.files]
+
     def open(self, share: int, shares: int, position: Mapping[str, Any] | None = None) -> Any:
         """Not a reader of documents: see :class:`PreparedBlocks`."""
         raise TypeError("a prepared corpus holds blocks, not documents")
@@ -57,7 +61,8 @@ class PreparedSource:
 class PreparedBlocks:
     """Gives blocks of shards as they are; otherwise like :class:`~pixel_m4.data.packing.Packer`.
 
-    A share is whole shards if they can be dealt out evenly, else every n-th block.
+    A share is whole shards if they can be dealt out evenly, else every n-th block.  The last
+    block of a shard is left out if it holds less than ``min_patches``.
 
     Raises:
         ValueError: there is no block in the share, or a shard is damaged.
@@ -69,6 +74,7 @@ class PreparedBlocks:
         share: int,
         shares: int,
         *,
+        min_patches: int = 0,
         repeat: bool,
         name: str,
         state: Mapping[str, Any] | None = None,
@@ -76,34 +82,47 @@ class PreparedBlocks:
         dealt = deal([file.stat().st_size for file in source.files], shares)
         self._files = source.files if dealt is None else [source.files[i] for i in dealt[share]]
         self._start, self._step = (share, shares) if dealt is None else (0, 1)
-        self._repeat, self._name = repeat, name
+        self._repeat, self._name, self._min = repeat, name, min_patches
         self.epoch, self._number, self.done = 0, 0, False
+        self._some = False  # this pass has given a block
         self.dropped_patches = 0
         if state:
             self.epoch, self._number, self.done = state["epoch"], state["block"], state["done"]
+            self._some, self.dropped_patches = state["some"], state["dropped"]
         self._blocks = self._open()
 
     def state(self) -> dict[str, Any]:
         """Where the next block is, as JSON."""
-        return {"epoch": self.epoch, "block": self._number, "done": self.done}
+        return {
+            "epoch": self.epoch,
+            "block": self._number,
+            "some": self._some,
+            "done": self.done,
+            "dropped": self.dropped_patches,
+        }
 
     def next(self) -> Packed | None:
         """The next block, or None at the end."""
         while not self.done:
-            block = next(self._blocks, None)
+            block, last = next(self._blocks, (None, False))
             if block is not None:
                 self._number += 1
+                if last and block.num_patches < self._min:
+                    self.dropped_patches += block.num_patches
+                    continue
+                self._some = True
                 return block
             if not self._repeat:
                 self.done = True
-            elif not self._number:
+            elif not self._some:
                 raise ValueError(f"no block for {self._name} in this share; use fewer ranks or workers")
             else:
-                self.epoch, self._number = self.epoch + 1, 0
+                self.epoch, self._number, self._some = self.epoch + 1, 0, False
                 self._blocks = self._open()
         return None
 
-    def _open(self) -> Iterator[Packed]:
+    def _open(self) -> Iterator[tuple[Packed, bool]]:
+        """Blocks, and whether each is the last one of its shard."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -114,15 +133,18 @@ class PreparedBlocks:
                     if skip >= file.metadata.num_rows:
                         skip -= file.metadata.num_rows
                         continue
+                    left = file.metadata.num_rows
                     for group in range(file.num_row_groups):
                         rows = file.metadata.row_group(group).num_rows
                         if skip < rows:
                             table = file.read_row_group(group)
                             for row in range(skip, rows, self._step):
                                 texts = table["texts"][row].as_py()
-                                yield Packed(tuple(texts), table["num_patches"][row].as_py())
+                                block = Packed(tuple(texts), table["num_patches"][row].as_py())
+                                yield block, row == left - 1
                                 skip += self._step
                         skip -= rows
+                        left -= rows
             except pa.ArrowException as error:
                 raise ValueError(f"{path}: not a whole shard ({error}); prepare it again") from error
 

@@ -34,11 +34,17 @@ class InterleavedSource:
         """Bytes, as they are stored."""
         return self.source.size
 
+    def identity(self) -> list[Any]:
+        """What tells this text, in this order, from another, as JSON."""
+        return ["side by side", *self.source.identity()]
+
     def open(self, share: int, shares: int, position: Mapping[str, Any] | None = None) -> InterleavedReader:
         """Read a share, from the beginning or from a position."""
         files, modulus = self.source.share_of(share, shares)
         lanes = [files[lane::_LANES] for lane in range(min(len(files), _LANES))]
         starts = position["readers"] if position else [None] * len(lanes)
+        if len(starts) != len(lanes):
+            raise ValueError(f"the saved position is of {len(starts)} files side by side, not {len(lanes)}")
         readers = [
             self.source.reader(lane, modulus, start) for lane, start in zip(lanes, starts, strict=True)
         ]
@@ -101,7 +107,7 @@ class InterleavedReader:
                     yield Piece(piece.text, self._documents)
             if not live:
                 return
-            behind = min(live, key=lambda reader: self._given[reader] / self._sizes[reader])
+            behind = min(live, key=lambda reader: (self._given[reader] / self._sizes[reader], reader))
             first = self._look(behind)
             if first is None:
                 live.remove(behind)
@@ -184,6 +190,8 @@ class ShuffledBlocks:
         found: list[Packed] = []
         while len(found) < self._size and (block := self._blocks.next()) is not None:
             found.append(block)
+        if not found:
+            self._begun = self._blocks.state()  # which has only now found out that it is at its end
         order = np.random.default_rng([*self._key, self._number]).permutation(len(found))
         self._window = [found[i] for i in order]
         self._given = 0

@@ -6,20 +6,27 @@ readers reads of a source; shares are disjoint and together they are the whole.
 * ``<lang>.txt``: a document a line.
 * Text files in a folder ``<lang>/``: a paragraph a line, an empty line between documents.  Where the first
   1,000 lines of such a file hold no empty one, each of its lines is a document.
-* jsonl, parquet, Arrow: a document a row, in the field ``text``.
+* jsonl, parquet, Arrow, data sets of the hub: a document a row, in the field ``text``.  A row whose text is
+  null or empty is passed over and counted; a row without the field, or with anything but text in it, is an
+  error.
 
-Text and jsonl may be compressed (``.gz``, ``.xz``, ``.zst``).
+Lines end at ``\\n``, ``\\r\\n`` or ``\\r``, and nowhere else.  Text and jsonl may be compressed (``.gz``, ``.xz``,
+``.zst``).
 """
 
 from __future__ import annotations
 
+import copy
 import gzip
 import io
 import json
 import lzma
+import re
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
@@ -27,6 +34,8 @@ COMPRESSED = (".gz", ".xz", ".zst")
 FORMATS = (".txt", ".jsonl", ".parquet", ".arrow")
 _PROBE_LINES = 1000
 _EVEN = 1.1  # files are dealt out whole if no share gets more than this times the mean
+_SAMPLE = 1 << 14  # bytes at either end of a file that tell it from another one of its size
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
 
 class Piece(NamedTuple):
@@ -83,6 +92,11 @@ class FileSource:
         """Bytes of the files, compressed as they are."""
         return sum(file.stat().st_size for file in self.files)
 
+    def identity(self) -> list[Any]:
+        """What tells this text from another, as JSON, wherever the files lie."""
+        files = [[file.name, *fingerprint(file)] for file in self.files]
+        return [files, self.line_documents, self.text_column]
+
     def open(self, share: int, shares: int, position: Mapping[str, Any] | None = None) -> FileReader:
         """Read a share: whole files if they can be dealt out evenly by size, else every n-th document."""
         return self.reader(*self.share_of(share, shares), position)
@@ -99,6 +113,26 @@ class FileSource:
     ) -> FileReader:
         """Read some of the files."""
         return FileReader(files, modulus, self.line_documents, self.text_column, position)
+
+
+def identity_of(source: Source) -> Any:
+    """What tells the text of a source from another, as JSON; its size if the source says no more."""
+    identity = getattr(source, "identity", None)
+    return source.size if identity is None else identity()
+
+
+def fingerprint(file: Path) -> tuple[int, int]:
+    """The size of a file, and a checksum of its beginning and its end."""
+    status = file.stat()
+    return status.st_size, _checksum(file, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=65_536)
+def _checksum(file: Path, size: int, changed: int) -> int:
+    with file.open("rb") as stream:
+        checksum = zlib.crc32(stream.read(_SAMPLE))
+        stream.seek(max(size - _SAMPLE, 0))
+        return zlib.crc32(stream.read(_SAMPLE), checksum)
 
 
 def deal(sizes: Sequence[int], shares: int) -> list[list[int]] | None:
@@ -147,6 +181,7 @@ class FileReader:
         self._offset = int(start.get("offset", 0))  # bytes of them, for text that is not compressed
         self._document = int(start.get("document", 0))
         self._open_document = bool(start.get("open", False))  # the next line goes on with the document
+        self._nulls = int(start.get("nulls", 0))  # rows without text that were passed over
 
     def position(self) -> dict[str, Any]:
         """Where the next piece is."""
@@ -156,6 +191,7 @@ class FileReader:
             "offset": self._offset,
             "document": self._document,
             "open": self._open_document,
+            "nulls": self._nulls,
         }
 
     def __iter__(self) -> Iterator[Piece]:
@@ -200,28 +236,61 @@ class FileReader:
             rows = _table_rows(path, self._column, self._row)
         for text in rows:
             self._row += 1
+            if text is None:  # a blank line between rows
+                continue
             piece, mine = Piece(text, self._document), self._mine()
             self._document += 1
             if mine and text:
                 yield piece
+            self._nulls += mine and not text
 
-    def _json_rows(self, path: Path) -> Iterator[str]:
+    def _json_rows(self, path: Path) -> Iterator[str | None]:
         for number, line in enumerate(read_lines(path, self._row, self._offset), self._row + 1):
             self._offset += len(line)
             if line.isspace():
-                yield ""
+                yield None
                 continue
             # The line is parsed even if its document is another reader's: its damage is ours to tell.
-            try:
-                row = json.loads(_decode(line, path, number))
-            except json.JSONDecodeError as error:
-                raise ValueError(
-                    f"{path}, line {number}: not valid JSON ({error}); mend or remove it"
-                ) from error
-            text = row.get(self._column) if isinstance(row, dict) else None
-            if not isinstance(text, str):
-                raise ValueError(f"{path}, line {number}: no text in the field {self._column!r}")
-            yield text
+            yield json_text(_decode(line, path, number), self._column, f"{path}, line {number}")
+
+
+def json_text(line: str, column: str, where: str) -> str:
+    """The text of a row of jsonl; empty where it is null.
+
+    Raises:
+        ValueError: the row is no JSON object, lacks the field, or has no text in it.
+    """
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: not valid JSON ({error}); mend or remove it") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: no text in the field {column!r}: {_short(row)} is no object with fields")
+    if column not in row:
+        there = ", ".join(map(repr, row)) or "none"
+        raise ValueError(f"{where}: no text in the field {column!r}; fields there: {there}")
+    return text_of(row[column], column, where)
+
+
+def text_of(value: Any, column: str, where: str) -> str:
+    """A row's text as it is, or empty if it is null: such rows are passed over in all formats.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ValueError(
+            f"{where}: no text in the field {column!r}, but {_short(value)} ({type(value).__name__}); "
+            "write text, or null to leave the row out"
+        )
+    return value
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 40 else f"{shown[:37]}..."
 
 
 def format_of(path: Path) -> str:
@@ -252,16 +321,20 @@ def read_lines(path: Path, row: int = 0, offset: int = 0) -> Iterator[bytes]:
     """
     with open_bytes(path) as file:
         number = row
-        if path.suffix not in COMPRESSED:
+        skip = row if path.suffix in COMPRESSED else 0
+        if not skip:
             file.seek(offset)
-        for _ in range(row if path.suffix in COMPRESSED else 0):
-            _next_line(file, path, number)
-        while line := _next_line(file, path, number):
-            number += 1
-            yield line
+        while found := _next_line(file, path, number):
+            for line in _LINE.findall(found) if b"\r" in found[:-2] or found[-1:] == b"\r" else (found,):
+                if skip:
+                    skip -= 1
+                    continue
+                number += 1
+                yield line
 
 
 def _next_line(file: BinaryIO, path: Path, number: int) -> bytes:
+    """What ends at a line feed, or with the file; empty at its end."""
     try:
         return file.readline()
     except Exception as error:
@@ -298,7 +371,7 @@ def _table_rows(path: Path, column: str, skip: int) -> Iterator[str]:
     try:
         if format_of(path) == ".parquet":
             with pq.ParquetFile(path) as file:
-                _check_column(path, column, file.schema_arrow.names)
+                _check_column(path, column, file.schema_arrow)
                 groups: list[int] = []
                 before = 0
                 for group in range(file.num_row_groups):
@@ -318,7 +391,7 @@ def _table_rows(path: Path, column: str, skip: int) -> Iterator[str]:
                     file.seek(0)
                     opened = pa.ipc.open_stream(file)
                     found = iter(opened)
-                _check_column(path, column, opened.schema.names)
+                _check_column(path, column, opened.schema)
                 yield from _texts(path, column, found, 0, skip)
     except pa.ArrowException as error:
         raise ValueError(
@@ -330,15 +403,22 @@ def _texts(path: Path, column: str, batches: Iterator[Any], row: int, skip: int)
     for batch in batches:
         if row + batch.num_rows > skip:
             for text in batch.column(column)[max(skip - row, 0) :].to_pylist():
-                if text is not None and not isinstance(text, str):
-                    raise ValueError(f"{path}: the column {column!r} holds {type(text).__name__}, not text")
                 yield text or ""
         row += batch.num_rows
 
 
-def _check_column(path: Path, column: str, names: Sequence[str]) -> None:
-    if column not in names:
-        raise ValueError(f"{path}: no column {column!r}; there are: {', '.join(names)}")
+def _check_column(path: Path, column: str, schema: Any) -> None:
+    import pyarrow.types as types
+
+    if column not in schema.names:
+        raise ValueError(f"{path}: no column {column!r}; there are: {', '.join(schema.names)}")
+    kind = schema.field(column).type
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    views = getattr(types, "is_string_view", types.is_string)  # of newer versions
+    if not any(check(kind) for check in (types.is_string, types.is_large_string, views, types.is_null)):
+        names = {types.is_integer: "int", types.is_floating: "float", types.is_list: "list"}
+        name = next((name for check, name in names.items() if check(kind)), str(kind))
+        raise ValueError(f"{path}: the column {column!r} holds {name}, not text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -349,11 +429,17 @@ class HubSource:
         dataset: a ``datasets.IterableDataset``.
         size: bytes, if they are known.
         text_column: column that holds the text.
+        name: of the data set, its config, split and revision.
     """
 
     dataset: Any
     size: int | None
     text_column: str = "text"
+    name: str = ""
+
+    def identity(self) -> list[Any]:
+        """What tells this text from another, as JSON."""
+        return [self.name, self.size, self.text_column]
 
     def open(self, share: int, shares: int, position: Mapping[str, Any] | None = None) -> HubReader:
         """Read a share: whole shards of the dataset if they can be dealt out evenly, else every n-th row."""
@@ -369,22 +455,29 @@ class HubReader:
         self._dataset = dataset
         self._column = text_column
         self._document = int(position["document"]) if position else 0
-        if position and position["dataset"]:
-            dataset.load_state_dict(dict(position["dataset"]))
+        self._nulls = int(position.get("nulls", 0)) if position else 0
+        # Until a row is read, a dataset does not tell the state that it was given.
+        self._start = dict(position["dataset"]) if position and position["dataset"] else None
+        if self._start is not None:
+            dataset.load_state_dict(copy.deepcopy(self._start))
 
     def position(self) -> dict[str, Any]:
         """Where the next row is."""
-        return {"document": self._document, "dataset": self._dataset.state_dict()}
+        state = self._dataset.state_dict() if self._start is None else copy.deepcopy(self._start)
+        return {"document": self._document, "dataset": state, "nulls": self._nulls}
 
     def __iter__(self) -> Iterator[Piece]:
         # Iterated plainly, a dataset would divide what it has among a loader's workers once more.
         for rows in self._dataset.iter(batch_size=1):
+            self._start = None
             if self._column not in rows:
                 raise ValueError(f"no column {self._column!r} in the dataset; there are: {', '.join(rows)}")
             self._document += 1
-            (text,) = rows[self._column]
+            (value,) = rows[self._column]
+            text = text_of(value, self._column, f"row {self._document} of a share of the dataset")
             if text:
                 yield Piece(text, self._document)
+            self._nulls += not text
 
 
 def local_sources(
@@ -483,5 +576,10 @@ def hub_sources(
         info = dataset.info
         known = (info.splits or {}).get(split)
         size = known.num_bytes if known is not None and known.num_bytes else info.dataset_size
-        sources[language] = HubSource(dataset=dataset, size=size or None, text_column=text_column)
+        sources[language] = HubSource(
+            dataset=dataset,
+            size=size or None,
+            text_column=text_column,
+            name=f"{dataset_name}:{language}:{split}@{revision or ''}",
+        )
     return sources
