@@ -277,11 +277,15 @@ class TextStream(IterableDataset[Block]):
                 f"the saved position is of a stream with other settings ({found}); restore them, or start a "
                 "new run"
             )
-        number, languages = state["number"], state["languages"]
-        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-            raise ValueError(f"the saved position is damaged: number {number!r}; start a new run")
+        for name in ("number", "share", "shares"):
+            if type(state[name]) is not int or state[name] < 0:
+                raise ValueError(f"the saved position is damaged: {name} {state[name]!r}; start a new run")
+        languages = state["languages"]
         if not isinstance(languages, Mapping) or set(languages) != set(self.sources):
             raise ValueError("the saved position is damaged: it has other languages; start a new run")
+        for language, place in languages.items():
+            if not isinstance(place, Mapping) or not place:
+                raise ValueError(f"the saved position is damaged: {language} {place!r}; start a new run")
 
     def _check_prepared(self) -> None:
         """Blocks that were measured with other fonts, or for a longer canvas, would not fit."""
@@ -316,7 +320,10 @@ class TextStream(IterableDataset[Block]):
         return {
             "format": _FORMAT,
             "languages": _digest(list(self.sources)),
-            **{f"text of {language}": _digest(identity_of(source)) for language, source in self.sources.items()},
+            **{
+                f"text of {language}": _digest(identity_of(source))
+                for language, source in self.sources.items()
+            },
             "probabilities": _digest(self.probabilities),
             "exhausted": self.exhausted,
             "max_seq_length": self.max_seq_length,

@@ -17,7 +17,7 @@ import numpy as np
 
 from pixel_m4.render import TextRenderer
 
-from .sources import Piece, Reader, Source
+from .sources import Piece, Reader, Source, nulls_of
 
 _CHUNK = 1 << 15  # characters that are measured at once
 _LONG, _UNIT = 24, 8  # longer words may be cut at the end of a block, every so many characters
@@ -32,6 +32,7 @@ _START: dict[str, Any] = {
     "words": False,
     "done": False,
     "dropped": 0,
+    "nulls": 0,
 }
 
 
@@ -122,6 +123,7 @@ class Packer:
         self.epoch = int(state["epoch"])
         self.dropped_patches = int(state["dropped"])
         self.done = bool(state["done"])
+        self._nulls = int(state["nulls"])  # rows without text of the pass before
         self._some_words = bool(state["words"])  # this pass has given any
         self._cuts_words = renderer.strategy == "bigrams"
         # Units that wait, and where their chunks begin: (epoch, position, words before, units).
@@ -157,6 +159,7 @@ class Packer:
             "words": words,
             "done": self.done,
             "dropped": self.dropped_patches,
+            "nulls": self._nulls,
         }
 
     def next(self) -> Packed | None:
@@ -200,6 +203,7 @@ class Packer:
                     + ("; use fewer ranks or workers, or more documents" if self._shares > 1 else "")
                 )
             self.epoch += 1
+            self._nulls = nulls_of(self._reader.position())
             self._some_words = False
             self._open(None)
             return True

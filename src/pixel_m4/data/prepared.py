@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from inspect import signature
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -202,15 +203,20 @@ class ShardTask:
     shares: int
     max_seq_length: int
     min_patches: int
-    font_file: str
-    fallback_fonts_dir: str | None
+    renderer: str  # its arguments, as JSON
     settings: str
     output: str
 
 
+def renderer_arguments(renderer: TextRenderer) -> str:
+    """All arguments that a renderer was made with, as JSON; paths are absolute."""
+    found = {name: getattr(renderer, name) for name in signature(TextRenderer).parameters}
+    return json.dumps({n: str(v.absolute()) if isinstance(v, Path) else v for n, v in found.items()})
+
+
 @lru_cache(maxsize=1)
-def _renderer(font_file: str, fallback_fonts_dir: str | None, max_seq_length: int) -> TextRenderer:
-    return TextRenderer(font_file, fallback_fonts_dir, max_seq_length=max_seq_length)
+def _renderer(arguments: str) -> TextRenderer:
+    return TextRenderer(**json.loads(arguments))
 
 
 def write_shard(task: ShardTask) -> dict[str, Any]:
@@ -227,7 +233,7 @@ def write_shard(task: ShardTask) -> dict[str, Any]:
         found = (pq.read_schema(path).metadata or {}).get(_SETTINGS_KEY)
         if found == task.settings.encode():
             return _entry(path)
-    renderer = _renderer(task.font_file, task.fallback_fonts_dir, task.max_seq_length)
+    renderer = _renderer(task.renderer)
     source = FileSource(files=tuple(map(Path, task.files)), line_documents=task.line_documents)
     packer = Packer(
         source,
@@ -295,7 +301,7 @@ def prepare(
     *,
     languages: Sequence[str] | None = None,
     renderer: TextRenderer | None = None,
-    max_seq_length: int = 529,
+    max_seq_length: int | None = None,
     min_patches: int = 23,
     shards: int | None = None,
     engine: str = "local",
@@ -307,8 +313,8 @@ def prepare(
         data_dir: as for :func:`~pixel_m4.data.sources.local_sources`; seen by all machines under this name.
         output_dir: where the shards go, seen by all machines.
         languages: default all that there are.
-        renderer: bigrams; default the default font.
-        max_seq_length: patches of a block.
+        renderer: bigrams; default the default font in its default size.
+        max_seq_length: patches of a block; default the renderer's.
         min_patches: what the last block of a shard must hold.
         shards: of each language; default one for each 64 MB, of whole files where these can be dealt out
             evenly.  Otherwise every shard reads all files, so split very large ones beforehand.
@@ -328,18 +334,23 @@ def prepare(
         raise ValueError(f"workers and shards must be 1 or more, not {workers} and {shards}")
     if (Path(data_dir) / MANIFEST).is_file():
         raise ValueError(f"{data_dir} is a prepared corpus already")
-    renderer = renderer or TextRenderer(max_seq_length=max_seq_length)
+    if renderer is None:
+        renderer = TextRenderer(max_seq_length=529 if max_seq_length is None else max_seq_length)
+    length = renderer.max_seq_length if max_seq_length is None else max_seq_length
+    if not 2 <= length <= renderer.max_seq_length:
+        raise ValueError(f"max_seq_length must be 2 to {renderer.max_seq_length} (renderer), not {length}")
+    if not 0 <= min_patches <= length:
+        raise ValueError(f"min_patches must be 0 to {length} (max_seq_length), not {min_patches}")
     if renderer.strategy != "bigrams":
         raise ValueError(f"only bigrams are packed ahead of training, not {renderer.strategy!r}")
-    settings = packing_settings(renderer, max_seq_length, min_patches)
+    settings = packing_settings(renderer, length, min_patches)
     root = Path(output_dir).absolute()
-    folder = renderer.fallback_fonts_dir
-    fallback = None if folder is None else str(folder.absolute())
+    arguments = renderer_arguments(renderer)
     tasks = []
     for language, source in local_sources(Path(data_dir).absolute(), languages).items():
         assert isinstance(source, FileSource)
         count = shard_count(source, shards)
-        text = [(str(file), file.stat().st_size) for file in source.files]
+        text = [(str(file), *fingerprint(file)) for file in source.files]
         for share in range(count):
             digest = json.dumps([settings, text, share, count, source.line_documents])
             tasks.append(
@@ -349,10 +360,9 @@ def prepare(
                     line_documents=source.line_documents,
                     share=share,
                     shares=count,
-                    max_seq_length=max_seq_length,
+                    max_seq_length=length,
                     min_patches=min_patches,
-                    font_file=str(renderer.font_file.absolute()),
-                    fallback_fonts_dir=fallback,
+                    renderer=arguments,
                     settings=hashlib.sha256(digest.encode()).hexdigest(),
                     output=str(root / language / f"{share:05d}-of-{count:05d}.parquet"),
                 )
@@ -361,7 +371,7 @@ def prepare(
     manifest = {
         "format": _FORMAT,
         "settings": settings,
-        "languages": _summary(tasks, entries, max_seq_length),
+        "languages": _summary(tasks, entries, length),
     }
     with replacing(root / MANIFEST) as scratch:
         scratch.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

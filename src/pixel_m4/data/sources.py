@@ -10,32 +10,27 @@ readers reads of a source; shares are disjoint and together they are the whole.
   null or empty is passed over and counted; a row without the field, or with anything but text in it, is an
   error.
 
-Lines end at ``\\n``, ``\\r\\n`` or ``\\r``, and nowhere else.  Text and jsonl may be compressed (``.gz``, ``.xz``,
-``.zst``).
+Lines end at ``\\n``, ``\\r\\n`` or ``\\r``, and nowhere else.  Text and jsonl may be compressed
+(``.gz``, ``.xz``, ``.bz2``, ``.zst``).
 """
 
 from __future__ import annotations
 
 import copy
-import gzip
-import io
 import json
-import lzma
-import re
-import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 
-COMPRESSED = (".gz", ".xz", ".zst")
+from pixel_m4.files import COMPRESSED, DataError, byte_lines, content_suffix, open_bytes, reading
+
 FORMATS = (".txt", ".jsonl", ".parquet", ".arrow")
 _PROBE_LINES = 1000
 _EVEN = 1.1  # files are dealt out whole if no share gets more than this times the mean
 _SAMPLE = 1 << 14  # bytes at either end of a file that tell it from another one of its size
-_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
 
 class Piece(NamedTuple):
@@ -71,6 +66,17 @@ class Source(Protocol):
     def open(self, share: int, shares: int, position: Mapping[str, Any] | None = None) -> Reader:
         """Read share number ``share`` of ``shares``, from the beginning or from a position."""
         ...
+
+
+def nulls_of(position: Any) -> int:
+    """How many rows without text a reader has passed over, from its position."""
+    if isinstance(position, Mapping):
+        return sum(
+            int(value) if name == "nulls" else nulls_of(value)
+            for name, value in position.items()
+            if name != "dataset"  # the state of a library
+        )
+    return sum(map(nulls_of, position)) if isinstance(position, list) else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +203,7 @@ class FileReader:
     def __iter__(self) -> Iterator[Piece]:
         while self._file < len(self._files):
             path = self._files[self._file]
-            if format_of(path) == ".txt":
+            if content_suffix(path) == ".txt":
                 yield from self._lines(path)
             else:
                 yield from self._rows(path)
@@ -230,7 +236,7 @@ class FileReader:
                 yield piece
 
     def _rows(self, path: Path) -> Iterator[Piece]:
-        if format_of(path) == ".jsonl":
+        if content_suffix(path) == ".jsonl":
             rows = self._json_rows(path)
         else:
             rows = _table_rows(path, self._column, self._row)
@@ -293,57 +299,26 @@ def _short(value: Any) -> str:
     return shown if len(shown) <= 40 else f"{shown[:37]}..."
 
 
-def format_of(path: Path) -> str:
-    """The suffix of a file without that of its compression."""
-    return path.with_suffix("").suffix if path.suffix in COMPRESSED else path.suffix
-
-
-def open_bytes(path: Path) -> BinaryIO:
-    """Open a file, decompressed."""
-    if path.suffix == ".gz":
-        return cast(BinaryIO, gzip.open(path, "rb"))
-    if path.suffix == ".xz":
-        return cast(BinaryIO, lzma.open(path, "rb"))
-    if path.suffix == ".zst":
-        if sys.version_info >= (3, 14):
-            from compression import zstd
-        else:
-            from backports import zstd
-        return cast(BinaryIO, io.BufferedReader(zstd.open(path, "rb")))
-    return path.open("rb")
-
-
 def read_lines(path: Path, row: int = 0, offset: int = 0) -> Iterator[bytes]:
     """Lines of a file from number ``row`` on, which is at byte ``offset`` of the text.
 
     Raises:
         ValueError: the compressed file is truncated or damaged.
     """
-    with open_bytes(path) as file:
-        number = row
-        skip = row if path.suffix in COMPRESSED else 0
-        if not skip:
-            file.seek(offset)
-        while found := _next_line(file, path, number):
-            for line in _LINE.findall(found) if b"\r" in found[:-2] or found[-1:] == b"\r" else (found,):
+    number, skip = row, row if path.suffix in COMPRESSED else 0
+    try:
+        with reading(str(path)), open_bytes(path) as file:
+            if not skip:
+                file.seek(offset)
+            for line in byte_lines(file):
                 if skip:
                     skip -= 1
                     continue
                 number += 1
                 yield line
-
-
-def _next_line(file: BinaryIO, path: Path, number: int) -> bytes:
-    """What ends at a line feed, or with the file; empty at its end."""
-    try:
-        return file.readline()
-    except Exception as error:
-        # The errors of zlib and zstd are classes of whichever modules provide them.
-        damage = isinstance(error, EOFError | gzip.BadGzipFile | lzma.LZMAError)
-        if not damage and type(error).__name__ not in ("ZstdError", "error"):
-            raise
+    except DataError as error:
         raise ValueError(
-            f"{path}: truncated or damaged after line {number} ({error}); fetch it again"
+            f"{path}: truncated or damaged after line {number - skip} ({error.__cause__}); fetch it again"
         ) from error
 
 
@@ -369,7 +344,7 @@ def _table_rows(path: Path, column: str, skip: int) -> Iterator[str]:
     import pyarrow.parquet as pq
 
     try:
-        if format_of(path) == ".parquet":
+        if content_suffix(path) == ".parquet":
             with pq.ParquetFile(path) as file:
                 _check_column(path, column, file.schema_arrow)
                 groups: list[int] = []
@@ -395,7 +370,7 @@ def _table_rows(path: Path, column: str, skip: int) -> Iterator[str]:
                 yield from _texts(path, column, found, 0, skip)
     except pa.ArrowException as error:
         raise ValueError(
-            f"{path}: not a whole {format_of(path)[1:]} file ({error}); fetch it again"
+            f"{path}: not a whole {content_suffix(path)[1:]} file ({error}); fetch it again"
         ) from error
 
 
@@ -538,7 +513,7 @@ def _compressed(path: Path) -> bool:
 def _is_text(path: Path) -> bool:
     if path.name.startswith((".", "_")):
         return False
-    return format_of(path) in (FORMATS[:2] if _compressed(path) else FORMATS)
+    return content_suffix(path) in (FORMATS[:2] if _compressed(path) else FORMATS)
 
 
 def hub_sources(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,42 @@ def test_what_does_not_fit_the_renderer(shards: Path) -> None:
         TextStream(sources, TextRenderer(max_seq_length=32))
     with pytest.raises(ValueError, match=r"prepared with font_size = 8, the renderer has 7"):
         TextStream(sources, TextRenderer(font_size=7))
+
+
+def test_the_renderer_is_obeyed(data: Path, tmp_path: Path) -> None:
+    for number, options in enumerate(({"font_size": 12}, {"dpi": 180}, {"pixels_per_patch": 24})):
+        renderer = TextRenderer(max_seq_length=64, **options)  # type: ignore[arg-type]
+        folder = tmp_path / str(number)
+        prepare(data, folder, renderer=renderer, shards=2)
+        direct = [block for rank in range(2) for block in blocks(data, renderer, rank=rank, world_size=2)]
+        assert sorted(blocks(folder, renderer)) == sorted(direct)
+    for options, message in (
+        ({"max_seq_length": 65}, r"max_seq_length must be 2 to 64 \(renderer\), not 65"),
+        ({"min_patches": 65}, r"min_patches must be 0 to 64"),
+        ({"min_patches": -1}, r"min_patches must be 0 to 64"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            prepare(data, tmp_path / "x", renderer=renderer, **options)  # type: ignore[arg-type]
+
+
+def test_short_last_blocks_are_left_out_as_asked(data: Path, renderer: TextRenderer, tmp_path: Path) -> None:
+    prepare(data, tmp_path, renderer=renderer, min_patches=0, shards=5)
+    for least in (0, 30, 50):
+        options = {"min_patches": least}
+        direct = [
+            block for rank in range(5) for block in blocks(data, renderer, rank=rank, world_size=5, **options)
+        ]
+        assert sorted(blocks(tmp_path, renderer, **options)) == sorted(direct)
+
+
+def test_text_that_has_changed_is_packed_again(data: Path, renderer: TextRenderer, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    prepare(tmp_path / "data", tmp_path / "shards", renderer=renderer, shards=1)
+    before = blocks(tmp_path / "shards", renderer)
+    file = tmp_path / "data" / "en.txt"
+    file.write_text(file.read_text().replace("word", "ward"))  # as long as it was
+    prepare(tmp_path / "data", tmp_path / "shards", renderer=renderer, shards=1)
+    assert blocks(tmp_path / "shards", renderer) != before
 
 
 def test_damaged_folders_and_options(

@@ -31,3 +31,17 @@ def test_dropped_blocks_are_told_once_there_are_some() -> None:
     found = progress({"a": {"b": stream, "c": 3}, "d": None})
     assert found == {"passes_en": 1, "passes_uk": 2, "dropped_patches_en": 5}
     assert progress({}) == {}
+
+
+@pytest.mark.parametrize("shuffle", [0, 2])
+def test_rows_without_text_are_counted(tmp_path: Path, shuffle: int) -> None:
+    (tmp_path / "en").mkdir()
+    for part in range(2):
+        rows = ['{"text": "a cat reads pixels"}', '{"text": null}', '{"text": ""}'] * 4
+        (tmp_path / "en" / f"{part}.jsonl").write_text("\n".join(rows))
+    for exhausted in ("repeat", "drop"):
+        sources = local_sources(tmp_path, interleaved=shuffle > 0)
+        stream = TextStream(sources, TextRenderer(max_seq_length=36), exhausted=exhausted, shuffle=shuffle)
+        for _ in zip(range(30), stream, strict=False):
+            pass
+        assert progress({"loader": stream.state_dict()})["rows_without_text_en"] == 16

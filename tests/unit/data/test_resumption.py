@@ -171,3 +171,72 @@ def test_a_loader_goes_on_from_early_stops(makers: dict[str, Make], workers: int
             found += list(islice(iter(loader), stop)) if stop else []
             loader = make(json.loads(json.dumps(loader.state_dict())))
         assert [*found, *islice(loader, 14 - len(found))] == whole, stops
+
+
+def test_a_state_of_something_else_is_refused(makers: dict[str, Make], tmp_path: Path) -> None:
+    line = "one word and another " * 3
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "en.txt").write_text(f"{line}\n" * 30)
+
+    def make(folder: str = "first", renderer: TextRenderer = RENDERER, **options: Any) -> TextStream:
+        return TextStream(local_sources(tmp_path / folder), renderer, **options)
+
+    stream = make()
+    list(islice(stream, 3))
+    state = json.loads(json.dumps(stream.state_dict()))
+    (tmp_path / "first").rename(tmp_path / "moved")
+    make("moved").load_state_dict(state)  # the same text elsewhere
+    for other, message in (
+        (make("moved", seed=1), r"other settings \(seed 0, not 1\)"),
+        (make("moved", exhausted="stop"), "exhausted repeat, not stop"),
+        (make("moved", shuffle=3), "shuffle 0, not 3"),
+        (make("moved", TextRenderer(max_seq_length=36, font_size=7)), r"\(renderer\)"),
+        (make("moved", TextRenderer(max_seq_length=36, strategy="words")), r"\(renderer\)"),
+        (TextStream(without_held_out(local_sources(tmp_path / "moved"), 0.1)[0], RENDERER), "text of en"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            other.load_state_dict(state)
+    file = tmp_path / "moved" / "en.txt"
+    file.write_text(file.read_text().replace("another", "a other"))  # as long as it was
+    with pytest.raises(ValueError, match=r"other settings \(text of en\)"):
+        make("moved").load_state_dict(state)
+
+
+def _go_on(stream: TextStream, state: dict[str, Any]) -> None:
+    stream.load_state_dict(state)
+    iter(stream)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"number": None},
+        {"number": -1},
+        {"number": True},
+        {"languages": {}},
+        {"languages": {"en": {}, "zh": {}}},
+        {"languages": {"en": None, "zh": 5}},
+        {"settings": None},
+        {"settings": "0123"},  # as versions before wrote it
+        {"share": None},
+    ],
+)
+def test_a_damaged_state_is_refused(makers: dict[str, Make], damage: dict[str, Any]) -> None:
+    for shuffle in (0, 3):
+        stream = TextStream(makers["side by side"](), RENDERER, shuffle=shuffle)
+        next(iter(stream))
+        state = {**stream.state_dict(), **damage}
+        again = TextStream(makers["side by side"](), RENDERER, shuffle=shuffle)
+        with pytest.raises(ValueError, match="the saved position is "):
+            _go_on(again, state)
+    with pytest.raises(ValueError, match="no number, share"):
+        again.load_state_dict({"settings": {}, "languages": {}, "shares": 1})
+
+
+def test_iterators_do_not_disturb_each_other(makers: dict[str, Make]) -> None:
+    stream = TextStream(makers["plain"](), RENDERER)
+    first, second = iter(stream), iter(stream)
+    blocks = [next(second) for _ in range(3)]
+    state = stream.state_dict()
+    assert next(first) == blocks[0]
+    assert stream.state_dict() == state

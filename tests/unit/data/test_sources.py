@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
 import lzma
@@ -36,7 +37,7 @@ def documents(source: Source, share: int = 0, shares: int = 1) -> list[list[str]
     return [[piece.text for piece in group] for _, group in groupby(pieces, lambda piece: piece.document)]
 
 
-def write(folder: Path, name: str, texts: Sequence[str]) -> Path:
+def write(folder: Path, name: str, texts: Sequence[str | None]) -> Path:
     """Texts as rows of a file of the format that its name says."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +51,7 @@ def write(folder: Path, name: str, texts: Sequence[str]) -> Path:
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table, max_chunksize=7)
     else:
-        lines = [json.dumps({"id": 1, "text": text}) if ".jsonl" in name else text for text in texts]
+        lines = [json.dumps({"id": 1, "text": text}) if ".jsonl" in name else str(text) for text in texts]
         data = "".join(line + "\n" for line in lines).encode()
         path.write_bytes(COMPRESS[path.suffix if path.suffix in COMPRESS else ""](data))
     return path
@@ -220,3 +221,59 @@ def test_plain_text_that_is_not_utf8(tmp_path: Path) -> None:
 def test_byte_order_marks_and_line_ends_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "en.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo")
     assert documents(FileSource(files=(tmp_path / "en.txt",), line_documents=True)) == [["one"], ["two"]]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2"])
+def test_lines_end_where_they_end_everywhere(tmp_path: Path, suffix: str) -> None:
+    lines = ["one\u2028still one", "two\x0cstill two", "three\x85", "four\x1c", "five"]
+    data = "".join(
+        line + end for line, end in zip(lines, ["\r", "\r\n", "\n", "\r", ""], strict=True)
+    ).encode()
+    path = tmp_path / f"en.txt{suffix}"
+    path.write_bytes(bz2.compress(data) if suffix == ".bz2" else COMPRESS[suffix](data))
+    (source,) = local_sources(tmp_path).values()
+    assert documents(source) == [[line] for line in lines]
+    reader = source.open(0, 1)
+    pieces = iter(reader)
+    for done in range(len(lines)):
+        assert [piece.text for piece in source.open(0, 1, reader.position())] == lines[done:]
+        next(pieces)
+    path.unlink()
+    rows = [json.dumps({"text": line}) for line in lines]
+    (tmp_path / "en.jsonl").write_bytes("\r".join(rows).encode())
+    assert documents(local_sources(tmp_path)["en"]) == [[line] for line in lines]
+
+
+ROWS = ["one", None, "two", "", "three"]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.parquet", "a.arrow", "a.stream.arrow", "hub"])
+def test_rows_without_text_are_passed_over_in_all_formats(tmp_path: Path, name: str) -> None:
+    if name == "hub":
+        write(tmp_path / "set", "en/0.jsonl", ROWS)
+        (tmp_path / "set" / "README.md").write_text(
+            "---\nconfigs:\n- config_name: en\n  data_files: en/*.jsonl\n---\n"
+        )
+        source = hub_sources(str(tmp_path / "set"), ["en"])["en"]
+    else:
+        write(tmp_path, f"en/{name}", ROWS)
+        source = local_sources(tmp_path)["en"]
+    reader = source.open(0, 1)
+    assert [piece.text for piece in reader] == ["one", "two", "three"]
+    assert reader.position()["nulls"] == 2
+    assert sum(len(documents(source, share, 2)) for share in range(2)) == 3
+
+
+@pytest.mark.parametrize("value", [5, 2.5, True, ["a"], {"a": 1}, float("nan")])
+def test_what_is_no_text_is_named(tmp_path: Path, value: object) -> None:
+    path = tmp_path / "en" / "a.jsonl"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"text": "one"}) + "\n" + json.dumps({"text": value}) + "\n")
+    with pytest.raises(
+        ValueError, match=r"a\.jsonl, line 2: no text in the field 'text', but .*write text, or"
+    ):
+        documents(local_sources(tmp_path)["en"])
+    pq.write_table(pa.table({"text": [value]}), path.with_name("a.parquet"))
+    path.unlink()
+    with pytest.raises(ValueError, match=r"a\.parquet: the column 'text' holds \w+.*, not text"):
+        documents(local_sources(tmp_path)["en"])

@@ -189,7 +189,7 @@ def test_cleaned_text_has_no_missing_glyphs(renderer: TextRenderer) -> None:
     with pytest.warns(MissingGlyphWarning):
         renderer.batch([text])
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", MissingGlyphWarning)
         renderer.batch([clean(text)])
 
 
