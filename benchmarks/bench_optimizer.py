@@ -1,0 +1,226 @@
+"""The optimizer's share of a training step on one thread, with bfloat16 hardware and without.
+
+python benchmarks/bench_optimizer.py [--base]
+
+Old is torch.optim.Muon, whose Newton–Schulz is in bfloat16, with torch's default AdamW; new is what training
+uses.  Steps of both are compared with a calculation in float64 before anything is timed.  The share is the
+optimizer's time by that of a whole step: forwards, backwards, clipping of gradients and optimizer.  Each kind
+of processor gets its own process; hardware is hidden by the variables of oneDNN, ATen and MKL,
+and the time of a product in bfloat16 shows that it is.  Times are CPU seconds of one thread, the best.
+
+Batches of fine-tuning are of the embedded treebank, as in the quickstart, and of a real treebank where the
+shared data are; those of pretraining are full blocks of the embedded treebank's text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+HIDDEN = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("PIXEL_M4_SHARED", ROOT.parent / "shared"))
+TREEBANK = Path(str(files("pixel_m4"))) / "assets" / "treebank"
+RATES = {"learning_rate": 1e-3, "muon_learning_rate": 0.02, "muon_weight_decay": 0.1}
+STEPS = 6
+BAR = 0.15
+
+
+def best(function: Callable[[], object], repeat: int) -> float:
+    """The least CPU seconds of some runs after one that warms up."""
+    function()
+    found = float("inf")
+    for _ in range(repeat):
+        start = time.process_time()
+        function()
+        found = min(found, time.process_time() - start)
+    return found
+
+
+def finetuning(folder: Path, size: str | None = None) -> tuple[Any, list[Any]]:
+    """A parser of pixel-m4-tiny, or of a size with random weights, and batches of a treebank."""
+    from pixel_m4.tasks.parsing import Parsing
+    from pixel_m4.train.arguments import FinetuneArguments
+    from pixel_m4.train.finetune import make_config, make_model, make_renderer
+
+    start = {"model_name_or_path": "pixel-m4-tiny"} if size is None else {"config_name": size}
+    arguments = FinetuneArguments(data_dir=str(folder), max_seq_length=256, dropout_prob=0.0, **start)
+    task = Parsing(make_renderer(arguments))
+    items = task.encode(task.read(folder, "train"))
+    model = make_model(task, arguments, make_config(arguments))
+    drawn = random.Random(0)
+    return model, [task.collate(drawn.sample(items, 32)) for _ in range(STEPS)]
+
+
+def pretraining(*options: str) -> tuple[Any, list[Any]]:
+    """The model of configs/pretrain-tiny.yaml, and its batches."""
+    from pixel_m4.data.corpora import TextStream, local_sources
+    from pixel_m4.data.pretraining import MaskedBlocks, Masking
+    from pixel_m4.tasks.parsing import Parsing
+    from pixel_m4.train.finetune import make_renderer
+    from pixel_m4.train.pretrain import make_model, make_reader, make_vocabulary
+    from pixel_m4.train.pretrain_arguments import parse_arguments
+
+    with TemporaryDirectory() as folder:
+        config = ROOT / "configs" / "pretrain-tiny.yaml"
+        command = ["--config", str(config), "--data_dir", folder, "--output_dir", folder, *options]
+        arguments, training = parse_arguments([*command, "--languages", "all", "--num_pieces", "1024"])
+        renderer = make_renderer(arguments)
+        sentences = Parsing(renderer).read(TREEBANK, "train")
+        (Path(folder) / "all.txt").write_text("\n".join(" ".join(each.words) for each in sentences), "utf-8")
+        sources = local_sources(folder, ["all"], interleaved=True)
+        vocabulary = make_vocabulary(arguments, make_reader(arguments, sources, renderer))
+        stream = TextStream(
+            sources, renderer, max_seq_length=arguments.max_seq_length, min_patches=23, seed=0
+        )
+        masking = Masking(kind="span", ratio=arguments.mask_ratio, max_span=arguments.max_span)
+        collate = MaskedBlocks(renderer, ["all"], masking=masking, seed=0, vocabulary=vocabulary)
+        blocks = iter(stream)
+        size = training.per_device_train_batch_size
+        batches = [collate([next(blocks) for _ in range(size)]) for _ in range(STEPS)]
+    for batch in batches:
+        del batch["language"]
+    return make_model(arguments), batches
+
+
+def optimizers(model: Any) -> dict[str, list[Any]]:
+    """Old and new."""
+    import torch
+
+    from pixel_m4.train.optim import MuonWithAdamW, split_for_muon
+
+    parameters = dict(model.named_parameters())
+    matrices, others = ([parameters[name] for name in names] for names in split_for_muon(model))
+    old = [
+        torch.optim.Muon(matrices, lr=RATES["muon_learning_rate"], weight_decay=RATES["muon_weight_decay"]),
+        torch.optim.AdamW(others, lr=RATES["learning_rate"]),
+    ]
+    return {"old": old, "new": [MuonWithAdamW(matrices, [{"params": others}], **RATES, fused=True)]}
+
+
+def check(model: Any) -> None:
+    """Both make the step that a calculation in float64 makes, the new one much more exactly."""
+    import torch
+
+    from pixel_m4.train.optim import Muon, split_for_muon
+
+    start = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    parameters = dict(model.named_parameters())
+    steps = {}
+    exact = Muon(
+        [parameters[name] for name in split_for_muon(model)[0]],
+        lr=RATES["muon_learning_rate"],
+        weight_decay=RATES["muon_weight_decay"],
+        dtype=torch.float64,
+    )
+    for way, parts in {**optimizers(model), "exact": [exact]}.items():
+        for part in parts:
+            part.step()
+        steps[way] = {name: parameters[name].detach() - start[name] for name in parameters}
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(start[name])
+    matrices = set(split_for_muon(model)[0])
+    for name in parameters:
+        exact_step = steps["exact" if name in matrices else "old"][name]
+        scale = float(exact_step.norm())
+        for way, bar in (("old", 0.1), ("new", 1e-3)):
+            error = float((steps[way][name] - exact_step).norm())
+            if error > bar * scale:
+                raise AssertionError(f"{name}: the {way} step is off by {error / scale:.2e}")
+
+
+def measure(name: str, model: Any, batches: list[Any]) -> dict[str, Any]:
+    """CPU seconds of the parts of a step."""
+    import torch
+
+    model.train()
+
+    def passes(batch: Any) -> None:
+        model.zero_grad()
+        model(**batch).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+
+    passes(batches[0])
+    check(model)
+    found: dict[str, Any] = {"name": name, "passes": 0.0}
+    for batch in batches:
+        found["passes"] += best(lambda batch=batch: passes(batch), 2) / len(batches)
+    for way, parts in optimizers(model).items():
+        found[way] = best(lambda parts=parts: [part.step() for part in parts], 3)
+    return found
+
+
+def child(base: bool) -> None:
+    """Measure on the processor as it looks to this process."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    products = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        matrix = torch.randn(512, 512).to(dtype)
+        products[str(dtype)[6:]] = best(lambda matrix=matrix: matrix @ matrix, 3)
+    cases: list[tuple[str, Callable[[], tuple[Any, list[Any]]]]] = [
+        ("fine-tuning pixel-m4-tiny, embedded treebank", lambda: finetuning(TREEBANK)),
+        ("pretraining, configs/pretrain-tiny.yaml", pretraining),
+    ]
+    real = SHARED / "data" / "ud" / "UD_English-EWT"
+    if real.is_dir():
+        cases.insert(1, ("fine-tuning pixel-m4-tiny, UD_English-EWT", lambda: finetuning(real)))
+    if base:
+        cases.append(("fine-tuning base, embedded treebank", lambda: finetuning(TREEBANK, "base")))
+    rows = [measure(name, *make()) for name, make in cases]
+    print(json.dumps({"products": products, "rows": rows}))
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", action="store_true", help="also a model of size base (minutes)")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        child(arguments.base)
+        return
+    rows = []
+    for processor, variables in (("as it is", {}), ("AVX2, no bfloat16", HIDDEN)):
+        command = [sys.executable, __file__, "--child", *(["--base"] if arguments.base else [])]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
+        found = json.loads(done.stdout.splitlines()[-1])
+        ratio = found["products"]["bfloat16"] / found["products"]["float32"]
+        print(f"{processor}: a product in bfloat16 takes {ratio:.2f} times as long as in float32")
+        for row in found["rows"]:
+            shares = {way: row[way] / (row[way] + row["passes"]) for way in ("old", "new")}
+            times = [f"{1000 * row[way]:.0f} ms" for way in ("passes", "old", "new")]
+            cells = [*times, *(f"{share:.0%}" for share in shares.values()), f"{row['old'] / row['new']:.1f}"]
+            rows.append([row["name"], processor, *cells])
+    print()
+    header = (
+        "step",
+        "processor",
+        "passes",
+        "old",
+        "new",
+        "old share",
+        f"new share (bar: {BAR:.0%})",
+        "old / new",
+    )
+    print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
+    for cells in rows:
+        print("| " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
