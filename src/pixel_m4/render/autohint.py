@@ -74,21 +74,22 @@ REORDERED_CLUSTERS = ["្រត", "េរៀ", "េអឿ", "ៃ្រន្ត
 _REPLACEABLE = (b"GSUB", b"GPOS", b"DSIG", b"meta", b"kern", b"name", b"post")
 
 
-def blind_autohinter(path: Path, glyph_of: Callable[[int], int | None]) -> mmap.mmap:
-    """Map a font privately and replace its ``GSUB`` table; the file on disk stays as it is.
+def blind_autohinter(font: Path | bytes, glyph_of: Callable[[int], int | None]) -> mmap.mmap:
+    """Copy a font and replace the copy's ``GSUB`` table.
 
     Args:
-        path: the font file.
+        font: the font, or its file.
         glyph_of: the font's character map, code point to glyph index (0 or None: not in the font).
 
     Raises:
         FontError: the file cannot be read, or is empty.
     """
     try:
-        with path.open("rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        content = font if isinstance(font, bytes) else font.read_bytes()
+        data = mmap.mmap(-1, len(content))
     except (OSError, ValueError) as error:
-        raise FontError(f"cannot read font {path}: {error}") from error
+        raise FontError(f"cannot read font {font!s}: {error}") from error
+    data[:] = content
     directory = _directory(data)
     tables = {data[at : at + 4]: at for at in directory}
     if b"GSUB" in tables:

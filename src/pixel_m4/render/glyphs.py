@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import math
 import unicodedata
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,19 +19,31 @@ from pathlib import Path
 import freetype
 import freetype.raw as ft
 import numpy as np
+import regex
 import uharfbuzz as hb
 
-from .autohint import blind_autohinter
 from .bitmaps import decode_png, shrink
+from .fontfile import FontFile, read_font
 from .fonts import FontError
 
 _LINE_ENDS = frozenset("\n\r\u2028\u2029")
 _HYPHENATION_POINT, _HYPHEN = "\u2027", "\u2010"
 _TAB, _SPACES_OF_A_TAB = "\t", 8
+_DOTTED_CIRCLE = 0x25CC
+_NO_CHARACTER = 0x10FFFF  # in no font
 _FACE_HAS_COLOUR = 1 << 14  # FT_FACE_FLAG_COLOR
+# Characters that fonts draw without ink: white space, what is invisible by itself (flags come in pairs), and
+# empty signs of Braille, music and hieroglyphs. So may be viramas, which only change what is next to them.
+_BLANK = regex.compile(
+    r"[\p{Z}\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\p{Regional_Indicator}"
+    r"\u2800\U0001D159\U00013441\U00013442]"
+)
+_VIRAMA = 9  # canonical combining class
+_MAX_KNOWN = 1 << 17
 
 _LOAD_FLAGS = freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP | freetype.FT_LOAD_RENDER
-_LOAD_COLOUR = freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_COLOR | freetype.FT_LOAD_RENDER
+_NO_SVG = 1 << 24  # FT_LOAD_NO_SVG: an outline beside an SVG picture is drawn
+_LOAD_COLOUR = freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_COLOR | freetype.FT_LOAD_RENDER | _NO_SVG
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +76,22 @@ class FontFace:
 
     def __init__(self, path: Path, pixel_size: float) -> None:
         self.path = path
+        self.file = read_font(path)
         scale = int(pixel_size * 1024)  # 13,653 for the default size, as Pango's integer arithmetic gives
-        self._library = ft.FT_Library()
-        _check(ft.FT_Init_FreeType(ctypes.byref(self._library)), path)
-        face = hb.Face(hb.Blob.from_file_path(str(path)))
+        face = self.file.face
         self._font = hb.Font(face)
         self._font.scale = (scale, scale)
-        self.coverage: frozenset[int] = frozenset(face.unicodes)
-        self._bytes = blind_autohinter(path, self._font.get_nominal_glyph)
+        self._library = ft.FT_Library()
+        _check(ft.FT_Init_FreeType(ctypes.byref(self._library)), path)
         self._face = ft.FT_Face()
-        address = (ctypes.c_char * len(self._bytes)).from_buffer(self._bytes)
-        error = ft.FT_New_Memory_Face(self._library, address, len(self._bytes), 0, ctypes.byref(self._face))
+        data = self.file.blind
+        address = (ctypes.c_char * len(data)).from_buffer(data)
+        # FreeType's memory is not Python's: it is given back when nobody draws with this face any more.
+        weakref.finalize(self, _free, self._library, self._face, address)
+        error = ft.FT_New_Memory_Face(self._library, address, len(data), 0, ctypes.byref(self._face))
         _check(error, path)
+        self.coverage: frozenset[int] = self.file.coverage
+        self._has: dict[str, bool] = {}
         flags = self._face.contents.face_flags
         self._flags = _LOAD_COLOUR if flags & _FACE_HAS_COLOUR else _LOAD_FLAGS
         self._pictures: _Pictures | None = None
@@ -99,11 +116,43 @@ class FontFace:
         _check(ft.FT_Select_Size(self._face, best), self.path)
         return size / heights[best]
 
+    def has(self, char: str) -> bool:
+        """Whether the font has this character: it is in the character map, and has ink if it should.
+
+        Glyphs may be damaged, or be described in ways that are not drawn here (COLR version 1, SVG).
+        """
+        known = self._has.get(char)
+        if known is None:
+            if len(self._has) >= _MAX_KNOWN:
+                self._has.clear()
+            known = self._has[char] = ord(char) in self.coverage and (
+                _BLANK.match(char) is not None
+                or unicodedata.combining(char) == _VIRAMA
+                or self._has_ink(self._font.get_nominal_glyph(ord(char)) or 0)
+                or self._shows(char)
+            )
+        return known
+
     def can_draw(self, char: str) -> bool:
         """Whether this character comes out without a missing glyph, from other glyphs if need be."""
-        if ord(char) in self.coverage or char in _LINE_ENDS or char == _TAB:
+        if char in _LINE_ENDS or char == _TAB:
             return True
-        return all(info.codepoint for info in self._shape(char, None, None).glyph_infos)
+        if ord(char) in self.coverage:
+            return self.has(char)
+        return all(info.codepoint for info in self._shape(char, None, None).glyph_infos) and (
+            _BLANK.match(char) is not None or self._shows(char)
+        )
+
+    def _shows(self, char: str) -> bool:
+        """Whether shaping leads to a glyph with ink, a dotted circle not counted."""
+        buffer = self._shape(char, None, None, as_it_is=True)
+        circle = self._font.get_nominal_glyph(_DOTTED_CIRCLE)
+        return any(info.codepoint != circle and self._has_ink(info.codepoint) for info in buffer.glyph_infos)
+
+    def _has_ink(self, index: int) -> bool:
+        if self._pictures is not None:
+            return self._pictures.picture(index) is not None
+        return bool(index) and self._glyph(index, damaged=None)[0] is not None
 
     def draw(
         self, run: str, rows: int, rtl: bool | None = None, script: str | None = None, colour: bool = False
@@ -173,9 +222,13 @@ class FontFace:
             seen.append((x + columns.start, y + rows.start, pixels[rows, columns]))
         return seen
 
-    def _shape(self, run: str, rtl: bool | None, script: str | None) -> hb.Buffer:
+    def _shape(self, run: str, rtl: bool | None, script: str | None, as_it_is: bool = False) -> hb.Buffer:
+        codes = [ord(char) for char in run]
+        if not as_it_is:  # what should have ink, and has none here, is drawn as the missing glyph
+            lacking = {char for char in set(run) if ord(char) in self.coverage and not self.has(char)}
+            codes = [_NO_CHARACTER if char in lacking else ord(char) for char in run] if lacking else codes
         buffer = hb.Buffer()
-        buffer.add_codepoints([ord(char) for char in run])
+        buffer.add_codepoints(codes)
         buffer.flags = hb.BufferFlags.BOT | hb.BufferFlags.EOT
         if script is not None:
             buffer.script = script
@@ -187,12 +240,17 @@ class FontFace:
         hb.shape(self._font, buffer)
         return buffer
 
-    def _glyph(self, index: int) -> tuple[np.ndarray | None, int, int]:
-        """Coverage [h, w] or premultiplied RGBA [h, w, 4] (None without ink), left and top bearing."""
+    def _glyph(self, index: int, damaged: int | None = 0) -> tuple[np.ndarray | None, int, int]:
+        """Coverage [h, w] or premultiplied RGBA [h, w, 4] (None without ink), left and top bearing.
+
+        Args:
+            index: number of the glyph.
+            damaged: the glyph to draw instead of one that cannot be read; None for nothing.
+        """
         if self._pictures is not None:
             return self._pictures.get(index)
         if ft.FT_Load_Glyph(self._face, index, self._flags):
-            return None, 0, 0
+            return (None, 0, 0) if damaged is None else self._glyph(damaged, None)
         slot = self._face.contents.glyph.contents
         bitmap = slot.bitmap
         if not bitmap.rows or not bitmap.width:
@@ -217,12 +275,21 @@ class _Pictures:
 
     def get(self, index: int) -> tuple[np.ndarray | None, int, int]:
         """Premultiplied RGBA [h, w, 4] at the font size (None without one), left and top bearing."""
-        data = self._font.get_glyph_color_png(index).data
+        pixels = self.picture(index)
         extents = self._font.get_glyph_extents(index)
-        if not data or extents is None:
+        if pixels is None or extents is None:
             return None, 0, 0
         left, top = _round(extents.x_bearing * self._units), _round(extents.y_bearing * self._units)
-        return shrink(decode_png(data), left, top, self._scale)
+        return shrink(pixels, left, top, self._scale)
+
+    def picture(self, index: int) -> np.ndarray | None:
+        """Premultiplied RGBA [h, w, 4] as it is stored; None if there is none, or it is damaged or empty."""
+        data = self._font.get_glyph_color_png(index).data
+        try:
+            pixels = decode_png(data) if data else None
+        except (OSError, ValueError, SyntaxError):  # Pillow's ways to say that it is damaged
+            return None
+        return pixels if pixels is not None and pixels[..., 3].any() else None
 
 
 class Typesetter:
@@ -240,9 +307,14 @@ class Typesetter:
         self._rows = rows
         self._colour = colour
 
+    @property
+    def files(self) -> list[FontFile]:
+        """The fonts, in the order in which they are asked."""
+        return [face.file for face in self._faces]
+
     def covers(self, char: str) -> bool:
         """Whether this character comes out without a missing glyph."""
-        return any(ord(char) in face.coverage for face in self._faces) or self._faces[0].can_draw(char)
+        return any(face.has(char) for face in self._faces) or self._faces[0].can_draw(char)
 
     def draw(self, run: str, rtl: bool | None = None, script: str | None = None) -> list[Ink]:
         """Draw a run: one :class:`Ink`, from left to right, for each stretch of it that one font can draw.
@@ -283,8 +355,7 @@ class Typesetter:
             if faces and (category == "Cf" or (category[0] == "M" and faces[-1].can_draw(char))):
                 faces.append(faces[-1])
                 continue
-            code = ord(char)
-            faces.append(next((face for face in self._faces if code in face.coverage), self._faces[0]))
+            faces.append(next((face for face in self._faces if face.has(char)), self._faces[0]))
         return faces
 
 
@@ -351,6 +422,13 @@ def times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _round(value: float) -> int:
     """Round halves up, as Cairo does."""
     return math.floor(value + 0.5)
+
+
+def _free(library: ft.FT_Library, face: ft.FT_Face, data: object) -> None:
+    """Give FreeType's memory back; ``data``, which the face reads, is kept until then."""
+    if face:
+        ft.FT_Done_Face(face)
+    ft.FT_Done_FreeType(library)
 
 
 def _check(error: int, path: Path) -> None:
