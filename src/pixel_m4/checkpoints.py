@@ -7,7 +7,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from transformers.utils import logging as transformers_logging
@@ -20,6 +19,7 @@ from pixel_m4.model.flops import PATCHES_PER_WORD, Cost, forward_flops, paramete
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.opening import open_renderer, renderer_file
 from pixel_m4.render.renderer import CONFIG_NAME
+from pixel_m4.screen import plain_console
 from pixel_m4.shipped import SHIPPED
 
 SHOWN_LABELS = 40
@@ -60,7 +60,7 @@ def info(name: str, max_seq_length: int | None = None) -> None:
     facts.add_column(overflow="fold")
     for title, fact in describe(checkpoint):
         facts.add_row(title, Text(fact))  # not markup: labels may hold brackets
-    console = Console(highlight=False)
+    console = plain_console(soft_wrap=False)
     console.print(facts)
     console.print()
     console.print(costs(checkpoint, max_seq_length))
@@ -184,7 +184,7 @@ def export(name: str, output: Path, int8: bool = False, renderer: str | None = N
     if output.suffix != ".onnx":
         raise ValueError(f"the output must end in .onnx, got {output}")
     check_extra()
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console()
     transformers_logging.disable_progress_bar()
     model = load_for_export(name)
     if int8:  # before minutes of work
@@ -207,7 +207,7 @@ def export(name: str, output: Path, int8: bool = False, renderer: str | None = N
     output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(output) as scratch:
         scratch.write_bytes(content)
-    console.print(f"{type(model).__name__} written to {output}, {len(content) / 1e6:,.1f} MB", markup=False)
+    console.print(f"{type(model).__name__} written to {output}, {len(content) / 1e6:,.1f} MB")
 
 
 def sample_sentences(renderer: TextRenderer) -> dict[str, Any]:

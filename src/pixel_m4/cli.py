@@ -8,7 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pixel_m4.commands import TASKS, build_parser
+from pixel_m4.commands import TASKS, build_parser, options_of, subparsers
+from pixel_m4.errors import report
+from pixel_m4.spelling import did_you_mean, finetune_options, pretrain_options, task_options, unknown_option
 from pixel_m4.stopping import Stopped, Stopping
 
 
@@ -16,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; errors that users can mend come as one line and exit code 1."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
+    _check_spelling(parser, arguments)
     if arguments[:1] == ["finetune"] and not {"-h", "--help"} & set(arguments[:2]):
         if arguments[1:2] and arguments[1].startswith("--"):  # the recipe names the task
             return _guard(_finetune, argparse.Namespace(task=None), arguments[1:], again=arguments)
@@ -47,6 +50,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _guard(runs[known.command], known, again=arguments if known.command == "sweep" else None)
 
 
+def _check_spelling(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """Stop at a misspelled command, task or option, before anything slow is imported.
+
+    Raises:
+        SystemExit: something is misspelled; what, and the nearest name, has been printed.
+    """
+    command, rest = next(iter(arguments), "-"), list(arguments[1:])
+    parsers = subparsers(parser)
+    if command.startswith("-"):
+        return
+    if command not in parsers:
+        parser.error(
+            f"no command {command!r}{did_you_mean(command, parsers)} (the commands: {', '.join(parsers)})"
+        )
+    chosen = parsers[command]
+    known: frozenset[str] | set[str]
+    if command == "finetune":
+        task = None if not rest or rest[0].startswith("-") else rest.pop(0)
+        if task is not None and task not in TASKS:
+            parser.error(f"no task {task!r}{did_you_mean(task, TASKS)} (the tasks: {', '.join(TASKS)})")
+        known = finetune_options(task)
+    elif command == "pretrain":
+        known = pretrain_options()
+    else:
+        inner = subparsers(chosen)
+        if inner and rest and not rest[0].startswith("-"):
+            action = rest.pop(0)
+            if action not in inner:
+                chosen.error(f"no action {action!r}{did_you_mean(action, inner)}")
+            chosen = inner[action]
+        known = options_of(chosen) | (task_options() if command == "evaluate" else set())
+    problem = unknown_option(rest, known) if known else None
+    if problem is not None:
+        words = [command, *arguments[1 : len(arguments) - len(rest)]]
+        parser.error(f"{problem} (`pixel-m4 {' '.join(words)} --help` lists them)")
+
+
 def _guard(command, *args, again: Sequence[str] | None = None) -> int:  # type: ignore[no-untyped-def]
     from pixel_m4.losses import told_at_end
 
@@ -56,14 +96,14 @@ def _guard(command, *args, again: Sequence[str] | None = None) -> int:  # type: 
     except BrokenPipeError:  # who reads has had enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is flushed at exit
         return 141
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(f"pixel-m4: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt as stop:
         if again is not None:
             message = getattr(stop, "message", "") or "stopped"
             print(f"pixel-m4: {message}; to go on: {_how(again)}", file=sys.stderr)
         return stop.exit_code if isinstance(stop, Stopped) else 130
+    except Exception as error:
+        report(error)
+        return 1
     return 0
 
 
@@ -189,20 +229,19 @@ def _quickstart(arguments: argparse.Namespace) -> None:
 
 
 def _fonts(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from pixel_m4.render.fonts import FONT_SHA256, cached_font, find_fallback_fonts, find_font, sha256
     from pixel_m4.render.glyphs import FontFace
+    from pixel_m4.screen import plain_console
 
-    console = Console()
+    console = plain_console()
     font = find_font(arguments.font_file)
     digest = sha256(font)
     faces = [FontFace(path, 40 / 3) for path in [font, *find_fallback_fonts(arguments.fallback_fonts_dir)]]
     for face in faces:
-        console.print(f"{face.path}  {len(face.coverage):,} code points", highlight=False, soft_wrap=True)
+        console.print(f"{face.path}  {len(face.coverage):,} code points")
     verdict = "the font of published checkpoints" if digest == FONT_SHA256 else "not the published font"
-    console.print(f"SHA-256 {digest} ({verdict})", highlight=False, soft_wrap=True)
-    console.print(f"cache   {cached_font()}", highlight=False, soft_wrap=True)
+    console.print(f"SHA-256 {digest} ({verdict})")
+    console.print(f"cache   {cached_font()}")
 
 
 def _info(arguments: argparse.Namespace) -> None:

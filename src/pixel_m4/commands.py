@@ -39,6 +39,25 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The commands of a parser by their names; none if it has none."""
+    found: dict[str, argparse.ArgumentParser] = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found |= action.choices
+    return found
+
+
+def options_of(parser: argparse.ArgumentParser) -> set[str]:
+    """Names of a parser's options, with underscores."""
+    return {
+        word[2:].replace("-", "_")
+        for action in parser._actions
+        for word in action.option_strings
+        if word.startswith("--")
+    }
+
+
 def _add_render(commands: argparse._SubParsersAction) -> None:
     render = commands.add_parser(
         "render",

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
@@ -21,6 +20,7 @@ from pixel_m4.download import DownloadError, download
 from pixel_m4.files import replacing
 from pixel_m4.homes import SOURCES, Item
 from pixel_m4.render.fonts import sha256
+from pixel_m4.screen import plain_console
 
 RECORD = "fetched.json"
 DOWNLOADS = ".downloads"
@@ -32,7 +32,7 @@ def list_sources() -> None:
     table = Table("set", "what", "names", "licence")
     for name, source in SOURCES.items():
         table.add_row(name, source.title, source.names, source.licence)
-    Console().print(table)
+    plain_console(soft_wrap=False).print(table)
 
 
 def fetch(
@@ -74,10 +74,15 @@ def fetch(
     for part in asked:
         if not _NAME.fullmatch(part) or ".." in part or (source.all and part not in source.all):
             raise ValueError(f"{name} has no {part!r}; it has {source.names}")
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"{source.title}. Licence: {source.licence}", markup=False)
+    console = plain_console(stderr=True)
+    console.print(f"{source.title}. Licence: {source.licence}")
     reached = []
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         for part in asked:
             for item in source.items(part, release):
@@ -95,7 +100,7 @@ def fetch(
                 reached.append(output_dir / item.path)
     shutil.rmtree(output_dir / DOWNLOADS, ignore_errors=True)
     for path in dict.fromkeys(reached):
-        console.print(f"{path}", markup=False)
+        console.print(f"{path}")
     return reached
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
@@ -28,6 +27,7 @@ from pixel_m4.render import TextRenderer
 from pixel_m4.render.encoding import Encoding
 from pixel_m4.render.opening import open_renderer
 from pixel_m4.render.show import preview, read_texts, save_png
+from pixel_m4.screen import plain_console
 from pixel_m4.tasks.reading import TEMPERATURE, PieceReader, Reading
 
 _GREY = 160  # covers what is masked, as in `pixel_m4.render.images`
@@ -278,7 +278,7 @@ def run(texts: Sequence[str], file: Path | None, hiding: Hiding, options: FillOp
     if renderer.strategy != "continuous":
         pieces = known_pieces(renderer, [HOLE.sub(" ", text) for text in texts], options.pieces)
         reader = PieceReader(renderer, pieces, bool(model.config.norm_pix_loss), options.temperature)
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = plain_console()
     look: dict[str, Any] = {"columns": options.columns, "scale": options.scale, "borders": options.borders}
     strips: list[Encoding] = []
     for number, text in enumerate(texts, 1):

@@ -14,7 +14,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from transformers import HfArgumentParser, PreTrainedModel
@@ -23,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 from pixel_m4.files import replacing
 from pixel_m4.inference import annotate, open_task, read_stream, saved_task
 from pixel_m4.model.checkpoint import open_checkpoint
+from pixel_m4.screen import plain_console
 from pixel_m4.tasks.base import DataError, Task, TaskOptions
 from pixel_m4.tasks.classification import Classification
 
@@ -192,7 +192,7 @@ def evaluate(
     for name, value in scores.items():
         table.add_row(name, f"{value:.2f}")
     table.add_row("examples", f"{len(gold):,}")
-    Console(highlight=False).print(table)
+    plain_console(soft_wrap=False).print(table)
     if output_dir is not None:
         output_dir.mkdir(parents=True, exist_ok=True)
         opened.write(predicted, output_dir / f"{'eval' if file else split}_predictions")
@@ -229,7 +229,7 @@ def _quiet() -> None:
 @contextmanager
 def _progress(total: int | None) -> Iterator[Any]:
     """A counter on the standard error, if that is a terminal."""
-    console = Console(stderr=True)
+    console = plain_console(stderr=True, soft_wrap=False)
     columns = (SpinnerColumn(), MofNCompleteColumn(), TextColumn("texts"), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         bar = progress.add_task("", total=total)

@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 from transformers import TrainerCallback, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
@@ -24,6 +25,7 @@ from pixel_m4.files import replacing
 from pixel_m4.model import PixelForBiaffineParsing
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.images import picture
+from pixel_m4.screen import plain_console
 from pixel_m4.tasks.conllu import Sentence
 from pixel_m4.tasks.parsing import Parsed, Parsing
 from pixel_m4.tasks.trees import draw_tree, tree_svg
@@ -51,12 +53,13 @@ def run(data_dir: Path | None, output_dir: Path, max_steps: int | None = None) -
     Raises:
         ValueError: the treebank is wrong.
     """
-    console = Console()
+    console = plain_console(soft_wrap=False)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     logging.getLogger("accelerate").setLevel(logging.ERROR)
     what = _SYNTHETIC if data_dir is None else str(data_dir)
-    console.print(f"[bold]pixel-m4 quickstart[/]: a pixel parser, from {_CHECKPOINT}, on {what}.")
+    title = ("pixel-m4 quickstart", "bold")
+    console.print(Text.assemble(title, f": a pixel parser, from {_CHECKPOINT}, on {what}."))
     with as_file(files("pixel_m4") / "assets" / "treebank") as embedded:
         folder = data_dir or embedded
         started = time.monotonic()
@@ -79,13 +82,13 @@ def run(data_dir: Path | None, output_dir: Path, max_steps: int | None = None) -
     _print_scores(console, scores, results, what, minutes)
     shown = _choose(gold)
     first = shown[0]
-    console.print(f"\nA held-out sentence as the model parses it: {gold[first].text}\n", highlight=False)
-    console.print(_draw(parsed[first].tree), highlight=False, markup=False, soft_wrap=True)
+    console.print(f"\nA held-out sentence as the model parses it: {gold[first].text}\n")
+    console.print(_draw(parsed[first].tree), soft_wrap=True)
     report = output_dir / "report.html"
     with replacing(report) as scratch:
         page = _report(renderer, what, scores, results, [(gold[i], parsed[i]) for i in shown])
         scratch.write_text(page, encoding="utf-8")
-    console.print(f"\nReport with pictures: {report}", highlight=False, soft_wrap=True)
+    console.print(f"\nReport with pictures: {report}", soft_wrap=True)
     return results
 
 
@@ -149,7 +152,7 @@ class _Bars(TrainerCallback):
             self._progress.update(self._bar, description=f"training, loss {float(logs['loss']):.2f}")
         if logs and "eval_las" in logs:
             dev = f"step {state.global_step}: dev UAS {logs['eval_uas']:.1f}, LAS {logs['eval_las']:.1f}"
-            self._progress.console.print(dev, highlight=False)
+            self._progress.console.print(dev)
 
 
 def _score_by_language(

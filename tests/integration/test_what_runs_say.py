@@ -13,6 +13,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import TrainerCallback
 
+from pixel_m4.cli import main
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.train.arguments import parse_arguments
 from pixel_m4.train.finetune import finetune
@@ -209,3 +210,20 @@ def _data(done: Done) -> list[Path]:
     training = done.record["training"]
     wanted = {"train": "do_train", "dev": "do_eval", "test": "do_predict"}
     return [folder / f"ta_made-ud-{split}.conllu" for split, name in wanted.items() if training[name]]
+
+
+def test_names_in_brackets_are_shown_as_they_are(
+    muon: Done, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "[b]Odd-Name[/x]" in str(data)
+    assert main(["info", str(muon.folder)]) == 0
+    assert "[/muon]" in capsys.readouterr().out
+    results = tmp_path / "[/out]"
+    evaluated = ["evaluate", str(muon.folder), "--data_dir", str(data), "--output_dir", str(results)]
+    assert main(evaluated) == 0
+    assert "[/x], test" in " ".join(capsys.readouterr().out.split())
+    assert (results / "eval_results.json").is_file()
+    text = tmp_path / "[b]text"
+    text.write_text("a [/x] :cat: [b]\n", encoding="utf-8")
+    assert main(["predict", str(muon.folder), str(text), "--output", str(tmp_path / "[/p]")]) == 0
+    assert "[/x]" in (tmp_path / "[/p]").read_text(encoding="utf-8")

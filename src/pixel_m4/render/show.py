@@ -60,14 +60,15 @@ def save_png(encodings: Sequence[Encoding], path: Path, **options: Any) -> None:
 
 def preview(encodings: Sequence[Encoding], path: None = None, **options: Any) -> None:
     """Print texts in the terminal, two pixels a character cell, in as many rows as it needs."""
-    from rich.console import Console
     from rich.style import Style
     from rich.text import Text
+
+    from pixel_m4.screen import plain_console
 
     columns = options.pop("columns", None) or max(1, shutil.get_terminal_size().columns // 16)
     options = {**options, "scale": 1, "columns": columns, "borders": False}
     pixels = np.asarray(_stack([picture(encoding, **options) for encoding in encodings], gap=2))
-    console = Console(width=pixels.shape[1], highlight=False)
+    console = plain_console(width=pixels.shape[1], soft_wrap=False)
     styles: dict[bytes, Style] = {}
     for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
         line = Text()

@@ -26,8 +26,11 @@ if __name__ == "__main__":
             from pixel_m4.train.finetune import main
 
             main(sys.argv[1], sys.argv[2:])
-    except (ValueError, OSError) as error:
-        sys.exit(f"pixel-m4: {error}")
     except Stopped as stop:
         print(f"pixel-m4: {stop.message or 'stopped'}", file=sys.stderr)
         sys.exit(stop.exit_code)
+    except Exception as error:
+        from pixel_m4.errors import report
+
+        report(error)
+        sys.exit(1)

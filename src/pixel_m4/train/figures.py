@@ -16,18 +16,14 @@ def plot(tables: Sequence[Table], output_dir: Path) -> list[Path]:
     Raises:
         ImportError: matplotlib, of the extra ``plots``, is not there.
     """
-    written = _figure([(table, table.rows) for table in tables], output_dir / "plot")
-    grouped = [
-        (table, [row for row in table.means if row.group != "all"])
-        for table in tables
-        if len(table.means) > 1
-    ]
+    written = _figure([(table, table.rows) for table in tables], output_dir / "plot", by_group=False)
+    grouped = [(table, _groups(table)) for table in tables if len({row.group for row in table.rows}) > 1]
     if grouped:
-        written += _figure(grouped, output_dir / "groups")
+        written += _figure(grouped, output_dir / "groups", by_group=True)
     return written
 
 
-def _figure(parts: Sequence[tuple[Table, Sequence[Row]]], path: Path) -> list[Path]:
+def _figure(parts: Sequence[tuple[Table, Sequence[Row]]], path: Path, *, by_group: bool) -> list[Path]:
     from matplotlib.figure import Figure
 
     widest = max(len(rows) * (len(table.columns) + 1) for table, rows in parts)
@@ -44,19 +40,33 @@ def _figure(parts: Sequence[tuple[Table, Sequence[Row]]], path: Path) -> list[Pa
                 width,
                 yerr=[cell.std or 0.0 for cell in cells],
                 capsize=2,
-                label=column,
+                label=_plain(column),
             )
         for place, row in enumerate(rows):
             if row.baseline is not None:
                 label = "baseline" if row is next(r for r in rows if r.baseline is not None) else None
                 axes.hlines(row.baseline, place - 0.45, place + 0.45, "black", "dashed", label=label)
-        names = [row.group if row.mean_of else " ".join(filter(None, row.labels)) for row in rows]
+        names = [
+            _plain((row.group or "other") if by_group else " ".join(filter(None, row.labels))) for row in rows
+        ]
         axes.set_xticks(range(len(rows)), names, rotation=30, ha="right")
-        axes.set_ylabel(table.metric)
-        axes.set_title(table.task)
+        axes.set_ylabel(_plain(table.metric))
+        axes.set_title(_plain(table.task))
         axes.legend(fontsize="small")
     files = [path.with_suffix(suffix) for suffix in (".png", ".svg")]
     for file in files:
         with replacing(file) as scratch:
             figure.savefig(scratch, dpi=150)
     return files
+
+
+def _groups(table: Table) -> list[Row]:
+    """The mean of each group, or its only row."""
+    alone = [row for row in table.rows if sum(other.group == row.group for other in table.rows) == 1]
+    return [*alone, *(row for row in table.means if row.group != "all")]
+
+
+def _plain(text: str) -> str:
+    """A label that matplotlib shows as it is: ``$`` begins a formula, and ``_`` a label without a legend."""
+    shown = text.replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown

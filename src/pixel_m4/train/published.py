@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from pixel_m4.errors import report
 from pixel_m4.render.fonts import FontError, find_fallback_fonts
 
 from .arguments import parse_arguments
@@ -45,8 +46,8 @@ def main(task: str, argv: Sequence[str]) -> int:
     try:
         names = parse_arguments(Path(sys.argv[0]).name, TASKS[task], translate(task, argv))
         finetune(TASKS[task], *names)
-    except (ValueError, OSError) as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+    except Exception as error:
+        report(error, Path(sys.argv[0]).name)
         return 1
     return 0
 

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from pixel_m4.files import replacing
+from pixel_m4.screen import plain_console
 
 from .grid import Run, Sweep, check_runs, read_sweep
 
@@ -58,13 +59,13 @@ def sweep(
     """
     plan = read_sweep(file)
     check_runs(plan)
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console()
     if jobs is not None and jobs < 1:
         raise ValueError(f"--jobs must be at least 1, got {jobs}")
     if dry_run:
         for run in plan.runs:
             words = [*run.command(), "--output_dir", str(output_dir / run.folder)]
-            console.print(f"{state(run, output_dir):12}pixel-m4 finetune {shlex.join(words)}", markup=False)
+            console.print(f"{state(run, output_dir):12}pixel-m4 finetune {shlex.join(words)}")
         return
     output_dir.mkdir(parents=True, exist_ok=True)
     try:
@@ -186,7 +187,7 @@ class _Pool:
                         failed.append(run)
                         why = f"exit code {code}" if code else f"no test_{run.metric} in all_results.json"
                         line = f"FAILED ({why})\n{self._tail(run)}"
-                    self.console.print(f"{where} {line}", markup=False)
+                    self.console.print(f"{where} {line}")
             except BaseException:
                 self.stop.set()
                 for child in list(self.children):
@@ -252,8 +253,8 @@ def _report(plan: Sweep, output_dir: Path, console: Console) -> None:
     if not tables:
         console.print("no run is finished: no tables yet")
         return
-    console.print(write_tables(tables, output_dir), markup=False)
+    console.print(write_tables(tables, output_dir))
     try:
         plot(tables, output_dir)
     except ImportError:
-        console.print("plots need matplotlib: pip install 'pixel-m4[plots]'", markup=False)
+        console.print("plots need matplotlib: pip install 'pixel-m4[plots]'")

@@ -64,6 +64,7 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Row]
     means: Sequence[Row]
+    average: Sequence[str] = ("seed",)
 
     @staticmethod
     def make(plan: Sweep, scores: Sequence[Scores | None]) -> list[Table]:
@@ -117,7 +118,15 @@ def _table(plan: Sweep, finished: Sequence[tuple[Run, Scores]]) -> Table:
             [_with_difference(row, name, options.difference) for row in part] for part in (lines, means)
         )
         columns = [*columns, name]
-    return Table(task=first.task, metric=first.metric, axes=axes, columns=columns, rows=lines, means=means)
+    return Table(
+        task=first.task,
+        metric=first.metric,
+        axes=axes,
+        columns=columns,
+        rows=lines,
+        means=means,
+        average=[axis for axis in options.average if any(axis in run.axes for run, _ in finished)],
+    )
 
 
 def _choose(plan: Sweep, members: Sequence[tuple[Run, Scores]]) -> Cell:
@@ -144,9 +153,9 @@ def _choose(plan: Sweep, members: Sequence[tuple[Run, Scores]]) -> Cell:
 
 
 def _mean(rows: Sequence[Row], columns: Sequence[str], label: str, axes: Sequence[str]) -> list[Row]:
-    """The mean over rows that have every column, taken seed by seed; nothing if they share no seed."""
+    """The mean over rows that have every column, seed by seed; none if it is one, or they share no seed."""
     whole = [row for row in rows if all(column in row.cells for column in columns)]
-    if not whole:
+    if len(whole) < 2:
         return []
     cells = {}
     for column in columns:
@@ -252,7 +261,11 @@ def _grid(table: Table, show: Callable[[float, float | None, bool], str], dash: 
 
 
 def _caption(table: Table) -> str:
-    return f"{table.task}: {table.metric} on test, mean ± standard deviation over seeds"
+    what = f"{table.task}: {table.metric} on test"
+    if not table.average:
+        return f"{what}, of one run each"
+    over = " and ".join("seeds" if axis == "seed" else axis for axis in table.average)
+    return f"{what}, mean ± standard deviation over {over}"
 
 
 def _markdown(table: Table) -> str:
@@ -263,7 +276,10 @@ def _markdown(table: Table) -> str:
     head = [*table.axes, "baseline", *table.columns, "seeds"]
     rule = ["---"] * len(table.axes) + ["---:"] * (len(head) - len(table.axes))
     lines = [head, rule, *_grid(table, show, "–")]
-    rows = ["| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines]
+    rows = [
+        "| " + " | ".join(" ".join(text.replace("|", "\\|").split()) for text in line) + " |"
+        for line in lines
+    ]
     chosen = sorted({axis for row in table.rows for cell in row.cells.values() for axis in cell.chosen})
     note = f" Chosen on dev: {', '.join(chosen)} (see table.csv)." if chosen else ""
     return "\n".join([f"{_caption(table)}.{note}", "", *rows, ""])

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+
+from pixel_m4 import quickstart
+from pixel_m4.render import TextRenderer
+from pixel_m4.screen import plain_console
+from pixel_m4.tasks.conllu import parse_conllu
+from pixel_m4.tasks.parsing import Parsed
+
+ODD = "UD_[b]<script>[/x] {0} & :cat:"
+RESULTS = {"test_baseline_uas": 1.0, "test_baseline_las": 1.0, "train_parameters": 5, "train_steps": 7}
+
+
+def test_names_with_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    scores = {ODD: {"sentences": 1, "uas": 50.0, "las": 25.0}}
+    quickstart._print_scores(plain_console(soft_wrap=False), scores, RESULTS, ODD, 1.0)
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"Held-out sentences of {ODD}" in out
+    (gold,) = parse_conllu(f"1\t{ODD}\t_\tX\t_\t_\t0\troot\t_\t_\n\n".splitlines(), "x")
+    page = quickstart._report(TextRenderer(), ODD, scores, RESULTS, [(gold, Parsed(gold, [], []))])
+    assert "<script>" not in page
+    assert page.count("UD_[b]&lt;script&gt;[/x] {0} &amp; :cat:") >= 3  # heading, table, tree
