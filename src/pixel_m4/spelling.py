@@ -33,7 +33,7 @@ _OWN = ("help", "config")
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a message: ``; did you mean …?``, or nothing."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    close = get_close_matches(name.replace("-", "_"), list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
@@ -69,7 +69,7 @@ def unknown_option(words: Sequence[str], known: Iterable[str]) -> str | None:
         given = word.split("=", 1)[0]
         name = given[2:].replace("-", "_")
         if not any(each.startswith(name) for each in names):
-            close = get_close_matches(name, sorted(names), n=1, cutoff=0.6)
+            close = get_close_matches(name, sorted(names), n=1)
             return f"unknown option {given}" + (f"; did you mean --{close[0]}?" if close else "")
     return None
 

@@ -188,7 +188,7 @@ def test_a_shipped_start_without_dev(shipped: Done) -> None:
 @pytest.mark.slow
 def test_a_folder_as_start(shipped: Done, data: Path, tmp_path: Path) -> None:
     done = run(
-        data, tmp_path / "next", "--model_name_or_path", str(shipped.folder), "--max_steps", "1", "--do_train"
+        data, tmp_path / "next", "--model_name_or_path", str(shipped.folder), "--max_steps", "2", "--do_train"
     )
     assert "from the checkpoint shipped." in done.text
     assert str(tmp_path) not in done.card

@@ -17,6 +17,7 @@ from transformers import HfArgumentParser, TrainingArguments
 from transformers.activations import ACT2FN
 
 from pixel_m4.model import PixelConfig
+from pixel_m4.spelling import did_you_mean
 from pixel_m4.tasks.base import Task, TaskOptions
 from pixel_m4.tasks.metrics import lower_is_better
 

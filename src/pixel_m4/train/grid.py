@@ -14,9 +14,11 @@ from typing import Any, get_args, get_origin
 
 from transformers import TrainingArguments
 
+from pixel_m4.spelling import did_you_mean
+
 from .arguments import FinetuneArguments, parse_arguments, read_value
 from .finetune import TASKS
-from .recipes import Node, did_you_mean, from_text, option_types, read_mapping, typed
+from .recipes import Node, from_text, option_types, read_mapping, typed
 
 _SPECIAL = ("task", "model", "group", "metric")
 _SWEEPS_OWN = ("output_dir", "resume_from_checkpoint")

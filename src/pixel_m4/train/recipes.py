@@ -12,12 +12,13 @@ import re
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
+
+from pixel_m4.spelling import did_you_mean
 
 _TAG = "tag:yaml.org,2002:"
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -169,12 +170,6 @@ def check_names(names: Mapping[str, Node], known: Iterable[str]) -> None:
     for name, node in names.items():
         if name not in options:
             raise ValueError(f"{node.place}: no such argument: {name}{did_you_mean(name, options)}")
-
-
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """The end of a message about an unknown name: the most similar known one, if there is one."""
-    near = get_close_matches(name.replace("-", "_"), known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def typed(node: Node, hint: Any) -> Any:
