@@ -22,7 +22,7 @@ from pixel_m4.tasks.base import Task, TaskOptions
 from pixel_m4.tasks.metrics import lower_is_better
 
 from .limits import check_value, check_values
-from .recipes import Node, check_names, did_you_mean, option_types, parse, read_mapping, typed
+from .recipes import Node, check_names, option_types, parse, read_mapping, typed
 
 logger = logging.getLogger(__name__)
 
