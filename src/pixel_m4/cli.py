@@ -47,7 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "sweep": _sweep,
         "data": _data,
     }
-    return _guard(runs[known.command], known, again=arguments if known.command == "sweep" else None)
+    again = None
+    if known.command == "sweep":
+        again = [*arguments, *([] if known.resume_runs else ["--resume_runs"])]
+    return _guard(runs[known.command], known, again=again)
 
 
 def _check_spelling(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:

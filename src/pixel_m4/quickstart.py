@@ -40,6 +40,7 @@ SAME_SENTENCE = {
     "zh": "我的猫喜欢燕麦片。",
 }
 _SYNTHETIC = "a synthetic treebank in four languages, made from a small grammar and embedded in the package"
+_REPORT = "report.html"
 _CHECKPOINT = "pixel-m4-tiny"  # comes with the package; small enough to learn in minutes on two cores
 _STEPS = 600
 
@@ -84,7 +85,7 @@ def run(data_dir: Path | None, output_dir: Path, max_steps: int | None = None) -
     first = shown[0]
     console.print(f"\nA held-out sentence as the model parses it: {gold[first].text}\n")
     console.print(_draw(parsed[first].tree), soft_wrap=True)
-    report = output_dir / "report.html"
+    report = output_dir / _REPORT
     with replacing(report) as scratch:
         page = _report(renderer, what, scores, results, [(gold[i], parsed[i]) for i in shown])
         scratch.write_text(page, encoding="utf-8")
@@ -102,6 +103,7 @@ def _arguments(
         muon_learning_rate=0.02,
         max_seq_length=256,
         early_stopping_patience=0,
+        overwrite_output_dir=(output_dir / _REPORT).is_file(),  # an earlier quickstart, and nothing else
     )
     interval = max(1, max_steps // 3)
     training = TrainingArguments(

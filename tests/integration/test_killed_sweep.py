@@ -30,9 +30,7 @@ def test_killed_sweep_goes_on(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
     command = ["sweep", str(file), "--output_dir", str(output)]
     process = subprocess.Popen([sys.executable, "-m", "pixel_m4.cli", *command], stdout=subprocess.DEVNULL)
-    end = time.monotonic() + 300
     while len(list(output.rglob("log.txt"))) < 2:  # the second run has begun
-        assert time.monotonic() < end
         assert process.poll() is None
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGKILL)

@@ -21,7 +21,7 @@ from .finetune import TASKS
 from .recipes import Node, from_text, option_types, read_mapping, typed
 
 _SPECIAL = ("task", "model", "group", "metric")
-_SWEEPS_OWN = ("output_dir", "resume_from_checkpoint")
+_SWEEPS_OWN = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _LONGEST_NAME = 200  # bytes; file systems allow 255
 

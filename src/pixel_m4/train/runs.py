@@ -121,7 +121,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     for section in _SECTIONS:
         old, new = before.get(section), now.get(section)
         if isinstance(old, dict) and isinstance(new, dict):
-            if section in ("data", "font"):  # where a file lies does not matter
+            if section in ("data", "font", "weights"):  # where a file lies does not matter
                 old = {Path(name).name: digest for name, digest in old.items()}
                 new = {Path(name).name: digest for name, digest in new.items()}
                 found += [
@@ -136,10 +136,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
                 if old[name] != new[name] and not free and not (name == "model_name_or_path" and same):
                     found.append(f"{name} {old[name]}, not {new[name]}")
         elif section in before and old != new:
-            what = (
-                "the starting weights have changed" if section == "weights" else f"{section} {old}, not {new}"
-            )
-            found.append(what)
+            found.append(f"{section} {old}, not {new}")
     return found
 
 
@@ -183,11 +180,17 @@ def checkpoint_to_go_on_from(
             f"--output_dir {folder} holds checkpoints of this run, up to {whole[-1].name}: "
             "--resume_from_checkpoint true goes on from the last, --overwrite_output_dir deletes them"
         )
-    for checkpoint in reversed(whole):
+    last = last_usable(folder)
+    if last is not None and before.get("versions") != record["versions"]:
+        logger.warning("other versions of packages began this run: its bits may differ from theirs")
+    return last
+
+
+def last_usable(folder: Path) -> Path | None:
+    """The last checkpoint of a run that can be gone on from."""
+    for checkpoint in reversed(whole_checkpoints(folder)):
         problem = usable(checkpoint)
         if problem is None:
-            if before.get("versions") != record["versions"]:
-                logger.warning("other versions of packages began this run: its bits may differ from theirs")
             return checkpoint
         logger.warning("%s is passed over: %s", checkpoint, problem)
     return None

@@ -24,6 +24,7 @@ from pixel_m4.files import replacing
 from pixel_m4.screen import plain_console
 
 from .grid import Run, Sweep, check_runs, read_sweep
+from .runs import last_usable
 
 RUN_FILE = "sweep_run.json"
 LOG_FILE = "log.txt"
@@ -188,7 +189,7 @@ class _Pool:
                         why = f"exit code {code}" if code else f"no test_{run.metric} in all_results.json"
                         line = f"FAILED ({why})\n{self._tail(run)}"
                     self.console.print(f"{where} {line}")
-            except BaseException:
+            except BaseException:  # such as Ctrl-C: the runs keep their last checkpoints
                 self.stop.set()
                 for child in list(self.children):
                     child.terminate()
@@ -239,8 +240,7 @@ def _last_checkpoint(run: Run, folder: Path) -> Path | None:
     """The newest whole checkpoint that was made with the same arguments."""
     if _stored(folder).get("sha256") != run.digest:
         return None
-    states = folder.glob("checkpoint-*/trainer_state.json")
-    return max((file.parent for file in states), key=lambda path: int(path.name.split("-")[1]), default=None)
+    return last_usable(folder)
 
 
 def _report(plan: Sweep, output_dir: Path, console: Console) -> None:
