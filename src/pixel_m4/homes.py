@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -23,6 +24,12 @@ _GITHUB = "https://github.com"
 _RAW = "https://raw.githubusercontent.com"
 _SIB_COMMIT = "e7a172159963fd28c65f1ea53a0cea931bd08719"
 _LINSPECTOR_COMMIT = "4ba2ce8e3f336c88f3c1b6fec6bfd66b87e400f0"
+_HINER_COMMIT = "5e12e796a7a4b7b8880b2e876adb27894501a8e9"
+_KLUE_COMMITS = {
+    "dp": "39e692ea92f0d0dac0b86d6811308ea75adb6df8",
+    "ner": "6588e666a7cb2c0eab9d444ec74f1b16f1888b78",
+}
+_XQUAD_COMMIT = "60cac411649156efb6aab9dd4c9cde787a2c0345"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,8 +68,9 @@ class Source:
     all: Sequence[str] = ()
 
 
-def _checksums() -> dict[str, str]:
-    """SHA-256 by path of files whose home does not publish any."""
+@cache
+def checksums() -> dict[str, str]:
+    """SHA-256, by their paths in the output folder, of files whose homes do not publish any."""
     lines = (files("pixel_m4") / "assets" / "checksums.sha256").read_text(encoding="utf-8").splitlines()
     return {path: digest for digest, path in (line.split(maxsplit=1) for line in lines)}
 
@@ -82,14 +90,14 @@ def _ud(name: str, release: str) -> list[Item]:
 
 def _sib200(name: str, release: str) -> list[Item]:
     home = f"{_RAW}/dadelani/sib-200/{_SIB_COMMIT}/data/annotated/{name}"
-    known = _checksums()
     paths = [f"sib200/{name}/{split}.tsv" for split in ("train", "dev", "test")]
-    return [Item(url=f"{home}/{Path(path).name}", path=path, sha256=known.get(path)) for path in paths]
+    return [_file(f"{home}/{Path(path).name}", path) for path in paths]
 
 
 def _masakhaner(name: str, release: str) -> list[Item]:
     home = f"{_RAW}/masakhane-io/masakhane-ner/main/data/{name}"
-    return [Item(url=f"{home}/{s}.txt", path=f"masakhaner/{name}/{s}.txt") for s in ("train", "dev", "test")]
+    paths = [f"masakhaner/{name}/{split}.txt" for split in ("train", "dev", "test")]
+    return [_file(f"{home}/{Path(path).name}", path) for path in paths]
 
 
 def _uner(name: str, release: str) -> list[Item]:
@@ -98,13 +106,14 @@ def _uner(name: str, release: str) -> list[Item]:
 
 
 def _hiner(name: str, release: str) -> list[Item]:
-    return [_archive("cfiltnlp/HiNER", f"hiner/{name}", rf"[^/]+/data/{name}/(?P<to>[^/]+\.conll)")]
+    members = rf"[^/]+/data/{name}/(?P<to>[^/]+\.conll)"
+    return [_archive("cfiltnlp/HiNER", f"hiner/{name}", members, _HINER_COMMIT)]
 
 
 def _klue(name: str, release: str) -> list[Item]:
-    home = f"{_RAW}/KLUE-benchmark/KLUE/main/klue_benchmark/klue-{name}-v1.1"
+    home = f"{_RAW}/KLUE-benchmark/KLUE/{_KLUE_COMMITS[name]}/klue_benchmark/klue-{name}-v1.1"
     names = [f"klue-{name}-v1.1_{split}.tsv" for split in ("train", "dev")]
-    return [Item(url=f"{home}/{file}", path=f"klue/{name}/{file}") for file in names]
+    return [_file(f"{home}/{file}", f"klue/{name}/{file}") for file in names]
 
 
 def _linspector(name: str, release: str) -> list[Item]:
@@ -114,12 +123,16 @@ def _linspector(name: str, release: str) -> list[Item]:
 
 def _xquad(name: str, release: str) -> list[Item]:
     file = f"xquad.{name}.json"
-    return [Item(url=f"{_RAW}/google-deepmind/xquad/master/{file}", path=f"xquad/{file}")]
+    return [_file(f"{_RAW}/google-deepmind/xquad/{_XQUAD_COMMIT}/{file}", f"xquad/{file}")]
 
 
 def _naamapadam(name: str, release: str) -> list[Item]:
     url = f"https://huggingface.co/datasets/ai4bharat/naamapadam/resolve/main/data/{name}_IndicNER_v1.0.zip"
     return [Item(url=url, path=f"naamapadam/{name}", members=rf"(.*/)?{name}_(?P<to>(train|val|test)\.json)")]
+
+
+def _file(url: str, path: str) -> Item:
+    return Item(url=url, path=path, sha256=checksums().get(path))
 
 
 def _archive(repository: str, path: str, members: str, commit: str = "HEAD") -> Item:

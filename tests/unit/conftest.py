@@ -17,6 +17,9 @@ class Server(ThreadingHTTPServer):
         cuts: after how many bytes the next answers break off.
         busy: how many of the next answers are 503.
         ranges: the Range header of each request that was answered.
+        tags: whether answers have an ETag.
+        lengths: whether answers say how long they are.
+        headers: further ones of each answer.
     """
 
     daemon_threads = True
@@ -27,7 +30,8 @@ class Server(ThreadingHTTPServer):
         self.cuts: list[int] = []
         self.busy = 0
         self.ranges: list[str | None] = []
-        self.tags = True
+        self.tags = self.lengths = True
+        self.headers: dict[str, str] = {}
 
     @property
     def url(self) -> str:
@@ -62,7 +66,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(200)
         if server.tags:
             self.send_header("ETag", tag)
-        self.send_header("Content-Length", str(len(body) - first))
+        if server.lengths:
+            self.send_header("Content-Length", str(len(body) - first))
+        for name, value in server.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         last = first + server.cuts.pop(0) if server.cuts else len(body)
         self.wfile.write(body[first:last])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import urllib.request
+from email.message import Message
 from pathlib import Path
 
 import pytest
 
-from pixel_m4.download import DownloadError, download
+from pixel_m4.download import DownloadError, _SafeRedirects, download
 
 CONTENT = bytes(range(256)) * 2000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -102,3 +104,52 @@ def test_no_network(tmp_path: Path) -> None:
 def test_no_name_server_is_not_asked_again(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=r"cannot reach nowhere\.invalid"):
         download("http://nowhere.invalid/file", tmp_path / "file", retries=3, wait=100)
+
+
+def test_files_that_are_too_long(served, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="has 512,000 bytes, more than the limit of 511,999"):
+        download(f"{served.url}/file", tmp_path / "file", max_bytes=511_999, wait=100)
+    served.lengths = False
+    with pytest.raises(DownloadError, match="is longer than the limit of 511,999"):
+        download(f"{served.url}/file", tmp_path / "file", max_bytes=511_999, sha256=DIGEST, wait=100)
+    assert list(tmp_path.iterdir()) == []
+    download(f"{served.url}/file", tmp_path / "file", max_bytes=512_000, sha256=DIGEST)
+
+
+def test_what_cannot_be_known_to_be_whole(served, tmp_path: Path) -> None:
+    served.lengths = False
+    served.cuts = [1000]
+    with pytest.raises(DownloadError, match=r"SHA-256 is .* expected"):
+        download(f"{served.url}/file", tmp_path / "file", sha256=DIGEST, wait=100)
+    with pytest.raises(DownloadError, match="does not tell how long the file is"):
+        download(f"{served.url}/file", tmp_path / "file", wait=100)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ({"Content-Encoding": "gzip"}, "sends the file as gzip"),
+        ({"Content-Type": "text/html; charset=utf-8"}, "sends a web page, not the file"),
+    ],
+)
+def test_what_is_not_the_file(served, tmp_path: Path, headers: dict[str, str], message: str) -> None:
+    served.headers = headers
+    with pytest.raises(DownloadError, match=message):
+        download(f"{served.url}/file", tmp_path / "file", wait=100)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://h/x", "/etc/hostname", "data:text/plain,x"])
+def test_only_the_web_is_fetched_from(tmp_path: Path, url: str) -> None:
+    with pytest.raises(DownloadError, match="only https can be fetched from"):
+        download(url, tmp_path / "file", wait=100)
+
+
+def test_redirects_stay_with_https() -> None:
+    handler = _SafeRedirects()
+    request = urllib.request.Request("https://a/x")
+    for place in ("http://a/x", "ftp://a/x", "file:///etc/hostname"):
+        with pytest.raises(DownloadError, match="which is not https"):
+            handler.redirect_request(request, None, 302, "", Message(), place)
+    assert handler.redirect_request(request, None, 302, "", Message(), "https://b/x") is not None
