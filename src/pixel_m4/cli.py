@@ -12,10 +12,12 @@ from pixel_m4.commands import TASKS, build_parser, options_of, subparsers
 from pixel_m4.errors import report
 from pixel_m4.spelling import did_you_mean, finetune_options, pretrain_options, task_options, unknown_option
 from pixel_m4.stopping import Stopped, Stopping
+from pixel_m4.threads import settle
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; errors that users can mend come as one line and exit code 1."""
+    settle()
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     _check_spelling(parser, arguments)

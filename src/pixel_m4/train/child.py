@@ -20,6 +20,9 @@ def _watch() -> None:
 if __name__ == "__main__":
     threading.Thread(target=_watch, daemon=True).start()
     from pixel_m4.stopping import Stopped, Stopping
+    from pixel_m4.threads import settle
+
+    settle()
 
     try:
         with Stopping().listening():

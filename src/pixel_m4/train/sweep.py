@@ -22,6 +22,7 @@ from rich.console import Console
 
 from pixel_m4.files import replacing
 from pixel_m4.screen import plain_console
+from pixel_m4.threads import THREADS, share
 
 from .grid import Run, Sweep, check_runs, read_sweep
 from .runs import last_usable
@@ -118,13 +119,14 @@ def devices() -> list[str]:
 
 
 def environment(slot: int, jobs: int, gpus: Sequence[str]) -> dict[str, str]:
-    """Environment of the runs in one of ``jobs`` slots: a GPU, or a share of the cores."""
+    """Environment of the runs in one of ``jobs`` slots: a GPU if there are any, and a share of the cores."""
     environ = dict(os.environ)
     environ.pop("TENSORBOARD_LOGGING_DIR", None)  # a folder for each run
+    threads = share(jobs)
+    if threads is not None:
+        environ[THREADS] = threads
     if gpus:
-        return {**environ, "CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // jobs)))
+        environ["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
     return environ
 
 

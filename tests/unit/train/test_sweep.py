@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import pixel_m4.train.sweep as module
+from pixel_m4 import threads
 from pixel_m4.cli import main
 from pixel_m4.train.saving import seal
 
@@ -158,6 +159,15 @@ def test_a_gpu_each(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == ["4", "6", "4"]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert module.devices() == ["0", "1"]
+
+
+def test_runs_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "processors", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for gpus in ([], ["0", "1"]):
+        assert module.environment(0, 3, gpus)["OMP_NUM_THREADS"] == "2"
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert module.environment(0, 3, [])["OMP_NUM_THREADS"] == "5"
 
 
 def test_bad_number_of_jobs(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
