@@ -136,7 +136,15 @@ def _predict(arguments: argparse.Namespace) -> None:
     from pixel_m4.predict import Settings, predict
 
     file = None if arguments.file in (None, "-") else Path(arguments.file)
-    predict(arguments.model, file, arguments.output, _settings(arguments, Settings))
+    predict(
+        arguments.model,
+        file,
+        arguments.output,
+        _settings(arguments, Settings),
+        input_format=arguments.input_format,
+        skip_bad_rows=arguments.skip_bad_rows,
+        overwrite=arguments.overwrite,
+    )
 
 
 def _evaluate(arguments: argparse.Namespace, rest: list[str]) -> None:
@@ -151,6 +159,7 @@ def _evaluate(arguments: argparse.Namespace, rest: list[str]) -> None:
         file=arguments.file,
         output_dir=arguments.output_dir,
         task_arguments=rest,
+        overwrite=arguments.overwrite,
     )
 
 

@@ -214,11 +214,34 @@ def _add_inference(commands: argparse._SubParsersAction) -> None:
     predict = commands.add_parser(
         "predict",
         help="annotate text with a fine-tuned model",
-        description="Annotate raw text, or files in the task's format, with a fine-tuned model.",
+        description="Annotate raw text, or files in the task's format, with a fine-tuned model. A line of "
+        "raw text is a sentence; words end at white space and at the word boundaries of Unicode (UAX 29), so "
+        "that punctuation is split from them. Text in scripts without spaces, such as Chinese or Thai, is "
+        "not cut into words.",
     )
     predict.add_argument("model", help="a model folder or a hub name")
-    predict.add_argument("file", nargs="?", help="text (plain, .gz or .xz); default or -: standard input")
-    predict.add_argument("--output", type=Path, help="the file to write; default: standard output")
+    predict.add_argument(
+        "file", nargs="?", help="text (plain, .gz, .xz, .bz2 or .zst); default or -: standard input"
+    )
+    predict.add_argument(
+        "--output",
+        type=Path,
+        help="the file to write, compressed if its name ends in .gz, .xz, .bz2 or .zst; default: standard "
+        "output",
+    )
+    predict.add_argument(
+        "--input_format",
+        choices=("auto", "text", "tokens", "columns"),
+        default="auto",
+        help="text: raw text, a sentence a line; tokens: text whose words already stand between spaces; "
+        "columns: the task's own files, such as CoNLL-U; default: auto, what the first lines surely are",
+    )
+    predict.add_argument(
+        "--skip_bad_rows",
+        action="store_true",
+        help="leave out sentences or rows that cannot be read, and tell how many and which; default: the "
+        "first one is an error",
+    )
     evaluate = commands.add_parser(
         "evaluate",
         help="score a fine-tuned model on other data",
@@ -235,6 +258,7 @@ def _add_inference(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--file", type=Path, help="a single file of data instead")
     evaluate.add_argument("--output_dir", type=Path, help="gets eval_results.json and the predictions")
     for command in (predict, evaluate):
+        command.add_argument("--overwrite", action="store_true", help="replace results that are there")
         command.add_argument("--task", help="the task, for models that do not say theirs")
         command.add_argument(
             "--per_device_eval_batch_size", type=int, default=32, help="texts of a batch; default: 32"

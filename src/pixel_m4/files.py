@@ -128,6 +128,15 @@ def split_lines(text: str) -> list[str]:
     return lines[:-1] if not lines[-1] else lines
 
 
+def clean_lines(lines: Iterable[str] | str) -> Iterator[str]:
+    """Lines of a text, or of a stream however it is cut into lines, without ends and byte order mark."""
+    first = True
+    for chunk in [lines] if isinstance(lines, str) else lines:
+        for line in split_lines(chunk) or [""]:
+            yield line.removeprefix("\ufeff") if first else line
+            first = False
+
+
 def read_lines(path: Path) -> Iterator[str]:
     """Lines of a file, also a compressed one, without their ends.
 

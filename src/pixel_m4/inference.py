@@ -6,7 +6,6 @@ task.dump(task.annotate(model, task.read_raw(["The cat sleeps ."], "here")), sys
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -18,13 +17,9 @@ from transformers import PreTrainedModel
 from pixel_m4.model.checkpoint import Checkpoint, open_checkpoint
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.opening import open_renderer
-from pixel_m4.tasks.base import DataError, Task, TaskOptions, saved_labels
+from pixel_m4.tasks.base import InputFormat, Task, TaskOptions, saved_labels
 from pixel_m4.train.finetune import TASKS
 
-# Lines that are read at once: few, so that a model that is fed slowly answers soon.
-_PIECE = 256
-# Lines that may belong to one sentence.
-_LONGEST = 4096
 # Batches that are cut from texts sorted by length; more waste less, fewer answer sooner.
 _BATCHES = 16
 
@@ -174,69 +169,18 @@ def annotate(
         yield from run()
 
 
-def read_stream(task: Task, lines: Iterable[str], source: str) -> Iterator[Any]:
-    """Examples from a stream of text, read piece by piece.
-
-    A piece ends where an example surely ends: at its last empty line, or if it has none at any line.  Only
-    JSON that goes over several lines is read as a whole.
+def read_stream(
+    task: Task, lines: Iterable[str], source: str, input_format: InputFormat = "auto"
+) -> Iterator[Any]:
+    """Examples from a stream of text, as they come; it does not matter how it is cut into lines.
 
     Args:
         task: knows the format.
         lines: the text.
         source: what messages call it.
+        input_format: see :meth:`~pixel_m4.tasks.base.Task.stream`.
 
     Raises:
         DataError: something is wrong; names source, line and value.
     """
-    found = False
-    before = 0
-    for piece in _pieces(lines):
-        if any(line.strip() for line in piece):
-            found = True
-            yield from _read_piece(task, piece, source, before)
-        before += len(piece)
-    if not found:
-        task.read_raw([], source)  # says what is missing
-        raise DataError(f"{source}: holds no text")
-
-
-def _read_piece(task: Task, piece: list[str], source: str, before: int) -> list[Any]:
-    try:
-        return task.read_raw(piece, source)
-    except ValueError:
-        if before:
-            task.read_raw(["\n"] * before + piece, source)  # the same error with the right line
-        raise
-
-
-def _pieces(lines: Iterable[str]) -> Iterator[list[str]]:
-    piece: list[str] = []
-    whole = None
-    blocks = False  # a word a line, and an empty line after a sentence
-    for line in lines:
-        piece.append(line)
-        if whole is None and line.strip():
-            whole = _begins_json(line)
-        blocks = blocks or not line.strip() or "\t" in line
-        if len(piece) < _PIECE or whole:
-            continue
-        last = next((at for at in range(len(piece) - 1, -1, -1) if not piece[at].strip()), None)
-        if last is None and blocks and len(piece) < _LONGEST:
-            continue
-        cut = len(piece) if last is None else last + 1
-        yield piece[:cut]
-        piece = piece[cut:]
-    if piece:
-        yield piece
-
-
-def _begins_json(line: str) -> bool:
-    """Whether a line opens JSON that the line does not end."""
-    if line.lstrip()[0] not in "{[":
-        return False
-    try:
-        json.loads(line)
-    except ValueError:
-        # A text may begin with a bracket too; JSON goes on with a string, a bracket, or nothing.
-        return line.strip()[1:].lstrip()[:1] in ("", '"', "{", "[")
-    return False
+    return task.stream(lines, source, input_format)

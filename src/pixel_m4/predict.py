@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
-import lzma
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,44 +14,18 @@ from typing import Any, TextIO
 
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 from transformers import HfArgumentParser, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from pixel_m4.files import replacing
+from pixel_m4.files import replacing, stdin_lines, writing
 from pixel_m4.inference import annotate, open_task, read_stream, saved_task
 from pixel_m4.model.checkpoint import open_checkpoint
 from pixel_m4.screen import plain_console
-from pixel_m4.tasks.base import DataError, Task, TaskOptions
-from pixel_m4.tasks.classification import Classification
+from pixel_m4.tasks.base import InputFormat, Task, TaskOptions
 
-_TABLES = (".csv", ".tsv", ".parquet")
+_READ_FIRST = 1 << 26  # bytes of a file that is read before it is annotated
 _WRITTEN = 32  # predictions that are written at once
-
-
-@contextmanager
-def open_text(path: Path | None) -> Iterator[Iterator[str]]:
-    """Lines of a UTF-8 file (plain, .gz or .xz), or of the standard input if there is no path.
-
-    Raises:
-        ValueError: it is not UTF-8.
-    """
-    if path is None:
-        if isinstance(sys.stdin, io.TextIOWrapper):
-            sys.stdin.reconfigure(encoding="utf-8-sig")
-        yield _decoded(sys.stdin, "<stdin>")
-        return
-    openers: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
-    with openers.get(path.suffix, open)(path, "rt", encoding="utf-8-sig") as stream:
-        yield _decoded(stream, str(path))
-
-
-def _decoded(stream: TextIO, source: str) -> Iterator[str]:
-    try:
-        yield from stream
-    except UnicodeDecodeError as error:
-        raise DataError(f"{source} is not UTF-8 ({error.reason}); convert it, as with iconv") from error
-    except (gzip.BadGzipFile, lzma.LZMAError, EOFError) as error:
-        raise DataError(f"{source} is damaged: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,34 +71,64 @@ class Settings:
         return annotate(task, model, examples, batch_size=self.batch_size, bf16=self.bf16)
 
 
-def predict(model: str, file: Path | None, output: Path | None, settings: Settings) -> None:
+def predict(
+    model: str,
+    file: Path | None,
+    output: Path | None,
+    settings: Settings,
+    *,
+    input_format: InputFormat = "auto",
+    skip_bad_rows: bool = False,
+    overwrite: bool = False,
+) -> None:
     """Annotate a file, or the standard input, and write it in the task's format.
 
     Args:
         model: folder or hub name.
-        file: raw text, or the task's own format; None: the standard input.
-        output: file to write; None: the standard output.
+        file: raw text, or the task's own format, plain or compressed; None: the standard input.
+        output: file to write, compressed as its name says; None: the standard output.
         settings: how to run the model.
+        input_format: what the text is; see :meth:`~pixel_m4.tasks.base.Task.stream`.
+        skip_bad_rows: leave out what cannot be read, and tell what it was.
+        overwrite: replace ``output`` if it is there.
 
     Raises:
         ValueError: the text, the model or a setting is wrong.
         OSError: a file cannot be read or written.
     """
     _quiet()
-    with open_text(file) as lines:
-        opened, network = settings.open(model)
-        examples: Iterable[Any] = read_stream(opened, lines, str(file or "<stdin>"))
-        if file is not None and isinstance(opened, Classification) and set(_TABLES) & set(file.suffixes[-2:]):
-            examples = opened.read_file(file, labels=False)  # a line may be less, or more, than a text
-        predicted = settings.annotate(opened, network, examples)
-        if output is None:
-            if isinstance(sys.stdout, io.TextIOWrapper):
-                sys.stdout.reconfigure(encoding="utf-8", newline="\n")
-            _write(opened, predicted, sys.stdout)
-        else:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(output) as scratch, scratch.open("w", encoding="utf-8", newline="\n") as stream:
-                _write(opened, predicted, stream)
+    if file is not None:
+        file.open("rb").close()  # a missing file is told before the model is opened
+    if output is not None:
+        if file is not None and output.exists() and output.samefile(file):
+            raise ValueError(f"--output {output} is the file that is read; take another name")
+        _refuse_existing(output, overwrite)
+    opened, network = settings.open(model)
+    if skip_bad_rows:
+        opened.options = replace(opened.options, skip_bad_rows=True)
+    if file is None:
+        examples = read_stream(opened, stdin_lines(), "<stdin>", input_format)
+    else:
+        examples = opened.read_unlabelled(file, input_format)
+        if file.stat().st_size < _READ_FIRST:  # so that what is wrong is told at once
+            examples = iter(list(examples))
+    predicted = settings.annotate(opened, network, examples)
+    if output is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+        _write(opened, predicted, sys.stdout)
+    else:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with writing(output) as stream:
+            _write(opened, predicted, stream)
+
+
+def _refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raise ValueError if a file is there that nobody asked to replace, or OSError if it is a folder."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file")
+    if path.exists() and not overwrite:
+        raise ValueError(f"{path} is there already; --overwrite replaces it")
 
 
 def _write(task: Task, predicted: Iterator[Any], stream: TextIO) -> None:
@@ -146,6 +148,7 @@ def evaluate(
     file: Path | None = None,
     output_dir: Path | None = None,
     task_arguments: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> dict[str, float]:
     """Score a saved model on data, print the scores, and write them down if asked.
 
@@ -157,6 +160,7 @@ def evaluate(
         file: a single file instead.
         output_dir: gets ``eval_results.json`` and the predictions.
         task_arguments: options of the task, as on the command line of ``finetune``.
+        overwrite: replace results that are in ``output_dir`` already.
 
     Returns:
         The scores.
@@ -170,6 +174,8 @@ def evaluate(
         raise ValueError(
             f"--output_dir {output_dir} is the model's folder, whose own results would be lost; take another"
         )
+    if output_dir is not None:
+        _refuse_existing(output_dir / "eval_results.json", overwrite)
     task_class, saved = saved_task(open_checkpoint(model), settings.task)
     if data_dir is not None:
         saved = _elsewhere(saved, data_dir)
@@ -186,11 +192,11 @@ def evaluate(
             advance(1)
     scores = opened.score(gold, predicted)
     what = str(file or f"{hub or data_dir}, {split}")
-    table = Table(title=f"{opened.name}: {what}", title_justify="left")
+    table = Table(title=Text(f"{opened.name}: {what}"), title_justify="left")
     table.add_column("score")
     table.add_column("value", justify="right")
     for name, value in scores.items():
-        table.add_row(name, f"{value:.2f}")
+        table.add_row(Text(name), f"{value:.2f}")
     table.add_row("examples", f"{len(gold):,}")
     plain_console(soft_wrap=False).print(table)
     if output_dir is not None:
@@ -212,7 +218,7 @@ def _options(task: type[Task], saved: TaskOptions, argv: Sequence[str]) -> TaskO
 
 def _elsewhere(saved: TaskOptions, data_dir: Path) -> TaskOptions:
     """The saved options without the place of the training data, which would win over the folder."""
-    changes: dict[str, None] = {}
+    changes: dict[str, Any] = {}
     if getattr(saved, "dataset_name", None) is not None:
         changes["dataset_name"] = None
     language = getattr(saved, "language", None)

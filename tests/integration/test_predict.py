@@ -132,11 +132,11 @@ def test_bad_input(parser: Path, treebank: Path, tmp_path: Path, capsys: pytest.
     latin.write_bytes("Grüße\n".encode("latin-1"))
     broken.write_bytes(b"no gzip")
     target = tmp_path / "target.conllu"
-    assert "latin.txt is not UTF-8" in fails(
+    assert "latin.txt:1: byte 0xfc is not UTF-8" in fails(
         capsys, "predict", str(parser), str(latin), "--output", str(target)
     )
     assert not target.exists()
-    assert "broken.gz is damaged" in fails(capsys, "predict", str(parser), str(broken))
+    assert "broken.gz: does not decompress" in fails(capsys, "predict", str(parser), str(broken))
     assert str(tmp_path / "none") in fails(capsys, "predict", str(tmp_path / "none"), str(latin))
     assert "--taste" in fails(capsys, "evaluate", str(parser), "--data_dir", str(treebank), "--taste", "1")
 

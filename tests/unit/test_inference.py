@@ -158,17 +158,22 @@ def test_nothing_to_read(renderer: TextRenderer) -> None:
             words(iter(lines), Parsing(renderer))
 
 
-def test_json_over_lines_is_read_whole() -> None:
-    from pixel_m4.inference import _pieces
+def test_json_over_lines_is_read_whole(renderer: TextRenderer) -> None:
+    task = Classification(renderer)
 
-    assert len(list(_pieces(['{"a": 1}\n'] * 600))) == 3
-    assert len(list(_pieces(["{\n", *['"a": 1,\n', "\n"] * 600, "}\n"]))) == 1
-    assert len(list(_pieces(["[sic] a text\n"] * 600))) == 3
+    def texts(lines: list[str]) -> list[str]:
+        return [example.text for example in read_stream(task, lines, "<here>")]
+
+    assert texts(['{"text": "a"}\n'] * 600) == ["a"] * 600
+    assert texts(["[\n", *['{"text":\n', '"a"},\n', "\n"] * 600, '{"text": "b"}]\n']) == ["a"] * 600 + ["b"]
+    assert texts(["[sic] a text\n"] * 600) == ["[sic] a text"] * 600
+    with pytest.raises(ValueError, match="<here>:3: not valid JSON"):
+        texts(['{"text": "a"}\n', "\n", "text\n"])
 
 
 def test_options_can_be_changed(parser: Path) -> None:
     options = Parsing.options_class()
-    assert dataclasses.asdict(open_task(parser, options=options)[0].options) == {}
+    assert dataclasses.asdict(open_task(parser, options=options)[0].options) == {"skip_bad_rows": False}
 
 
 def test_labels_keep_the_order_of_the_outputs(renderer: TextRenderer) -> None:

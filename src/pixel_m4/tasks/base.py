@@ -5,8 +5,9 @@ A task owns formats, labels, decoding and metrics; training knows only this cont
 
 from __future__ import annotations
 
+import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -15,15 +16,20 @@ from typing import Any, ClassVar, Generic, Protocol, TextIO, TypeVar
 import torch
 
 from pixel_m4.data.batch import render_words
-from pixel_m4.files import DataError, writing
+from pixel_m4.files import DataError, content_suffix, read_lines, writing
 from pixel_m4.model import PixelConfig, PixelPreTrainedModel
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.windows import windows
+
+from .rows import BadRows, InputFormat
 
 Example = TypeVar("Example")
 Item = TypeVar("Item", bound="Encoded")
 Result = TypeVar("Result")
 Prediction = TypeVar("Prediction")
+
+TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather")
+"""Suffixes of tables."""
 
 ALIASES: Mapping[str, Sequence[str]] = {
     "train": ("train",),
@@ -55,7 +61,15 @@ class Encoded(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskOptions:
-    """What can be asked of a task on the command line, beside data and training; none by default."""
+    """What can be asked of a task on the command line, beside data and training."""
+
+    skip_bad_rows: bool = field(
+        default=False,
+        metadata={
+            "help": "leave out rows, sentences or questions that are wrong, and tell how many and which; "
+            "default: the first one is an error"
+        },
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +141,12 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
     """Glob patterns of a split's file, the preferred one first; ``{split}`` stands for its name."""
     suffix: ClassVar[str]
     """What files of predictions end in."""
+    rows_are: ClassVar[str] = "sentences"
+    """What messages call examples."""
+    tables: ClassVar[Sequence[str]] = TABLES
+    """Suffixes of the tables that can be annotated."""
+    column_files: ClassVar[Sequence[str]] = ()
+    """Suffixes of files that surely hold a word a line."""
 
     def __init__(
         self,
@@ -168,28 +188,73 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
         return self.read_file(find_split(data_dir, split, self.files))
 
     @abstractmethod
-    def read_file(self, path: Path) -> list[Example]:
-        """Read annotated examples and check them, also against ``labels`` where these are known already.
+    def read_file(self, path: Path, *, labels: bool = True) -> list[Example]:
+        """Read annotated examples and check them, also against the model's ``labels`` if these are known.
+
+        Args:
+            path: the file.
+            labels: whether there must be annotation; without, none is read.
 
         Raises:
             DataError: something is wrong; names file, line and value.
         """
 
     @abstractmethod
-    def read_raw(self, lines: Iterable[str], source: str) -> list[Example]:
-        """Examples without annotation from raw text, or from the task's own format, for prediction.
+    def stream(
+        self, lines: Iterable[str], source: str, input_format: InputFormat = "auto"
+    ) -> Iterator[Example]:
+        """Examples without annotation from raw text, or from the task's own format, as they come.
 
         Args:
-            lines: the text.
+            lines: the text; it does not matter how it is cut into lines.
             source: what messages call it: the file, or ``<stdin>``.
+            input_format: what it is; ``auto``: what its first lines surely are, which all must be then.
 
         Raises:
             DataError: something is wrong; names source, line and value.
         """
 
+    def read_raw(
+        self, lines: Iterable[str], source: str, input_format: InputFormat = "auto"
+    ) -> list[Example]:
+        """All examples of :meth:`stream`."""
+        return list(self.stream(lines, source, input_format))
+
+    def read_unlabelled(self, path: Path, input_format: InputFormat = "auto") -> Iterator[Example]:
+        """Examples of a file to annotate; its suffix may tell the format.
+
+        Args:
+            path: plain or compressed.
+            input_format: see :meth:`stream`.
+
+        Raises:
+            DataError: something is wrong; names file, line and value.
+            OSError: it cannot be read.
+        """
+        suffix = content_suffix(path)
+        if input_format in ("auto", "columns"):
+            if suffix in self.tables:
+                return iter(self.read_file(path, labels=False))
+            if suffix in self.column_files:
+                input_format = "columns"
+            elif suffix in TABLES:
+                raise DataError(
+                    f"{path}: the task {self.name} reads no {suffix} files; --input_format text takes every "
+                    "line for a sentence"
+                )
+        return self.stream(read_lines(path), str(path), input_format)
+
+    def bad_rows(self) -> BadRows:
+        """What to do with rows that are wrong, as the options say."""
+        return BadRows(self.rows_are, skip=self.options.skip_bad_rows)
+
     def group(self, example: Example) -> Hashable | None:
         """What must stay in one split with the example when a single file is divided; None: nothing else."""
         return None
+
+    @abstractmethod
+    def text_of(self, example: Example) -> Hashable:
+        """The text of an example, in which case and white space do not count: copies have the same."""
 
     @abstractmethod
     def encode(self, examples: Sequence[Example], *, labels: bool = True) -> list[Item]:
@@ -264,6 +329,11 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
 
     def _render(self, batch: Sequence[Window]) -> dict[str, torch.Tensor]:
         return render_words(self.renderer, [window.words for window in batch])
+
+
+def folded(text: str) -> str:
+    """A text in which case and white space do not count."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
 def saved_labels(task: Task, config: PixelConfig) -> list[str]:

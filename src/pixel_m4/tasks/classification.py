@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
@@ -18,11 +19,16 @@ import torch
 
 from pixel_m4.model import PixelConfig, PixelForSequenceClassification
 
-from .base import DataError, DatasetOptions, Task
+from .base import DataError, DatasetOptions, Task, folded
 from .columns import KNOWN, are_fractions, find_columns
 from .cutting import cut_pair
+from .jsonlines import begins_json, first_line
 from .metrics import LABEL_METRICS, NUMBER_METRICS, label_scores, number_scores
-from .tables import TABLE_FILES, Table, find_language, parse_json, read_hub, read_split, read_table
+from .rows import BadRows, InputFormat, check_text, shown
+from .tables import TABLE_FILES, Table, find_language, json_tables, read_hub, read_split, read_table
+
+_NO_LABEL = {"-", "-1"}
+_NOT_A_LABEL = {"nan", "NaN", "NAN", "<NA>", "NULL"}
 
 SCORE = "score"  # what the one output of a regression is called
 
@@ -44,6 +50,13 @@ class ClassificationOptions(DatasetOptions):
     problem_type: str | None = field(
         default=None,
         metadata={"help": "regression or single_label_classification; default: as the labels look"},
+    )
+    keep_unlabelled: bool = field(
+        default=False,
+        metadata={
+            "help": "make a class of rows whose label is '-' (or -1 among whole numbers), which stands for "
+            "no gold label; default: they are left out, and their number is told"
+        },
     )
     metrics: str | None = field(
         default=None,
@@ -124,6 +137,7 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
     options_class = ClassificationOptions
     options: ClassificationOptions
     suffix = ".jsonl"
+    rows_are = "rows"
     files = TABLE_FILES
     recipe: ClassVar[Mapping[str, Any]] = {
         "max_seq_length": 256,
@@ -177,6 +191,8 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
                     self._number(example)
                 return [SCORE]
             names = sorted(found, key=lambda label: (0, int(label), "") if _is_int(label) else (1, 0, label))
+        else:  # rows without a gold label that are kept have a name of their own
+            names += sorted(found - set(names))
         if len(names) < 2:
             raise DataError(
                 f"the training split has {len(names)} label(s) ({', '.join(names)}); it needs two or more"
@@ -194,30 +210,62 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
         if options.dataset_name is not None:
             return self._examples(read_hub(options.dataset_name, options.language, split))
         folder = find_language(data_dir, options.language)
-        return self._examples(
-            read_split(folder, split, columns=_split(options.columns), known=self._known_columns())
-        )
+        bad = self.bad_rows()
+        columns = _split(options.columns)
+        table = read_split(folder, split, columns=columns, known=self._known_columns(), bad=bad)
+        return self._examples(table, bad=bad)
 
     def read_file(self, path: Path, *, labels: bool = True) -> list[LabelledText]:
-        """Read csv, tsv, JSON or Parquet; without ``labels`` there need be none."""
+        """Read csv, tsv, JSON, Parquet or Arrow; without ``labels`` there need be none."""
+        bad = self.bad_rows()
         columns = _split(self.options.columns)
-        table = read_table(path, columns=columns, known=self._known_columns())
-        return self._examples(table, labels=labels)
+        table = read_table(path, columns=columns, known=self._known_columns(), bad=bad)
+        return self._examples(table, labels=labels, bad=bad)
 
-    def read_raw(self, lines: Iterable[str], source: str) -> list[LabelledText]:
-        """A text a line, a pair with a tab between, or JSON objects with the columns of the task."""
-        rows = [line.rstrip("\r\n").removeprefix("\ufeff") for line in lines]
-        if next((row for row in rows if row.strip()), "").startswith("{"):
-            return self._examples(parse_json("\n".join(rows), source), labels=False)
-        examples = []
-        for number, row in enumerate(rows, 1):
-            if row.strip():
-                text, tab, pair = row.partition("\t")
-                values = (text, pair if tab else None)
-                examples.append(self._example(f"{source}:{number}", *values, None, ()))
-        if not examples:
+    def stream(
+        self, lines: Iterable[str], source: str, input_format: InputFormat = "auto"
+    ) -> Iterator[LabelledText]:
+        """A text a line, a pair with a tab between, or JSON objects with the columns of the task.
+
+        Whether texts or pairs is decided by the first line, and all others must agree; with the format
+        ``text`` a tab is white space.
+        """
+        head, rest = first_line(lines)
+        if input_format in ("auto", "columns") and head and begins_json(head[-1]):
+            for table in json_tables(rest, source):
+                yield from self._examples(table, labels=False)
+            return
+        pairs = input_format not in ("text", "tokens") and bool(head) and "\t" in head[-1].strip()
+        advice = "give one of both, or say --input_format text, for which a tab is a space"
+        bad = self.bad_rows()
+        kept = 0
+        for number, line in enumerate(rest, 1):
+            if not line.strip():
+                continue
+            place = f"{source}:{number}"
+            example = None
+            with bad.row():
+                parts = line.split("\t") if input_format in ("auto", "columns") else [line.replace("\t", " ")]
+                if pairs and len(parts) != 2:
+                    raise DataError(
+                        f"{place}: {len(parts) - 1} tabs instead of the one of a pair: "
+                        f"{line[:80]!r}; {advice}"
+                    )
+                if not pairs and sum(bool(part.strip()) for part in parts) > 1:
+                    raise DataError(f"{place}: a pair (there is a tab) among texts: {line[:80]!r}; {advice}")
+                text = check_text(parts[0] if pairs else "".join(parts), "text", place)
+                pair = check_text(parts[1], "second text", place) if pairs else None
+                example = self._example(place, text, pair, None, ())
+            if example is not None:
+                kept += 1
+                yield example
+        bad.tell(source, kept)
+        if not kept:
             raise DataError(f"{source}: holds no text; write a text a line")
-        return examples
+
+    def text_of(self, example: LabelledText) -> Hashable:
+        """The text; of a pair both, in whatever order."""
+        return frozenset(folded(text) for text in (example.text, example.pair) if text is not None)
 
     def encode(self, examples: Sequence[LabelledText], *, labels: bool = True) -> list[TextItem]:
         """One item an example; of texts that do not fit the end is cut off, of pairs the longer one's."""
@@ -314,7 +362,9 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
             score=result[0] if self.regression else None,
         )
 
-    def _examples(self, table: Table, *, labels: bool = True) -> list[LabelledText]:
+    def _examples(
+        self, table: Table, *, labels: bool = True, bad: BadRows | None = None
+    ) -> list[LabelledText]:
         """Check a table and take texts and labels from it."""
         options = self.options
         text, pair, label = find_columns(
@@ -325,48 +375,67 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
             labels=labels,
         )
         names = tuple(table.label_names.get(table.columns[label], ())) if label is not None else ()
-        examples = [
-            self._example(
-                table.place(number),
-                row[text],
-                None if pair is None else row[pair],
-                None if label is None else row[label],
-                names,
-                needs_label=label is not None,
-            )
-            for number, row in enumerate(table.rows)
-        ]
-        if label is not None and self.regression and {self._number(example) for example in examples} == {-1}:
-            raise DataError(
-                f"{table.source}: every label is -1, which stands for hidden ones; leave out --do_predict"
-            )
+        if label is not None:
+            hidden = self._unlabelled([row[label] for row in table.rows], names)
+            if len(hidden) == len(table.rows) > 0 and not options.keep_unlabelled:
+                marks = ", ".join(sorted({str(row[label]).strip().removesuffix(".0") for row in table.rows}))
+                raise DataError(
+                    f"{table.source}: every label is {marks}, which stands for hidden ones; leave out "
+                    "--do_predict, or keep them as a class by --keep_unlabelled"
+                )
+            if hidden and not options.keep_unlabelled:
+                _tell_unlabelled(table, label, hidden)
+        else:
+            hidden = []
+        left_out = set() if options.keep_unlabelled else set(hidden)
+        bad = self.bad_rows() if bad is None else bad
+        examples = []
+        for number, row in enumerate(table.rows):
+            if number in left_out:
+                continue
+            with bad.row():
+                place = table.place(number)
+                first, second = check_text(row[text], "text", place), None
+                if pair is not None:
+                    second = check_text(row[pair], "second text", place)
+                name = None
+                if label is not None and number in hidden:
+                    name = str(row[label]).strip().removesuffix(".0")
+                elif label is not None:
+                    name = _label(row[label], names, place, scores=self.regression)
+                examples.append(self._example(place, first, second, name, names))
+        bad.tell(table.source, len(examples))
+        if not examples:
+            raise DataError(f"{table.source} holds no row")
         return examples
 
+    def _unlabelled(self, values: Sequence[Any], names: Sequence[str]) -> list[int]:
+        """Numbers of the rows whose label says that there is no gold label.
+
+        -1 says so among whole numbers, unless the model has such a class or a number is to be predicted; of
+        scores only if all are -1.
+        """
+        if set(self.labels) & _NO_LABEL and not self.regression:
+            return []  # a model that was trained with them
+        texts = [str(value).strip() if isinstance(value, (str, int, float)) else "" for value in values]
+        hidden = [number for number, text in enumerate(texts) if text == "-"]
+        minus = [number for number, text in enumerate(texts) if text in ("-1", "-1.0")]
+        scores = self.regression or self.options.problem_type == "regression"
+        whole = all(_is_int(text.removesuffix(".0")) for text in texts if text not in ("", "-"))
+        if len(minus) == len(values) or names or (whole and not scores):
+            hidden += minus
+        return sorted(hidden)
+
     def _example(
-        self,
-        place: str,
-        text: Any,
-        pair: Any,
-        label: Any,
-        names: tuple[str, ...],
-        *,
-        needs_label: bool = False,
+        self, place: str, text: str, pair: str | None, label: str | None, names: tuple[str, ...]
     ) -> LabelledText:
-        for what, value in (("text", text), ("second text", "-" if pair is None else pair)):
-            if not isinstance(value, str) or not value.strip():
-                raise DataError(f"{place}: the {what} is empty ({value!r}); give it words, or drop the row")
-        if names and isinstance(label, int):
-            label = names[label] if 0 <= label < len(names) else None
-        if needs_label and (label is None or not str(label).strip()):
-            raise DataError(f"{place}: the row has no label; without labels, leave out --do_predict")
-        known = None if label is None else str(label).strip()
-        example = LabelledText(place=place, text=text, pair=pair, label=known, names=names)
-        if known is not None and self.labels:
+        example = LabelledText(place=place, text=text, pair=pair, label=label, names=names)
+        if label is not None and self.labels:
             if self.regression:
                 self._number(example)
-            elif known not in self.labels:
+            elif label not in self.labels:
                 raise DataError(
-                    f"{place}: the label {known!r} is not among those of the training split or the model: "
+                    f"{place}: the label {label!r} is not among those of the training split or the model: "
                     f"{', '.join(self.labels)}"
                 )
         return example
@@ -394,9 +463,48 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
         return asked
 
 
+def _label(value: Any, names: Sequence[str], place: str, *, scores: bool) -> str:
+    """The name of a label, or the number of a score as text.
+
+    Raises:
+        DataError: it is none: nothing, a truth value, a list, not a number, or half a character.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise DataError(f"{place}: the row has no label; without labels, leave out --do_predict")
+    if isinstance(value, (bool, list, tuple, dict, bytes)) or not isinstance(value, (str, int, float)):
+        raise DataError(f"{place}: the label {shown(value)} is no name and no number; write it as text")
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise DataError(f"{place}: the label {value!r} is no finite number; write a label")
+        return str(int(value)) if value.is_integer() and not names else str(value)
+    if isinstance(value, int):
+        if names:
+            if not 0 <= value < len(names):
+                raise DataError(f"{place}: the label {value} is not among the {len(names)} that have names")
+            return names[value]
+        return str(value)
+    if value.strip() in _NOT_A_LABEL and not scores:
+        raise DataError(
+            f"{place}: the label {value!r} is what programs write for a missing value; write a label"
+        )
+    return check_text(value, "label", place).strip()
+
+
+def _tell_unlabelled(table: Table, label: int, rows: Sequence[int]) -> None:
+    """Say which rows are left out because they have no gold label."""
+    shown_rows = ", ".join(table.place(row).removeprefix(table.source).lstrip(":, ") for row in rows[:5])
+    marks = ", ".join(sorted({repr(table.rows[row][label]) for row in rows}))
+    logger.warning(
+        "%s: %d of %d rows have no gold label (%s) and are left out: %s %s%s; --keep_unlabelled makes them a "
+        "class",
+        table.source, len(rows), len(table.rows), marks, "line" if table.lines else "", shown_rows,
+        ", …" if len(rows) > 5 else "",
+    )  # fmt: skip
+
+
 def _split(names: str | None) -> list[str]:
     return [name.strip() for name in (names or "").split(",") if name.strip()]
 
 
 def _is_int(label: str) -> bool:
-    return label.lstrip("-").isdecimal()
+    return re.fullmatch(r"-?\d{1,18}", label) is not None

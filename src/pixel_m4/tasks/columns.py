@@ -10,7 +10,7 @@ from .tables import Table
 
 PAIRS = (
     ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"),
-    ("question", "sentence"), ("text1", "text2"), ("text_a", "text_b"),
+    ("question", "sentence"), ("text1", "text2"), ("text_a", "text_b"), ("text", "pair"),
 )  # fmt: skip
 TEXTS = ("text", "sentence", "content", "review", "headline", "tweet", "document", "title")
 LABELS = (
@@ -63,7 +63,8 @@ def find_columns(
     if text is None and pair is None:
         for first, second in PAIRS:
             if first in lowered and second in lowered:
-                return Columns(lowered[first], lowered[second], label_number)
+                numbers = [table.column(table.columns[lowered[name]]) for name in (first, second)]
+                return Columns(numbers[0], numbers[1], label_number)
     text_number = _find(table, text, lowered, TEXTS, "text")
     return Columns(text_number, None if pair is None else table.column(pair), label_number)
 
@@ -75,7 +76,7 @@ def _find(
         return table.column(asked)
     for name in usual:
         if name in lowered:
-            return lowered[name]
+            return table.column(table.columns[lowered[name]])
     raise DataError(
         f"{table.source} has no column that is known to hold the {what}; it has "
         f"{', '.join(table.columns)}; name it by --{what}_column"

@@ -6,16 +6,19 @@ was read is written back byte for byte, and predictions change the columns they 
 
 from __future__ import annotations
 
-import gzip
-import io
-import lzma
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
-from pixel_m4.files import replacing
+from pixel_m4.files import DataError, clean_lines, read_lines, writing
+
+from .jsonlines import begins_json
+from .rows import BadRows, InputFormat
+from .segment import segment, warn_of_script
 
 __all__ = [
     "UD_RELATIONS",
@@ -25,6 +28,7 @@ __all__ = [
     "parse_conllu",
     "parse_raw",
     "read_conllu",
+    "stream_raw",
     "strip_subtype",
     "with_tags",
     "with_tree",
@@ -45,7 +49,14 @@ UD_RELATIONS: tuple[str, ...] = (
 )  # fmt: skip
 
 
-class ConlluError(ValueError):
+PLACEHOLDER = "placeholder"
+"""The comment ``# placeholder = UPOS HEAD`` names columns of raw text whose values stand for nothing."""
+
+_COMMENT = re.compile(r"#\s*(?:sent_id|text(?:_\w+)?|newdoc|newpar|global\.columns)\b(?:\s*(?:id\s*)?=|\s*$)")
+_WORD_ID = re.compile(r"1|1-\d+|0\.1")
+
+
+class ConlluError(DataError):
     """A CoNLL-U file breaks the format; the message says where, how, and what to do about it."""
 
 
@@ -85,6 +96,11 @@ class Sentence:
         file, _, first = self.source.rpartition(":")
         rows = [row for row, line in enumerate(self.lines) if _is_number(line.split("\t")[_ID])]
         return f"{file}:{int(first) + rows[word]}"
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """Columns whose values stand for nothing, as in raw text that was annotated in part."""
+        return tuple((self._comment(PLACEHOLDER) or "").split())
 
     def _comment(self, key: str) -> str | None:
         for line in self.lines:
@@ -135,8 +151,8 @@ def find_cycle(heads: Sequence[int]) -> list[int]:
     return []
 
 
-def read_conllu(path: Path | str, *, trees: bool = True) -> list[Sentence]:
-    """Read a file: plain, ``.gz`` or ``.xz``, in UTF-8.
+def read_conllu(path: Path | str, *, trees: bool = True, bad: BadRows | None = None) -> list[Sentence]:
+    """Read a file in UTF-8, plain or compressed (``.gz``, ``.xz``, ``.bz2``, ``.zst``).
 
     A byte order mark, CRLF line ends, several blank lines and a missing last blank line are accepted, and
     not written back.
@@ -145,80 +161,145 @@ def read_conllu(path: Path | str, *, trees: bool = True) -> list[Sentence]:
         path: the file.
         trees: demand a tree with one root for every sentence (where there is none, there is a cycle).
             Otherwise HEAD may be "_", read as −1, and neither cycles nor roots are looked at.
+        bad: what to do with sentences that are wrong; default: the first one is an error.
 
     Raises:
-        ConlluError: the file is no CoNLL-U, holds no sentence, is not UTF-8 or does not decompress.
+        DataError: the file is no CoNLL-U, holds no sentence, is not UTF-8 or does not decompress.
         OSError: the file cannot be read.
     """
     path = Path(path)
-    data = path.read_bytes()
     try:
-        if path.suffix == ".gz":
-            data = gzip.decompress(data)
-        elif path.suffix == ".xz":
-            data = lzma.decompress(data)
-    except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
-        raise ConlluError(
-            f"{path}: does not decompress as {path.suffix} ({error}); fetch it again"
-        ) from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # Both are without the byte order mark, which holds no line end.
-        body = error.object
-        line = body.count(b"\n", 0, error.start) + 1
-        raise ConlluError(
-            f"{path}:{line}: byte {body[error.start]:#04x} is not UTF-8; convert the file to UTF-8"
-        ) from error
-    return parse_conllu(text, str(path), trees=trees)
+        return parse_conllu(read_lines(path), str(path), trees=trees, bad=bad)
+    except DataError as error:  # of its bytes
+        raise ConlluError(str(error)) from error
 
 
-def parse_conllu(lines: Iterable[str] | str, name: str = "<text>", *, trees: bool = True) -> list[Sentence]:
+def parse_conllu(
+    lines: Iterable[str] | str, name: str = "<text>", *, trees: bool = True, bad: BadRows | None = None
+) -> list[Sentence]:
     """Read sentences from a string, a stream or any lines; ``name`` stands for the file in messages.
 
     Raises:
         ConlluError: as `read_conllu`.
     """
-    if isinstance(lines, str):
-        # Not splitlines: a form may hold U+0085 or U+2028, which are no line ends here.
-        lines = lines.removeprefix("\ufeff").split("\n")
-    sentences: list[Sentence] = []
+    return list(_stream_conllu(clean_lines(lines), name, trees, bad))
+
+
+def _stream_conllu(
+    lines: Iterable[str], name: str, trees: bool, bad: BadRows | None = None
+) -> Iterator[Sentence]:
+    """Sentences as they come; there must be one."""
+    bad = BadRows("sentences") if bad is None else bad
+    kept = 0
     block: list[str] = []
-    number = 0
-    for number, raw in enumerate(lines, 1):
-        line = raw.rstrip("\r\n")
-        if number == 1:
-            line = line.removeprefix("\ufeff")
+    for number, line in enumerate(chain(lines, [""]), 1):
         if line.strip(" "):
             block.append(line)
         elif block:
-            sentences.append(_sentence(block, name, number - len(block), trees))
+            sentence = None
+            with bad.row():
+                sentence = _sentence(block, name, number - len(block), trees)
             block = []
-    if block:
-        sentences.append(_sentence(block, name, number + 1 - len(block), trees))
-    if not sentences:
+            if sentence is not None:
+                kept += 1
+                yield sentence
+    bad.tell(name, kept)
+    if not kept:
         raise ConlluError(f"{name}: holds no sentence; is it the right file, and was it fetched in full?")
-    return sentences
 
 
-def parse_raw(lines: Iterable[str], name: str = "<text>") -> list[Sentence]:
-    """Sentences to annotate: CoNLL-U where a line holds tabs, else a sentence a line, words between spaces.
+def parse_raw(
+    lines: Iterable[str], name: str = "<text>", input_format: InputFormat = "auto"
+) -> list[Sentence]:
+    """All sentences of :func:`stream_raw`."""
+    return list(stream_raw(lines, name, input_format))
+
+
+def stream_raw(
+    lines: Iterable[str],
+    name: str = "<text>",
+    input_format: InputFormat = "auto",
+    bad: BadRows | None = None,
+) -> Iterator[Sentence]:
+    """Sentences to annotate, as they come.
+
+    Args:
+        lines: CoNLL-U, whose annotation may be missing; or a sentence a line.
+        name: what messages call them.
+        input_format: ``columns``: CoNLL-U.  ``text``: raw text, cut into words by
+            :func:`~pixel_m4.tasks.segment.segment`.  ``tokens``: words between white space.  ``auto``:
+            CoNLL-U if the first line that is neither blank nor a comment is a row of it, or if CoNLL-U's
+            comments stand before it; else text.
+        bad: what to do with sentences that are wrong; default: the first one is an error.
 
     Raises:
-        ConlluError: there is no sentence, or the CoNLL-U is wrong.
+        ConlluError: there is no sentence, or one is wrong; names its line.
     """
-    rows = [line.rstrip("\r\n") for line in lines]
-    if any("\t" in row for row in rows):
-        return parse_conllu(rows, name, trees=False)
-    sentences = []
-    for number, row in enumerate(rows, 1):
-        words = row.removeprefix("\ufeff").split()
-        if words:
-            columns = [f"{i}\t{word}" + "\t_" * 8 for i, word in enumerate(words, 1)]
-            sentences.append(_sentence([f"# text = {' '.join(words)}", *columns], name, number, trees=False))
-    if not sentences:
-        raise ConlluError(f"{name}: holds no text; write a sentence a line, its words between spaces")
-    return sentences
+    cleaned = clean_lines(lines)
+    guessed = input_format == "auto"
+    if input_format == "auto":
+        head: list[str] = []
+        for line in cleaned:
+            head.append(line)
+            if line.strip() and not line.startswith("#"):
+                break
+        cleaned = chain(head, cleaned)
+        input_format = _guess(head, name)
+    if input_format == "columns":
+        yield from _stream_conllu(cleaned, name, False, bad)
+        return
+    told = found = False
+    for number, line in enumerate(cleaned, 1):
+        if guessed and line.count("\t") == len(COLUMNS) - 1 and _is_number(line.partition("\t")[0]):
+            raise ConlluError(
+                f"{name}:{number}: looks like CoNLL-U, but is among lines of text: {line[:80]!r}; "
+                "give one of both, or say --input_format text"
+            )
+        if not line.strip():
+            continue
+        if input_format == "tokens":
+            words = [(word, True) for word in line.split()]
+        else:
+            segments = segment(unicodedata.normalize("NFC", line))
+            script = next((found.unsegmented for found in segments if found.unsegmented), None)
+            if script and not told:
+                told = True
+                warn_of_script(name, number, script)
+            words = [(found.word, found.space) for found in segments]
+        yield _raw_sentence(words, name, number, str(number))
+        found = True
+    if not found:
+        raise ConlluError(f"{name}: holds no text; write a sentence a line")
+
+
+def _guess(head: Sequence[str], name: str) -> InputFormat:
+    """Whether the first lines, up to the first that is neither blank nor a comment, are CoNLL-U or text."""
+    last = head[-1] if head else ""
+    if begins_json(last):
+        raise ConlluError(
+            f"{name}:{len(head)}: looks like JSON, not like CoNLL-U or text: {last[:60]!r}; say "
+            "--input_format text if it is text"
+        )
+    fields = last.split()
+    shaped = (
+        len(fields) == len(COLUMNS) and bool(_WORD_ID.fullmatch(fields[_ID])) and "_" in fields
+    )  # with spaces for its tabs
+    numbered = last.count("\t") > 1 and bool(_WORD_ID.fullmatch(last.partition("\t")[0]))
+    commented = any(_COMMENT.match(line) for line in head)
+    if last.count("\t") == len(COLUMNS) - 1 or shaped or numbered or commented:
+        return "columns"
+    return "text"
+
+
+def _raw_sentence(words: Sequence[tuple[str, bool]], name: str, number: int, sent_id: str) -> Sentence:
+    """A sentence of words, each with whether a space follows; valid CoNLL-U with placeholders."""
+    text = "".join(word + " " * space for word, space in words).strip()
+    rows = [f"# sent_id = {sent_id}", f"# text = {text}", f"# {PLACEHOLDER} = UPOS HEAD DEPREL"]
+    for i, (word, space) in enumerate(words, 1):
+        head, deprel = ("0", "root") if i == 1 else ("1", "dep")
+        misc = "_" if space else "SpaceAfter=No"
+        rows.append("\t".join((str(i), word, "_", "X", "_", "_", head, deprel, "_", misc)))
+    return replace(_sentence(rows, name, number, trees=False), source=f"{name}:{number}")
 
 
 def _sentence(lines: list[str], name: str, first_line: int, trees: bool) -> Sentence:
@@ -234,13 +315,12 @@ def _sentence(lines: list[str], name: str, first_line: int, trees: bool) -> Sent
             continue
         columns = line.split("\t")
         if len(columns) != 10:
-            hint = (
-                "separate the columns by tabs, not spaces"
-                if len(line.split()) >= 10
-                else "see whether tabs are lost"
-            )
             if len(columns) > 10:
                 hint = "remove the tabs that are too many"
+            elif len(line.split()) >= 10:
+                hint = "columns must be separated by tabs, not spaces"
+            else:
+                hint = "see whether tabs are lost"
             raise ConlluError(
                 f"{name}:{number}: {len(columns)} tab-separated columns instead of 10; {hint}: {line!r}"
             )
@@ -306,11 +386,14 @@ def _sentence(lines: list[str], name: str, first_line: int, trees: bool) -> Sent
                 name, number, "HEAD", str(head_number), f"is beyond the last word, {len(words)}",
                 "write 0 for the root or the ID of the head",
             )  # fmt: skip
-    if trees:
-        _check_tree(words, heads, at, name)
-    return Sentence(
+    sentence = Sentence(
         tuple(words), tuple(upos), tuple(heads), tuple(deprels), tuple(lines), f"{name}:{first_line}"
     )
+    if trees:
+        _check_tree(words, heads, at, name)
+        if "HEAD" in sentence.placeholders:
+            raise ConlluError(f"{name}:{first_line}: the tree stands for nothing, as its comment says")
+    return sentence
 
 
 def _check_tree(words: list[str], heads: list[int], at: list[int], name: str) -> None:
@@ -351,7 +434,7 @@ def with_tree(sentence: Sentence, heads: Sequence[int], deprels: Sequence[str]) 
             raise ValueError(f"{sentence.source}: head {head} is not among 0 … {len(sentence.words)}")
     numbers = [int(head) for head in heads]
     columns = {_HEAD: list(map(str, numbers)), _DEPREL: deprels, _DEPS: ["_"] * len(sentence.words)}
-    lines = _with_columns(sentence, columns)
+    lines = _filled(_with_columns(sentence, columns), "HEAD", "DEPREL")
     return replace(sentence, heads=tuple(numbers), deprels=tuple(deprels), lines=lines)
 
 
@@ -361,7 +444,21 @@ def with_tags(sentence: Sentence, upos: Sequence[str]) -> Sentence:
     Raises:
         ValueError: not one tag a word, or a tag that is empty or holds spaces.
     """
-    return replace(sentence, upos=tuple(upos), lines=_with_columns(sentence, {_UPOS: upos}))
+    lines = _filled(_with_columns(sentence, {_UPOS: upos}), "UPOS")
+    return replace(sentence, upos=tuple(upos), lines=lines)
+
+
+def _filled(lines: tuple[str, ...], *names: str) -> tuple[str, ...]:
+    """Lines whose comment on placeholders no longer names some columns; it goes if none is left."""
+    kept = []
+    for line in lines:
+        if line.startswith(f"# {PLACEHOLDER} = "):
+            left = [name for name in line.partition("=")[2].split() if name not in names]
+            if not left:
+                continue
+            line = f"# {PLACEHOLDER} = {' '.join(left)}"
+        kept.append(line)
+    return tuple(kept)
 
 
 def _with_columns(sentence: Sentence, columns: Mapping[int, Sequence[str]]) -> tuple[str, ...]:
@@ -389,24 +486,16 @@ def _with_columns(sentence: Sentence, columns: Mapping[int, Sequence[str]]) -> t
 
 
 def write_conllu(sentences: Iterable[Sentence], target: Path | str | TextIO) -> None:
-    """Write sentences to a text stream or a file, compressed if its name ends in ``.gz`` or ``.xz``.
+    """Write sentences to a text stream or a file, compressed as its name says.
 
     A file appears under its name only when it is complete, and equal sentences make equal bytes.
 
     Raises:
         OSError: the file cannot be written.
     """
-    if not isinstance(target, (str, Path)):
-        for sentence in sentences:
-            target.write("\n".join(sentence.lines) + "\n\n")
+    if isinstance(target, (str, Path)):
+        with writing(Path(target)) as stream:
+            write_conllu(sentences, stream)
         return
-    path = Path(target)
-    text = io.StringIO()
-    write_conllu(sentences, text)
-    data = text.getvalue().encode("utf-8")
-    if path.suffix == ".gz":
-        data = gzip.compress(data, mtime=0)
-    elif path.suffix == ".xz":
-        data = lzma.compress(data)
-    with replacing(path) as scratch:
-        scratch.write_bytes(data)
+    for sentence in sentences:
+        target.write("\n".join(sentence.lines) + "\n\n")

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
-from .base import DataError, DatasetOptions, find_split
-from .iob import DataFormat, TaggedSentence, is_tag, parse_iob, parse_raw, to_iob2, write_iob2
+from pixel_m4.files import COMPRESSED, content_suffix, read_lines
+
+from .base import DataError, DatasetOptions, find_split, folded
+from .iob import DataFormat, TaggedSentence, is_tag, parse_iob, stream_raw, to_iob2, write_iob2
+from .jsonlines import begins_json, first_line
 from .parsing import Parsing
-from .tables import Table, find_language, is_arrow, read_arrow, read_hub, read_table, read_text
+from .rows import InputFormat, check_text, shown
+from .tables import Table, find_language, is_arrow, json_tables, read_arrow, read_hub, read_table
 from .words import WordLabels
 
 TOKENS = ("tokens", "words")
 TAGS = ("ner_tags", "tags", "ner", "labels")
 
-_TABLES = (".parquet", ".jsonl", ".json")
+_TABLES = (".parquet", ".jsonl", ".ndjson", ".json", ".arrow", ".feather")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +47,14 @@ class NER(WordLabels[TaggedSentence]):
     files: ClassVar[Sequence[str]] = [
         f"{pattern}{zipped}"
         for pattern in (
-            "{split}.txt", "*{split}.txt", "*{split}.iob2", "*{split}.conll", "*ner*{split}.tsv",
-            "*{split}.tsv",             *(f"*{{split}}{suffix}" for suffix in _TABLES),
+            "{split}.txt", "*{split}.txt", "*{split}.iob2", "*{split}.conll", "*{split}.bio", "*{split}.iob",
+            "*ner*{split}.tsv", "*{split}.tsv", *(f"*{{split}}{suffix}" for suffix in _TABLES),
         )
-        for zipped in ("", ".gz")
+        for zipped in ("", *COMPRESSED)
     ]  # fmt: skip
     suffix = ".iob2"
+    tables = _TABLES
+    column_files = (".iob2", ".iob", ".bio", ".conll", ".tsv")
     recipe: ClassVar[Mapping[str, Any]] = {
         **Parsing.recipe,
         "max_seq_length": 196,
@@ -81,57 +87,102 @@ class NER(WordLabels[TaggedSentence]):
             return self._from_table(read_arrow(folder, split))
         return self.read_file(find_split(folder, split, self.files))
 
-    def read_file(self, path: Path) -> list[TaggedSentence]:
-        """Read columns, Parquet or JSON, plain or .gz, and check the tags."""
-        if set(_TABLES) & set(path.suffixes[-2:]):
-            return self._from_table(read_table(path))
-        sentences = parse_iob(read_text(path).split("\n"), str(path), data_format=self.options.data_format)
-        self.check_labels(sentences)
-        return sentences
+    def read_file(self, path: Path, *, labels: bool = True) -> list[TaggedSentence]:
+        """Read columns, Parquet, Arrow or JSON, also compressed, and check the tags."""
+        if content_suffix(path) in self.tables:
+            return self._from_table(read_table(path), labels=labels)
+        bad = self.bad_rows()
+        sentences = parse_iob(
+            read_lines(path), str(path), data_format=self.options.data_format, tags=labels, bad=bad
+        )
+        return self.checked(sentences, bad, str(path)) if labels else sentences
 
     def group(self, example: TaggedSentence) -> Hashable:
         """Sentences that are repeated, of which HiNER has some, stay in one split."""
         return example.words
 
-    def read_raw(self, lines: Iterable[str], source: str) -> list[TaggedSentence]:
-        """Columns without their tags, or a sentence a line."""
-        sentences = parse_raw(lines, source)
-        if not sentences:
-            raise DataError(f"{source} holds no text; write a sentence a line, its words between spaces")
-        return sentences
+    def text_of(self, example: TaggedSentence) -> str:
+        """The words."""
+        return folded(" ".join(example.words))
 
-    def _from_table(self, table: Table) -> list[TaggedSentence]:
-        words_at, tags_at = (
-            table.column(next((name for name in names if name in table.columns), names[0]))
-            for names in (TOKENS, TAGS)
-        )
-        names = table.label_names.get(table.columns[tags_at])
+    def stream(
+        self, lines: Iterable[str], source: str, input_format: InputFormat = "auto"
+    ) -> Iterator[TaggedSentence]:
+        """Columns without their tags, JSON objects with tokens, or a sentence a line."""
+        head, rest = first_line(lines)
+        if input_format in ("auto", "columns") and head and begins_json(head[-1]):
+            for table in json_tables(rest, source):
+                yield from self._from_table(table, labels=False)
+            return
+        found = False
+        data_format = self.options.data_format
+        for sentence in stream_raw(rest, source, input_format, data_format=data_format, bad=self.bad_rows()):
+            found = True
+            yield sentence
+        if not found:
+            raise DataError(f"{source} holds no text; write a sentence a line")
+
+    def _from_table(self, table: Table, *, labels: bool = True) -> list[TaggedSentence]:
+        words_at = table.find(TOKENS)
+        tags_at = table.find(TAGS) if labels else None
+        names = table.label_names.get(table.columns[tags_at]) if tags_at is not None else None
         # KLUE on the hub: every token is a character.
-        characters = all(
-            isinstance(word, str) and len(word) == 1 for row in table.rows for word in row[words_at] or ()
+        characters = len(table.rows) > 0 and all(
+            isinstance(row[words_at], (list, tuple))
+            and all(isinstance(word, str) and len(word) == 1 for word in row[words_at])
+            for row in table.rows
         )
+        bad = self.bad_rows()
         sentences = []
         for number, row in enumerate(table.rows):
-            place, words, tags = table.place(number), row[words_at], row[tags_at]
-            if not words or len(words) != len(tags):
-                raise DataError(
-                    f"{place}: {len(words)} words and {len(tags)} tags; must be as many, and one at least"
-                )
-            if characters:  # whose spaces are no words: as in the file format of that name
-                kept = [number for number, word in enumerate(words) if not word.isspace()]
-                words, tags = [words[number] for number in kept], [tags[number] for number in kept]
-            if not words or not all(isinstance(word, str) and word.strip() for word in words):
-                raise DataError(f"{place}: a word is empty or no text: {list(words)!r}")
-            labels = [self._label(tag, names, place) for tag in tags]
-            sentences.append(TaggedSentence(words=tuple(words), tags=to_iob2(labels), source=place))
+            with bad.row():
+                tags = None if tags_at is None else row[tags_at]
+                sentence = self._sentence(row[words_at], tags, names, characters, table.place(number), labels)
+                self.check(sentence)
+                sentences.append(sentence)
+        bad.tell(table.source, len(sentences))
         if not sentences:
             raise DataError(f"{table.source} holds no sentence")
-        self.check_labels(sentences)
         return sentences
+
+    def _sentence(
+        self,
+        words: Any,
+        tags: Any,
+        names: Sequence[str] | None,
+        characters: bool,
+        place: str,
+        labels: bool,
+    ) -> TaggedSentence:
+        """The sentence of a row, whose values are checked."""
+        if not isinstance(words, (list, tuple)):
+            raise DataError(f"{place}: the words are no list, but {shown(words)}")
+        if not labels:
+            tags = ["O"] * len(words)
+        if not isinstance(tags, (list, tuple)):
+            raise DataError(f"{place}: the tags are no list, but {shown(tags)}")
+        if not words or len(words) != len(tags):
+            raise DataError(
+                f"{place}: {len(words)} words and {len(tags)} tags; must be as many, and one at least"
+            )
+        if characters:  # whose spaces are no words: as in the file format of that name
+            kept = [number for number, word in enumerate(words) if not word.isspace()]
+            words, tags = [words[number] for number in kept], [tags[number] for number in kept]
+        if not words or not all(isinstance(word, str) and word.strip() for word in words):
+            raise DataError(f"{place}: a word is empty or no text: {list(words)!r}")
+        for word in words:
+            check_text(word, "word", place)
+            if set(word) & {"\t", "\n", "\r"}:
+                raise DataError(
+                    f"{place}: the word {word!r} holds a tab or the end of a line, which no file of words "
+                    "can hold; write a space"
+                )
+        found = to_iob2(self._label(tag, names, place) for tag in tags)
+        return TaggedSentence(words=tuple(words), tags=found, source=place)
 
     @staticmethod
     def _label(tag: Any, names: Sequence[str] | None, place: str) -> str:
-        if isinstance(tag, int):
+        if isinstance(tag, int) and not isinstance(tag, bool):
             if names is None or not 0 <= tag < len(names):
                 raise DataError(
                     f"{place}: the tag {tag} is a number without a name; make the column a sequence of "
@@ -140,7 +191,7 @@ class NER(WordLabels[TaggedSentence]):
             tag = names[tag]
         if not (isinstance(tag, str) and is_tag(tag)):
             raise DataError(f"{place}: the tag {tag!r} is neither O nor a type with B- or I- before it")
-        return tag
+        return check_text(tag, "tag", place)
 
     def tags(self, sentence: TaggedSentence) -> Sequence[str]:
         """The entity tags, in IOB2."""

@@ -5,7 +5,7 @@ Dimensions: B batch, W words of a window (of the longest in a batch), R relation
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TextIO
@@ -14,21 +14,23 @@ import numpy as np
 import torch
 
 from pixel_m4.data.batch import IGNORE, pad
+from pixel_m4.files import COMPRESSED
 from pixel_m4.model import PixelForBiaffineParsing
 
-from .base import DataError, Task, Window, gather, innermost
+from .base import DataError, Task, Window, folded, gather, innermost
 from .conllu import (
     UD_RELATIONS,
     Sentence,
-    parse_raw,
     read_conllu,
+    stream_raw,
     strip_subtype,
     with_tree,
     write_conllu,
 )
+from .rows import InputFormat
 from .trees import attachment_scores, left_neighbour_baseline, maximum_spanning_tree
 
-CONLLU_FILES = [f"*{{split}}.{suffix}" for suffix in ("conllu", "conllu.gz", "conllu.xz")]
+CONLLU_FILES = [f"*{{split}}.conllu{packed}" for packed in ("", *COMPRESSED)]
 """Patterns for the file of a split of a treebank, as :func:`find_split` takes them."""
 
 # What an arc scores that no window shows: far below any real one, yet a tree can always be found.
@@ -64,6 +66,8 @@ class Parsing(Task[Sentence, Window, Scores, Parsed]):
     scores = ("uas", "las", "uas_mst", "las_mst")
     files = CONLLU_FILES
     suffix = ".conllu"
+    tables = ()
+    column_files = (".conllu", ".conll")
     recipe: ClassVar[Mapping[str, Any]] = {
         "max_seq_length": 256,
         "per_device_train_batch_size": 64,
@@ -79,23 +83,37 @@ class Parsing(Task[Sentence, Window, Scores, Parsed]):
         """The labels of published parsers: an unused one, then the universal relations."""
         return ["_", *UD_RELATIONS]
 
-    def read_file(self, path: Path) -> list[Sentence]:
-        """Read CoNLL-U (plain, .gz or .xz) and check its relations."""
-        sentences = read_conllu(path)
-        known = set(self.labels)
+    def read_file(self, path: Path, *, labels: bool = True) -> list[Sentence]:
+        """Read CoNLL-U, also compressed, and check its relations."""
+        bad = self.bad_rows()
+        sentences = read_conllu(path, trees=labels, bad=bad)
+        if not labels:
+            return sentences
+        checked = []
         for sentence in sentences:
-            for word, deprel in enumerate(sentence.deprels):
-                if strip_subtype(deprel) not in known:
-                    raise DataError(
-                        f"{sentence.place(word)}: the word {sentence.words[word]!r} has the relation "
-                        f"{deprel!r}, which the model does not know; "
-                        f"its relations: {', '.join(self.labels[1:])}"
-                    )
-        return sentences
+            with bad.row():
+                self._check(sentence)
+                checked.append(sentence)
+        bad.tell(str(path), len(checked))
+        return checked
 
-    def read_raw(self, lines: Iterable[str], source: str) -> list[Sentence]:
-        """CoNLL-U without its trees, or a sentence a line."""
-        return parse_raw(lines, source)
+    def _check(self, sentence: Sentence) -> None:
+        for word, deprel in enumerate(sentence.deprels):
+            if strip_subtype(deprel) not in self.labels:
+                raise DataError(
+                    f"{sentence.place(word)}: the word {sentence.words[word]!r} has the relation "
+                    f"{deprel!r}, which the model does not know; its relations: {', '.join(self.labels[1:])}"
+                )
+
+    def stream(
+        self, lines: Iterable[str], source: str, input_format: InputFormat = "auto"
+    ) -> Iterator[Sentence]:
+        """CoNLL-U, whose annotation may be missing, or a sentence a line."""
+        return stream_raw(lines, source, input_format, self.bad_rows())
+
+    def text_of(self, example: Sentence) -> str:
+        """The words."""
+        return folded(" ".join(example.words))
 
     def encode(self, examples: Sequence[Sentence], *, labels: bool = True) -> list[Window]:
         """Cut sentences into windows; a word whose head lies outside of its window has no labels there."""

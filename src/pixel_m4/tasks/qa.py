@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -17,14 +17,17 @@ from typing import Any, ClassVar, NamedTuple, TextIO
 import numpy as np
 import torch
 
+from pixel_m4.files import COMPRESSED
 from pixel_m4.model import PixelForQuestionAnswering
 from pixel_m4.render.windows import windows
 
-from .base import DataError, DatasetOptions, Task
+from .base import DataError, DatasetOptions, Task, folded
 from .cutting import cut, pieces
+from .jsonlines import first_line
+from .rows import BadRows, InputFormat
 from .spans import answer_patches, span_characters
 from .squad import Question, read_questions, squad_scores
-from .tables import TABLE_FILES, find_language, parse_json, read_hub, read_split, read_table
+from .tables import TABLE_FILES, Table, find_language, json_tables, read_hub, read_split, read_table
 
 logger = logging.getLogger(__name__)
 
@@ -137,8 +140,9 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
     scores = ("exact_match", "f1", "no_answer_accuracy", "has_answer_exact_match", "has_answer_f1")
     options_class = QAOptions
     options: QAOptions
-    files = (*TABLE_FILES, "{split}-*.json", "{split}-*.json.gz")
+    files = (*TABLE_FILES, *(f"{{split}}-*.json{packed}" for packed in ("", *COMPRESSED)))
     suffix = ".jsonl"
+    rows_are = "questions"
     recipe: ClassVar[Mapping[str, Any]] = {
         "max_seq_length": 400,
         "per_device_train_batch_size": 32,
@@ -159,26 +163,42 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
     def read(self, data_dir: Path, split: str) -> list[Question]:
         """Read a split of a folder, of a language's folder in it, or of a data set on the hub."""
         options = self.options
+        bad = self.bad_rows()
         if options.dataset_name is not None:
             table = read_hub(options.dataset_name, options.language, split)
         else:
-            table = read_split(find_language(data_dir, options.language), split, files=self.files)
-        return read_questions(table, align=options.align_answers)
+            folder = find_language(data_dir, options.language)
+            table = read_split(folder, split, files=self.files, bad=bad)
+        return self._questions(table, bad)
 
-    def read_file(self, path: Path) -> list[Question]:
-        """Read SQuAD's JSON, or rows as on the hub in JSON or Parquet."""
-        return read_questions(read_table(path), align=self.options.align_answers)
+    def read_file(self, path: Path, *, labels: bool = True) -> list[Question]:
+        """Read SQuAD's JSON, or rows as on the hub in JSON, Parquet or Arrow."""
+        bad = self.bad_rows()
+        return self._questions(read_table(path, bad=bad), bad, labels=labels)
 
-    def read_raw(self, lines: Iterable[str], source: str) -> list[Question]:
+    def _questions(self, table: Table, bad: BadRows, *, labels: bool = True) -> list[Question]:
+        questions = read_questions(table, align=self.options.align_answers, answers=labels, bad=bad)
+        if not questions:
+            raise DataError(f"{table.source} holds no question")
+        return questions
+
+    def stream(
+        self, lines: Iterable[str], source: str, input_format: InputFormat = "auto"
+    ) -> Iterator[Question]:
         """JSON objects with ``question`` and ``context``, one a line; or SQuAD's JSON without its answers."""
-        table = parse_json("".join(lines), source)
-        if not table.rows:
+        head, rest = first_line(lines)
+        if not any(line.strip() for line in head):
             raise DataError(f'{source}: holds no question; write {{"question": …, "context": …}}, one a line')
-        return read_questions(table, answers=False)
+        for table in json_tables(rest, source):
+            yield from read_questions(table, answers=False, bad=self.bad_rows())
 
     def group(self, example: Question) -> Hashable:
         """Questions on one context stay in one split."""
         return example.context
+
+    def text_of(self, example: Question) -> str:
+        """The context."""
+        return folded(example.context)
 
     def encode(self, examples: Sequence[Question], *, labels: bool = True) -> list[QAWindow]:
         """Windows over the context of each question; questions that are too long are cut and counted.

@@ -6,15 +6,17 @@ Sources: Rajpurkar et al. 2016 and 2018 (format, exact match, F1); Lewis et al. 
 
 from __future__ import annotations
 
+import re
 import string
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import regex
 
 from .base import DataError
+from .rows import BadRows, check_text, shown
 from .tables import Table
 
 # Scripts that write no spaces, and Hangul, whose words carry particles: F1 counts their characters.
@@ -58,65 +60,131 @@ class Question:
     answers: tuple[Answer, ...] | None
 
 
-def read_questions(table: Table, *, align: bool = False, answers: bool = True) -> list[Question]:
+def read_questions(
+    table: Table, *, align: bool = False, answers: bool = True, bad: BadRows | None = None
+) -> list[Question]:
     """Questions of a table: articles with paragraphs as in SQuAD's files, or a question a row as on the hub.
 
     Args:
         table: rows with ``paragraphs``; or with ``question``, ``context`` and, for training, ``answers``.
         align: move an answer that is not at its place to where it occurs nearest.
         answers: whether they are needed.
+        bad: what to do with questions that are wrong; default: the first one is an error.
 
     Raises:
-        DataError: something is missing, or an answer is not in its context; names file, question and value.
+        DataError: something is missing or no text, an answer is not in its context, or a name is there
+            twice; names file, question and value.
     """
-    if "paragraphs" not in table.columns:
-        for name in ("question", "context", *(("answers",) if answers else ())):
-            table.column(name)
-        rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-        return [
-            _question(row, row["context"], table.place(number), str(number + 1), align, answers)
-            for number, row in enumerate(rows)
-        ]
-    column = table.column("paragraphs")
+    bad = BadRows("questions") if bad is None else bad
     questions: list[Question] = []
-    for number, row in enumerate(table.rows):
-        for paragraph in row[column] or ():
-            if not isinstance(paragraph, dict) or "context" not in paragraph or "qas" not in paragraph:
-                raise DataError(f"{table.place(number)}: a paragraph needs 'context' and 'qas'")
-            questions += [
-                _question(entry, paragraph["context"], table.source, str(len(questions) + i), align, answers)
-                for i, entry in enumerate(paragraph["qas"], 1)
-            ]
+    seen: dict[str, str] = {}
+    entries = _entries(table) if "paragraphs" in table.columns else _flat(table, answers)
+    for count, (entry, context, place) in enumerate(entries, 1):
+        with bad.row():
+            question = _question(entry, context, place, str(count), align, answers)
+            if question.id and question.id in seen and answers:
+                raise DataError(
+                    f"{question.place}: the id {question.id!r} is there twice; the first one is "
+                    f"{seen[question.id]!r}; give every question an id of its own"
+                )
+            seen[question.id] = question.question[:60]
+            questions.append(question)
+    bad.tell(table.source, len(questions))
     return questions
 
 
-def _question(
-    entry: Mapping[str, Any], context: Any, place: str, number: str, align: bool, needed: bool
-) -> Question:
-    name = str(entry.get("id") or (number if needed else ""))
+def _flat(table: Table, answers: bool) -> Iterator[tuple[Any, Any, str]]:
+    """Question, context and place of rows as on the hub."""
+    for name in ("question", "context", *(("answers",) if answers else ())):
+        table.column(name)
+    for number, values in enumerate(table.rows):
+        row = dict(zip(table.columns, values, strict=True))
+        yield row, row["context"], table.place(number)
+
+
+def _entries(table: Table) -> Iterator[tuple[Any, Any, str]]:
+    """Question, context and place of the paragraphs of articles."""
+    column = table.column("paragraphs")
+    for number, row in enumerate(table.rows):
+        place = table.place(number)
+        if not isinstance(row[column], (list, tuple)):
+            raise DataError(f"{place}: the paragraphs are no list, but {shown(row[column])}")
+        for paragraph in row[column]:
+            if not isinstance(paragraph, dict) or "context" not in paragraph or "qas" not in paragraph:
+                raise DataError(f"{place}: a paragraph needs 'context' and 'qas'")
+            if not isinstance(paragraph["qas"], (list, tuple)):
+                raise DataError(f"{place}: the questions ('qas') are no list, but {shown(paragraph['qas'])}")
+            for entry in paragraph["qas"]:
+                yield entry, paragraph["context"], table.source
+
+
+def _question(entry: Any, context: Any, place: str, number: str, align: bool, needed: bool) -> Question:
+    if not isinstance(entry, dict):
+        raise DataError(f"{place}: question {number}: no object, but {shown(entry)}")
+    name = _name(entry.get("id"), f"{place}: question {number}") or (number if needed else "")
     place = f"{place}: question {name or number!r}"
-    for what, text in (("question", entry.get("question")), ("context", context)):
-        if not isinstance(text, str) or not text.strip():
-            raise DataError(f"{place}: the {what} is empty ({text!r}); give it words, or drop the question")
+    question = check_text(entry.get("question"), "question", place)
+    check_text(context, "context", place)
     answers = None
     if needed:
-        found = [] if entry.get("is_impossible") else list(_answers(entry.get("answers"), place))
+        found = list(_answers(entry.get("answers"), place))
+        if _is_true(entry.get("is_impossible"), place) and found:
+            raise DataError(
+                f"{place}: is_impossible is true, but there are answers ({found[0][0]!r}); drop one of both"
+            )
         answers = tuple(_placed(text, start, context, place, align) for text, start in found)
-    return Question(place=place, id=name, question=entry["question"], context=context, answers=answers)
+    return Question(place=place, id=name, question=question, context=context, answers=answers)
+
+
+def _name(value: Any, place: str) -> str:
+    """The id of a question as text, empty if it has none."""
+    if value is None or value == "":
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise DataError(f"{place}: the id {shown(value)} is neither text nor a whole number")
+    return check_text(str(value), "id", place)
+
+
+def _is_true(value: Any, place: str) -> bool:
+    """Whether ``is_impossible`` is true, also where programs wrote it as text or as a number."""
+    known = {"true": True, "false": False, "1": True, "0": False, "none": False, "": False}
+    text = str(value).strip().lower()
+    if not isinstance(value, (str, bool, int, type(None))) or text not in known:
+        raise DataError(f"{place}: is_impossible is {shown(value)}; write true or false")
+    return known[text]
 
 
 def _answers(answers: Any, place: str) -> Iterator[tuple[str, int]]:
     """Texts and places: from a list of objects (files), or from an object of lists (the hub)."""
-    try:
-        if isinstance(answers, dict):
-            yield from zip(answers["text"], map(int, answers["answer_start"]), strict=True)
-        else:
-            for answer in answers:
-                yield answer["text"], int(answer["answer_start"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{place}: the answers {str(answers)[:60]!r} are not as in SQuAD; they need text and answer_start"
-        ) from error
+    wrong = DataError(
+        f"{place}: the answers {str(answers)[:60]!r} are not as in SQuAD; they need text and answer_start"
+    )
+    if isinstance(answers, dict):
+        texts, starts = answers.get("text"), answers.get("answer_start")
+        if isinstance(texts, str) and not isinstance(starts, (list, tuple)):
+            texts, starts = [texts], [starts]
+        if not isinstance(texts, (list, tuple)) or not isinstance(starts, (list, tuple)):
+            raise wrong
+        if len(texts) != len(starts):
+            raise DataError(f"{place}: {len(texts)} answers with {len(starts)} places (answer_start)")
+        found: list[tuple[Any, Any]] = list(zip(texts, starts, strict=True))
+    elif isinstance(answers, (list, tuple)):
+        if not all(isinstance(a, dict) and "text" in a and "answer_start" in a for a in answers):
+            raise wrong
+        found = [(answer["text"], answer["answer_start"]) for answer in answers]
+    else:
+        raise wrong
+    for text, start in found:
+        if not isinstance(text, str):
+            raise DataError(f"{place}: an answer is no text, but {shown(text)}")
+        if text:
+            check_text(text, "answer", place)
+        whole = isinstance(start, int) or (isinstance(start, float) and start.is_integer())
+        if isinstance(start, str) and re.fullmatch(r"-?[0-9]{1,9}", start.strip()):
+            whole = True
+        if isinstance(start, bool) or not whole:
+            raise DataError(f"{place}: answer_start is {shown(start)}; write a whole number")
+        yield text, int(start)
 
 
 def _placed(text: str, start: int, context: str, place: str, align: bool) -> Answer:
@@ -124,6 +192,9 @@ def _placed(text: str, start: int, context: str, place: str, align: bool) -> Ans
         return Answer(text=text, start=start)
     if not text:
         raise DataError(f"{place}: an answer is empty; leave 'answers' empty if there is none")
+    there = [match.start() for match in regex.finditer(regex.escape(text), context, overlapped=True)]
+    if not there:
+        raise DataError(f"{place}: the answer {text!r} does not occur in its context")
     if not align:
         raise DataError(
             f"{place}: the answer {text!r} is not at character {start} of its context, where "
@@ -132,9 +203,6 @@ def _placed(text: str, start: int, context: str, place: str, align: bool) -> Ans
         )
     # Some data sets count bytes.
     as_bytes = len(context.encode()[: max(start, 0)].decode(errors="ignore"))
-    there = [match.start() for match in regex.finditer(regex.escape(text), context, overlapped=True)]
-    if not there:
-        raise DataError(f"{place}: the answer {text!r} does not occur in its context")
     wanted = as_bytes if context.startswith(text, as_bytes) else start
     return Answer(text=text, start=min(there, key=lambda found: abs(found - wanted)))
 

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from .base import ALIASES, DataError, find_split
+from pixel_m4.files import COMPRESSED, content_suffix, read_bytes, read_text, split_lines
 
-_NAMES = [f"{{split}}{end}{zipped}" for end in (".tsv", ".csv", ".jsonl", ".json") for zipped in ("", ".gz")]
-TABLE_FILES = [*_NAMES, "{split}.parquet", *(f"*{name}" for name in _NAMES), "{split}-*.parquet"]
+from .base import ALIASES, DataError, find_split
+from .jsonlines import begins_json, first_line, load
+from .rows import BadRows
+
+_NAMES = [
+    f"{{split}}{end}{zipped}"
+    for end in (".tsv", ".csv", ".jsonl", ".ndjson", ".json")
+    for zipped in ("", *COMPRESSED)
+]
+_BINARY = ("{split}.parquet", "{split}.arrow", "{split}.feather")
+TABLE_FILES = [*_NAMES, *_BINARY, *(f"*{name}" for name in _NAMES), "{split}-*.parquet"]
 """Patterns of a split's file."""
 
-_BOM_16 = (b"\xff\xfe", b"\xfe\xff")
+_LONGEST_FIELD = 2**31 - 1  # of a csv file, in characters
+_SENTENCE = 5  # words that no name of a column has
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,10 +61,20 @@ class Table:
         Raises:
             DataError: there is none; names the columns that are there.
         """
+        if self.columns.count(name) > 1:
+            raise DataError(f"{self.source} has {self.columns.count(name)} columns {name!r}; keep one")
         if name not in self.columns:
             what = "has the columns" if self.header else "has no header; its columns are numbered"
             raise DataError(f"{self.source} has no column {name!r}; it {what} {', '.join(self.columns)}")
         return self.columns.index(name)
+
+    def find(self, names: Sequence[str]) -> int:
+        """Number of the first of some columns that is there.
+
+        Raises:
+            DataError: there is none of them.
+        """
+        return self.column(next((name for name in names if name in self.columns), names[0]))
 
 
 def read_split(
@@ -65,6 +84,7 @@ def read_split(
     files: Sequence[str] = TABLE_FILES,
     columns: Sequence[str] = (),
     known: Sequence[str] = (),
+    bad: BadRows | None = None,
 ) -> Table:
     """The table of a split in a folder: an Arrow folder, or a file that is named after the split.
 
@@ -74,13 +94,14 @@ def read_split(
         files: patterns of its file.
         columns: names of the columns of files without a header.
         known: column names that tell a header from data.
+        bad: what to do with rows that are wrong; default: the first one is an error.
 
     Raises:
         DataError: there is no such split, or it cannot be read.
     """
     if folder.is_dir() and is_arrow(folder):
         return read_arrow(folder, split)
-    return read_table(find_split(folder, split, files), columns=columns, known=known)
+    return read_table(find_split(folder, split, files), columns=columns, known=known, bad=bad)
 
 
 def is_arrow(folder: Path) -> bool:
@@ -90,98 +111,145 @@ def is_arrow(folder: Path) -> bool:
     return any((folder / mark).is_file() for mark in marks)
 
 
-def read_table(path: Path, *, columns: Sequence[str] = (), known: Sequence[str] = ()) -> Table:
-    """Read one file (.gz too); JSON is an array of objects, or an object a line.
+def read_table(
+    path: Path, *, columns: Sequence[str] = (), known: Sequence[str] = (), bad: BadRows | None = None
+) -> Table:
+    """Read one file, also a compressed one; JSON is an array of objects, or an object a line.
 
     Args:
         path: its suffix tells the format.
         columns: names of the columns, if the file has no header.
         known: column names that tell a header from data; without them the first line is the header.
+        bad: what to do with rows that are wrong; default: the first one is an error.
 
     Raises:
         DataError: the file is not what it should be; names file, line and value.
     """
-    suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix
-    if suffix == ".parquet":
-        import pyarrow.parquet
-
-        try:
-            return _from_arrow(pyarrow.parquet.read_table(path), str(path))
-        except (pyarrow.ArrowInvalid, OSError) as error:
-            raise DataError(f"{path} is not valid Parquet: {error}") from error
+    suffix = content_suffix(path)
+    if suffix in (".parquet", ".arrow", ".feather"):
+        with _arrow_errors(path):
+            return _from_arrow(_arrow_table(path, suffix), str(path))
     text = read_text(path)
-    if suffix in (".json", ".jsonl"):
-        return parse_json(text, str(path))
-    return _parse_delimited(text, str(path), suffix, columns, known)
+    bad = BadRows() if bad is None else bad
+    if suffix in (".json", ".jsonl", ".ndjson"):
+        return parse_json(text, str(path), bad)
+    with _long_fields():
+        return _parse_delimited(text, str(path), suffix, columns, known, bad)
 
 
-def read_text(path: Path) -> str:
-    """The text of a file (.gz too).
+def _arrow_table(path: Path, suffix: str) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet
 
-    Raises:
-        DataError: it is not UTF-8; names line and byte.
-    """
-    data = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError) as error:
-            raise DataError(f"{path} is not valid gzip: {error}") from error
+    data = pa.BufferReader(read_bytes(path)) if path.suffix in COMPRESSED else pa.memory_map(str(path))
+    if suffix == ".parquet":
+        return pyarrow.parquet.read_table(data)
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        guess = "UTF-16" if data.startswith(_BOM_16) else "WINDOWS-1252"
-        raise DataError(
-            f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8, for "
-            f"example by: iconv -f {guess} -t UTF-8 (with the encoding that the file really has)"
-        ) from error
+        return pa.ipc.open_file(data).read_all()
+    except pa.ArrowInvalid:  # `datasets` writes streams
+        data.seek(0)
+        return pa.ipc.open_stream(data).read_all()
 
 
-def parse_json(text: str, source: str) -> Table:
+@contextmanager
+def _arrow_errors(path: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (FileNotFoundError, PermissionError, IsADirectoryError, DataError):
+        raise
+    except (pa.ArrowException, OSError, ValueError, TypeError, NotImplementedError) as error:
+        kind = content_suffix(path)[1:].title()
+        raise DataError(f"{path} is not valid {kind}: {str(error).splitlines()[0]}") from error
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Let fields of csv be as long as they are; Python's limit is one of the process."""
+    before = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def parse_json(text: str, source: str, bad: BadRows | None = None) -> Table:
     """Objects as rows: an array of them, an object with such an array under ``data``, or one a line.
+
+    Args:
+        text: JSON.
+        source: what messages call it.
+        bad: what to do with rows that are wrong; default: the first one is an error.
 
     Raises:
         DataError: something is no JSON, or no object; names the line.
     """
+    bad = BadRows() if bad is None else bad
     records: list[Any] = []
     lines: list[int] = []
     if text.lstrip()[:1] == "[" or (text.lstrip()[:1] == "{" and _is_one_object(text)):
-        try:
-            parsed = json.loads(text)
-        except ValueError as error:
-            raise DataError(f"{source} is not valid JSON: {error}") from error
-        records = parsed.get("data", [parsed]) if isinstance(parsed, dict) else parsed
+        parsed = load(text, source)
+        if isinstance(parsed, dict):
+            parsed = parsed["data"] if isinstance(parsed.get("data"), list) else [parsed]
+        places = [f"{source}, row {number}" for number in range(1, len(parsed) + 1)]
+        for record, place in zip(parsed, places, strict=True):
+            with bad.row():
+                records.append(_record(record, place))
     else:
-        for number, line in enumerate(text.split("\n"), 1):  # not splitlines(): texts hold U+2028
+        for number, line in enumerate(split_lines(text), 1):
             if line.strip():
-                try:
-                    records.append(json.loads(line))
-                except ValueError as error:
-                    raise DataError(f"{source}:{number}: not valid JSON: {error}") from error
-                lines.append(number)
-    for number, record in enumerate(records):
-        if not isinstance(record, dict):
-            place = f"{source}:{lines[number]}" if lines else f"{source}, row {number + 1}"
-            raise DataError(f"{place}: {str(record)[:60]!r} is no JSON object; every row must be one")
+                with bad.row():
+                    records.append(_record(load(line, f"{source}:{number}"), f"{source}:{number}"))
+                    lines.append(number)
     columns = list(dict.fromkeys(name for record in records for name in record))
     rows = [[record.get(name) for name in columns] for record in records]
     return Table(source=source, columns=columns, rows=rows, lines=lines)
 
 
+def _record(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DataError(f"{place}: {str(value)[:60]!r} is no JSON object; every row must be one")
+    return value
+
+
+def json_tables(lines: Iterable[str], source: str) -> Iterator[Table]:
+    """Rows of a stream of JSON: a table a row where an object is a line, else one of all rows.
+
+    Rows have the columns of the first one, and None where they lack one.
+
+    Raises:
+        DataError: something is no JSON, or no object; names the line.
+    """
+    head, rest = first_line(lines)
+    if not head or begins_json(head[-1]) != "object":
+        yield parse_json("\n".join(rest), source)
+        return
+    columns: list[str] = []
+    for number, line in enumerate(rest, 1):
+        if line.strip():
+            place = f"{source}:{number}"
+            record = _record(load(line, place), place)
+            if not columns:
+                columns = list(record)
+                if isinstance(record.get("data"), list):  # SQuAD's file in one line
+                    yield parse_json("\n".join([line, *rest]), source)
+                    return
+            names = list(dict.fromkeys([*columns, *record]))
+            yield Table(
+                source=source, columns=names, rows=[[record.get(name) for name in names]], lines=[number]
+            )
+
+
 def _is_one_object(text: str) -> bool:
-    first = text.lstrip().partition("\n")[0]
-    try:
-        json.loads(first)
-    except ValueError:
-        return True  # an object over several lines
-    return "\n" not in text.strip()
+    first = next((line for line in split_lines(text) if line.strip()), "")
+    return begins_json(first) != "object" or sum(bool(line.strip()) for line in split_lines(text)) == 1
 
 
 def _parse_delimited(
-    text: str, source: str, suffix: str, columns: Sequence[str], known: Sequence[str]
+    text: str, source: str, suffix: str, columns: Sequence[str], known: Sequence[str], bad: BadRows
 ) -> Table:
-    first = text.partition("\n")[0]
+    first = next((line for line in split_lines(text) if line), "")
     delimiter = "," if suffix == ".csv" else "\t"
     if delimiter not in first:
         delimiter = next((other for other in "\t;" if other in first), delimiter)
@@ -203,28 +271,49 @@ def _parse_delimited(
     if not rows:
         raise DataError(f"{source} is empty")
     names = list(columns)
-    lowered = {name.lower() for name in known}
-    header = not known or any(name.strip().lower() in lowered for name in rows[0])
+    header = _is_header(rows[0], columns, known, f"{source}:{lines[0]}")
     if header:
         names = names or [name.strip() for name in rows[0]]
         rows, lines = rows[1:], lines[1:]
     names = names or [str(number) for number in range(len(rows[0]))]
-    for row, number in zip(rows, lines, strict=True):
-        if len(row) != len(names):
-            raise DataError(
-                f"{source}:{number}: {len(row)} columns instead of {len(names)} ({', '.join(names)})"
-            )
-    return Table(source=source, columns=names, rows=[*rows], lines=lines, header=header or bool(columns))
+    good: list[int] = []
+    for at, (row, number) in enumerate(zip(rows, lines, strict=True)):
+        with bad.row():
+            if len(row) != len(names):
+                raise DataError(
+                    f"{source}:{number}: {len(row)} columns instead of {len(names)} ({', '.join(names)})"
+                )
+            good.append(at)
+    return Table(
+        source=source,
+        columns=names,
+        rows=[rows[at] for at in good],
+        lines=[lines[at] for at in good],
+        header=header or bool(columns),
+    )
+
+
+def _is_header(row: Sequence[str], columns: Sequence[str], known: Sequence[str], place: str) -> bool:
+    """Whether the first row names the columns."""
+    if not known:
+        return True
+    lowered = {name.lower() for name in known}
+    if not any(name.strip().lower() in lowered for name in row):
+        return False
+    longest = max(row, key=lambda cell: len(cell.split()))
+    if columns:  # which say that there is no header; one that is there all the same is no example
+        return len(longest.split()) == 1
+    if len(longest.split()) > _SENTENCE:
+        raise DataError(
+            f"{place}: not clear whether this is a header or an example: {', '.join(row)[:90]!r}; name the "
+            f"columns by --columns, or begin the file with a header"
+        )
+    return True
 
 
 def _is_quoted(text: str, delimiter: str) -> bool:
     """Whether quotation marks at the start of fields enclose these, as in csv; GLUE's tsv has bare ones."""
-    fields = [
-        value
-        for line in text.replace("\r\n", "\n").split("\n")
-        for value in line.split(delimiter)
-        if value[:1] == '"'
-    ]
+    fields = [value for line in split_lines(text) for value in line.split(delimiter) if value[:1] == '"']
     return bool(fields) and all(re.fullmatch(r'"(?:[^"]|"")*"', value) for value in fields)
 
 
@@ -309,6 +398,13 @@ def _choose(loaded: Any, split: str, source: str) -> Any:
     raise DataError(f"{source} has no {split!r} split; it has {', '.join(loaded)}")
 
 
+def _values(loaded: Any, source: str) -> list[list[Any]]:
+    try:
+        return [loaded[name][:] for name in loaded.column_names]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source}: a text is not UTF-8 ({error.reason}); write the file again") from error
+
+
 def _from_arrow(loaded: Any, source: str, split: str | None = None) -> Table:
     import datasets
     from datasets.table import InMemoryTable
@@ -322,7 +418,7 @@ def _from_arrow(loaded: Any, source: str, split: str | None = None) -> Table:
         if isinstance(feature, datasets.ClassLabel)
     }
     columns = loaded.column_names
-    values = [loaded[name][:] for name in columns]
+    values = _values(loaded, source)
     return Table(
         source=source if split is None else f"{source}, {split}",
         columns=columns,

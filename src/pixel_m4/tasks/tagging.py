@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
-from .conllu import Sentence, parse_raw, read_conllu, with_tags, write_conllu
+from .base import DataError, folded
+from .conllu import Sentence, read_conllu, stream_raw, with_tags, write_conllu
 from .parsing import CONLLU_FILES, Parsing
+from .rows import InputFormat
 from .words import WordLabels
 
 # https://universaldependencies.org/u/pos/ (version 2), in alphabetical order.
@@ -25,21 +27,35 @@ class Tagging(WordLabels[Sentence]):
     scores = ("accuracy",)
     files = CONLLU_FILES
     suffix = ".conllu"
+    tables = ()
+    column_files = Parsing.column_files
     recipe: ClassVar[Mapping[str, Any]] = {**Parsing.recipe, "learning_rate": 5e-5}
 
     def default_labels(self) -> list[str]:
         """The universal tags."""
         return list(UPOS)
 
-    def read_file(self, path: Path) -> list[Sentence]:
-        """Read CoNLL-U (plain, .gz or .xz) and check its tags; trees may be missing."""
-        sentences = read_conllu(path, trees=False)
-        self.check_labels(sentences)
-        return sentences
+    def read_file(self, path: Path, *, labels: bool = True) -> list[Sentence]:
+        """Read CoNLL-U, also compressed, and check its tags; trees may be missing."""
+        bad = self.bad_rows()
+        sentences = read_conllu(path, trees=False, bad=bad)
+        return self.checked(sentences, bad, str(path)) if labels else sentences
 
-    def read_raw(self, lines: Iterable[str], source: str) -> list[Sentence]:
-        """CoNLL-U without its tags, or a sentence a line."""
-        return parse_raw(lines, source)
+    def check(self, sentence: Sentence) -> None:
+        """Refuse tags that stand for nothing, too."""
+        if "UPOS" in sentence.placeholders:
+            raise DataError(f"{sentence.source}: the tags stand for nothing, as the comment says")
+        super().check(sentence)
+
+    def stream(
+        self, lines: Iterable[str], source: str, input_format: InputFormat = "auto"
+    ) -> Iterator[Sentence]:
+        """CoNLL-U, whose annotation may be missing, or a sentence a line."""
+        return stream_raw(lines, source, input_format, self.bad_rows())
+
+    def text_of(self, example: Sentence) -> str:
+        """The words."""
+        return folded(" ".join(example.words))
 
     def tags(self, sentence: Sentence) -> Sequence[str]:
         """The universal tags."""

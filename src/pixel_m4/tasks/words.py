@@ -16,6 +16,7 @@ from pixel_m4.data.batch import IGNORE
 from pixel_m4.model import PixelForTokenClassification
 
 from .base import DataError, Task, Window, gather, innermost
+from .rows import BadRows
 
 
 class Words(Protocol):
@@ -45,20 +46,34 @@ class WordLabels(Task[S, Window, list[int], S]):
     def tagged(self, sentence: S, tags: Sequence[str]) -> S:
         """The sentence with other labels."""
 
-    def check_labels(self, sentences: Sequence[S]) -> None:
-        """Compare with the labels of the model, where it has some already.
+    def check(self, sentence: S) -> None:
+        """Compare a sentence with the labels of the model, where it has some already.
 
         Raises:
             DataError: a label is unknown; names its place and the known ones.
         """
-        known = set(self.labels)
-        for sentence in sentences if known else ():
-            for word, tag in enumerate(self.tags(sentence)):
-                if tag not in known:
-                    raise DataError(
-                        f"{sentence.place(word)}: the word {sentence.words[word]!r} has the tag {tag!r}, "
-                        f"which the model does not know; its tags: {', '.join(self.labels)}"
-                    )
+        if not self.labels:
+            return
+        for word, tag in enumerate(self.tags(sentence)):
+            if tag not in self.labels:
+                raise DataError(
+                    f"{sentence.place(word)}: the word {sentence.words[word]!r} has the tag {tag!r}, "
+                    f"which the model does not know; its tags: {', '.join(self.labels)}"
+                )
+
+    def checked(self, sentences: Sequence[S], bad: BadRows, source: str) -> list[S]:
+        """The sentences whose labels are right; ``bad`` says what to do with others.
+
+        Raises:
+            DataError: a label is wrong, or no sentence is left.
+        """
+        kept = []
+        for sentence in sentences:
+            with bad.row():
+                self.check(sentence)
+                kept.append(sentence)
+        bad.tell(source, len(kept))
+        return kept
 
     def encode(self, examples: Sequence[S], *, labels: bool = True) -> list[Window]:
         """Cut sentences into windows with a label each word."""

@@ -49,8 +49,9 @@ def test_repair_does_not_change_what_counts_as_entity(tags: list[str]) -> None:
 
 
 def test_columns_with_spaces_tabs_and_comments() -> None:
-    text = "-DOCSTART- -X- O O\n\n# note\nEU NNP B-NP I-ORG\n# O\n\n\nin\tO\nNew York\tB-LOC\n"
-    first, second = parse(text)
+    text = "-DOCSTART- -X- O O\n\n# note\nEU NNP B-NP I-ORG\n# NN B-NP O\n"
+    (first,) = parse(text)
+    (second,) = parse("\n" * 7 + "in\tO\nNew York\tB-LOC\n")
     assert (first.words, first.tags) == (("EU", "#"), ("B-ORG", "O"))
     assert (second.words, second.tags) == (("in", "New York"), ("O", "B-LOC"))
     assert second.place(1) == "made.txt:9"
@@ -92,7 +93,9 @@ def test_what_is_wrong_is_named(text: str, message: str) -> None:
 def test_raw_text_and_columns() -> None:
     assert [s.words for s in parse_raw(["A cat", "", "sleeps ."], "x")] == [("A", "cat"), ("sleeps", ".")]
     assert [s.words for s in parse_raw(["A O", "cat B-X", "", "b O"], "x")] == [("A", "cat"), ("b",)]
-    assert [s.words for s in parse_raw(["A\twhatever", "cat\t"], "x")] == [("A", "cat")]
+    assert [s.words for s in parse_raw(["A\twhatever", "cat\t"], "x", "columns")] == [("A", "cat")]
+    with pytest.raises(DataError, match="x:1: not clear whether this is a sentence or a word with its tag"):
+        parse_raw(["A\twhatever", "cat\t"], "x")
     assert [s.words for s in parse_raw(["1\tA\tO\t-", "2\tcat\tO\t-"], "x")] == [("A", "cat")]
     assert [s.words for s in parse_raw(["1\tA\t_\t_", "2\tcat\t_\t_"], "x")] == [("A", "cat")]
     assert parse_raw(["Go on"], "x")[0].tags == ("O", "O")

@@ -42,7 +42,7 @@ def test_files_and_rows_hold_the_same_questions() -> None:
 def test_questions_without_an_answer() -> None:
     questions = [
         entry(is_impossible=True, answers=[], plausible_answers=[{"text": "Warsaw", "answer_start": 24}]),
-        entry(answers={"text": [], "answer_start": []}),
+        entry(id="q2", answers={"text": [], "answer_start": []}),
     ]
     assert [q.answers for q in read_questions(parse_json(article(*questions), "a"))] == [(), ()]
     raw = parse_json(json.dumps({"question": "Where?", "context": CONTEXT}), "raw")

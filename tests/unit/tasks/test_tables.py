@@ -68,7 +68,7 @@ def test_separators_inside_json_texts_end_no_line() -> None:
         ("a.csv", "text,label\n".encode("utf-16"), r"a\.csv:1: byte 0xff is not UTF-8.*UTF-16"),
         ("a.csv", b'text,label\n"open,x\n', r"a\.csv:2: "),
         ("a.csv", b"", r"a\.csv is empty"),
-        ("a.tsv.gz", b"no gzip", r"not valid gzip"),
+        ("a.tsv.gz", b"no gzip", r"does not decompress as \.gz"),
         ("a.parquet", b"no parquet", r"not valid Parquet"),
     ],
 )
