@@ -65,10 +65,12 @@ class Losses:
     Attributes:
         missing: characters that no font has, and how often they were drawn as missing glyphs.
         cut: what did not fit.
+        notices: what else a command tells, each once.
     """
 
     missing: Counter[str] = field(default_factory=Counter)
     cut: Cut = NOTHING
+    notices: dict[str, None] = field(default_factory=dict)
 
     def add(self, missing: str, cut: Cut) -> None:
         """Count characters without a glyph (as often as they were drawn) and what did not fit."""
@@ -77,7 +79,7 @@ class Losses:
 
     def lines(self) -> list[str]:
         """A line for each kind of loss: what it is, how much, and what to do; none without losses."""
-        lines = []
+        lines = list(self.notices)
         if self.missing:
             shown = ", ".join(
                 f"{_code(char)}{f' {char}' if char.isprintable() else ''} ({count:,} ×)"
@@ -97,7 +99,19 @@ class Losses:
         return lines
 
 
+class RenderingNotice(UserWarning):
+    """Something about a renderer that its user should know."""
+
+
 _collected: Losses | None = None
+
+
+def notice(message: str) -> None:
+    """Tell something once: at the end of a command, or as a warning."""
+    if _collected is not None:
+        _collected.notices[message] = None
+    else:
+        warnings.warn(message, RenderingNotice, stacklevel=2)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from typing import Any
 
 from pixel_m4.files import replacing
 from pixel_m4.render import TextRenderer
-from pixel_m4.render.fonts import find_fallback_fonts, sha256
+from pixel_m4.render.fonts import sha256
 
 from .packing import Cleaner, Packed, Packer
 from .sources import FileSource, Source, deal, fingerprint, local_sources
@@ -180,11 +180,10 @@ def prepared_sources(folder: Path | str, languages: Sequence[str] | None = None)
 
 def packing_settings(renderer: TextRenderer, max_seq_length: int, min_patches: int) -> dict[str, Any]:
     """All that blocks depend on beside the text; fonts by what is in them."""
-    fonts = [renderer.font_file, *find_fallback_fonts(renderer.fallback_fonts_dir)]
     return {
         "max_seq_length": max_seq_length,
         "min_patches": min_patches,
-        "font_sha256": [sha256(font) for font in fonts],
+        "font_sha256": [font.sha256 for font in renderer.fonts],
         "font_size": renderer.font_size,
         "dpi": renderer.dpi,
         "pixels_per_patch": renderer.pixels_per_patch,

@@ -27,19 +27,19 @@ class FontFile:
 
     Attributes:
         path: where it was read.
+        content: the bytes of the file.
         data: the font as an sfnt container: WOFF files are unpacked.
-        sha256: digest of the file, as hexadecimal digits.
     """
 
     def __init__(self, path: Path, content: bytes) -> None:
         self.path = path
-        self._content = content
+        self.content = content
         self.data = _unpacked(path, content) if content[:4] in _WOFF else content
 
     @cached_property
     def sha256(self) -> str:
         """Digest of the file, as hexadecimal digits."""
-        return hashlib.sha256(self._content).hexdigest()
+        return hashlib.sha256(self.content).hexdigest()
 
     @cached_property
     def face(self) -> hb.Face:

@@ -11,6 +11,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from pixel_m4.losses import notice
+
 FONT_NAME = "GoNotoCurrent.ttf"
 FONT_SIZE_BYTES = 15_645_492
 FONT_SHA256 = "83ab5c39e2b1c34a955136275ce0db068cb20d9643ead033d6b8124a73ab4f64"
@@ -21,7 +23,7 @@ CACHE_ENV = "PIXEL_M4_CACHE"
 _WHEEL = "pixar-render==0.5.1"
 _WHEEL_MEMBER = f"pixar_render/resources/fonts/{FONT_NAME}"
 _HUB_REPO = "Team-PIXEL/pixel-base"
-_FONT_SUFFIXES = {".ttf", ".otf", ".ttc", ".otc"}
+_FONT_SUFFIXES = {".ttf", ".otf", ".ttc", ".otc", ".woff", ".woff2"}
 
 
 class FontError(ValueError):
@@ -31,7 +33,7 @@ class FontError(ValueError):
 def cache_dir() -> Path:
     """The folder that keeps fetched fonts: ``$PIXEL_M4_CACHE`` or the user's cache folder."""
     if override := os.environ.get(CACHE_ENV):
-        return Path(override)
+        return _expanded(override)
     from platformdirs import user_cache_path
 
     return user_cache_path("pixel-m4")
@@ -58,9 +60,9 @@ def find_font(font_file: str | os.PathLike[str] | None = None) -> Path:
         FontError: the named file does not exist, or the default font can neither be found nor fetched.
     """
     if font_file is not None:
-        return _existing(Path(font_file), "font_file")
+        return _existing(_expanded(font_file), "font_file")
     if from_env := os.environ.get(FONT_ENV):
-        return _existing(Path(from_env), f"${FONT_ENV}")
+        return _existing(_expanded(from_env), f"${FONT_ENV}")
     font = cached_font()
     # The size is enough here: the digest was checked before the file got this name.
     if font.is_file() and font.stat().st_size == FONT_SIZE_BYTES:
@@ -71,17 +73,27 @@ def find_font(font_file: str | os.PathLike[str] | None = None) -> Path:
 def find_fallback_fonts(folder: str | os.PathLike[str] | None) -> list[Path]:
     """Return the fonts of a folder in the order of their names, the order in which they are tried.
 
+    What has the name of a font and is none is passed over with one notice: folders, broken links, and the
+    ``._name`` files that macOS leaves beside others.
+
     Raises:
-        FontError: the folder does not exist, or holds no font.
+        FontError: the folder does not exist or cannot be read, or holds no font.
     """
     if folder is None:
         return []
-    path = Path(folder)
-    if not path.is_dir():
-        raise FontError(f"fallback_fonts_dir is no folder: {path}")
-    fonts = sorted(file for file in path.iterdir() if file.suffix.lower() in _FONT_SUFFIXES)
+    path = _expanded(folder)
+    try:
+        named = sorted(file for file in path.iterdir() if file.suffix.lower() in _FONT_SUFFIXES)
+    except OSError as error:
+        raise FontError(
+            f"fallback_fonts_dir is no folder that can be read ({error.strerror}): {path}"
+        ) from error
+    fonts = [file for file in named if file.is_file() and not file.name.startswith("._")]
     if not fonts:
         raise FontError(f"fallback_fonts_dir holds no font ({', '.join(sorted(_FONT_SUFFIXES))}): {path}")
+    if len(fonts) < len(named):
+        others = ", ".join(file.name for file in named if file not in fonts)
+        notice(f"passed over in {path}, as they are no font files: {others}")
     return fonts
 
 
@@ -94,27 +106,37 @@ def fetch_font() -> Path:
     Raises:
         FontError: no source could be reached; the message says where to put the file by hand.
     """
-    import tempfile
-
     from filelock import FileLock
 
     font = cached_font()
-    font.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(font.with_suffix(".lock")):
-        if font.is_file() and sha256(font) == FONT_SHA256:
-            return font
-        failures = []
-        for fetch in (_fetch_from_wheel, _fetch_from_hub):
-            with tempfile.TemporaryDirectory(dir=font.parent, prefix=".fetch-") as scratch:
-                try:
-                    found = fetch(Path(scratch))
-                    digest = sha256(found)
-                    if digest != FONT_SHA256:
-                        raise FontError(f"SHA-256 is {digest}, expected {FONT_SHA256}")
-                    os.replace(found, font)
-                    return font
-                except Exception as error:  # every source may fail in its own way; all are reported below
-                    failures.append(f"  {fetch.__name__.removeprefix('_fetch_from_')}: {error}")
+    try:
+        font.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(font.with_suffix(".lock")):
+            return _fetch_to(font)
+    except OSError as error:
+        raise FontError(
+            f"cannot write to {font.parent}, where the default font is kept ({error.strerror or error}); set "
+            f"${CACHE_ENV} to a folder that can be written to, or ${FONT_ENV} to the font"
+        ) from error
+
+
+def _fetch_to(font: Path) -> Path:
+    import tempfile
+
+    failures = []
+    if font.is_file() and sha256(font) == FONT_SHA256:
+        return font
+    for fetch in (_fetch_from_wheel, _fetch_from_hub):
+        with tempfile.TemporaryDirectory(dir=font.parent, prefix=".fetch-") as scratch:
+            try:
+                found = fetch(Path(scratch))
+                digest = sha256(found)
+                if digest != FONT_SHA256:
+                    raise FontError(f"SHA-256 is {digest}, expected {FONT_SHA256}")
+                os.replace(found, font)
+                return font
+            except Exception as error:  # every source may fail in its own way; all are reported below
+                failures.append(f"  {fetch.__name__.removeprefix('_fetch_from_')}: {error}")
     raise FontError(
         f"Could not fetch {FONT_NAME} (SHA-256 {FONT_SHA256}):\n" + "\n".join(failures) + "\n"
         f"Without a network, take {_WHEEL_MEMBER} out of the wheel {_WHEEL} (a zip file) elsewhere and "
@@ -123,9 +145,19 @@ def fetch_font() -> Path:
 
 
 def _existing(path: Path, origin: str) -> Path:
+    if path.is_dir():
+        raise FontError(f"{origin} names a folder, not a font: {path}")
     if not path.is_file():
         raise FontError(f"{origin} names a font that does not exist: {path}")
     return path
+
+
+def _expanded(path: str | os.PathLike[str]) -> Path:
+    """A path whose ``~`` is the user's home folder."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # there is no home folder
+        raise FontError(f"{path}: {error}; give the whole path") from error
 
 
 def _fetch_from_wheel(scratch: Path) -> Path:

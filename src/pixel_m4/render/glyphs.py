@@ -22,6 +22,8 @@ import numpy as np
 import regex
 import uharfbuzz as hb
 
+from pixel_m4.losses import notice
+
 from .bitmaps import decode_png, shrink
 from .fontfile import FontFile, read_font
 from .fonts import FontError
@@ -300,10 +302,25 @@ class Typesetter:
         pixel_size: nominal size in pixels.
         rows: height H of a patch in pixels.
         colour: keep the colours of coloured glyphs; else they are drawn as shadows.
+
+    Raises:
+        FontError: the main font cannot be used, or none of the fallbacks; some of them are passed over with
+            one notice.
     """
 
     def __init__(self, fonts: Sequence[Path], pixel_size: float, rows: int, colour: bool = False) -> None:
-        self._faces = [FontFace(path, pixel_size) for path in fonts]
+        self._faces = [FontFace(fonts[0], pixel_size)]
+        passed_over = []
+        for path in fonts[1:]:
+            try:
+                self._faces.append(FontFace(path, pixel_size))
+            except FontError as error:
+                passed_over.append(str(error))
+        if passed_over:
+            told = f"fallback fonts that cannot be used: {'; '.join(passed_over)}"
+            if len(self._faces) == 1:
+                raise FontError(told)
+            notice(f"passed over {told}")
         self._rows = rows
         self._colour = colour
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pixel_m4.shipped import find_model
+from pixel_m4.shipped import find_model, is_hub_name
 
 from .renderer import CONFIG_NAME, TextRenderer
 from .strategies import STRATEGIES
@@ -68,4 +68,7 @@ def open_renderer(
             "renderer with --renderer (renderer=… in Python): a folder or hub name that has one, or one of "
             f"{', '.join(STRATEGIES)} (published models use bigrams or continuous)"
         )
-    return TextRenderer.from_pretrained(file.parent, **changes)
+    # By its name, if it is on the hub: names of PIXEL's own models say how they draw.
+    return TextRenderer.from_pretrained(
+        checkpoint if is_hub_name(str(checkpoint)) else file.parent, **changes
+    )

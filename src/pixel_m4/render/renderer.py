@@ -5,33 +5,35 @@ Dimensions: B batch, P patches, H pixels of a patch in each direction (16 in pub
 
 from __future__ import annotations
 
-import json
+import inspect
 import math
+import numbers
 import os
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pixel_m4.files import replacing
 from pixel_m4.losses import NOTHING, Losses, tell
-from pixel_m4.shipped import find_shipped
+from pixel_m4.shipped import find_model, is_hub_name
 
 from .atlas import Atlas, AtlasStats
 from .encoding import BatchEncoding, Encoding
-from .fonts import FONT_NAME, find_fallback_fonts, find_font
+from .fontfile import FontFile
+from .fonts import find_fallback_fonts, find_font
 from .glyphs import Typesetter
 from .layout import Layout, Line, stack
 from .lines import ContinuousLayout
 from .offsets import Offsets, find_offsets
 from .parts import Part
+from .settings import CONFIG_NAME, read_settings, write_settings
 from .strategies import STRATEGIES
-from .texts import Text, as_strings, as_text, as_texts, check_limit
+from .texts import Text, as_list, as_strings, as_text, as_texts, check_limit
 
-CONFIG_NAME = "text_renderer_config.json"
+_MOST_PIXELS = 2048  # of the font's size
 
 
 class TextRenderer:
@@ -51,6 +53,7 @@ class TextRenderer:
         rgb: give three channels, and colour fonts among the fallbacks their colours.
         strategy: how text is cut into pieces: ``bigrams``, ``words``, ``graphemes``, ``adaptive`` or
             ``continuous``.
+        fallback_fonts: font files to try in this order, instead of a folder.
 
     Raises:
         FontError: a font is missing or damaged.
@@ -67,31 +70,56 @@ class TextRenderer:
         max_seq_length: int = 529,
         rgb: bool = False,
         strategy: str = "bigrams",
+        fallback_fonts: Iterable[str | os.PathLike[str]] | None = None,
     ) -> None:
-        if strategy not in STRATEGIES:
+        if not isinstance(strategy, str) or strategy not in STRATEGIES:
             raise ValueError(f"unknown strategy {strategy!r}; there are: {', '.join(STRATEGIES)}")
+        for name, value in (("font_size", font_size), ("dpi", dpi)):
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+                raise ValueError(f"{name} must be a number greater than 0, not {value!r}")
+            if not value > 0:
+                raise ValueError(f"{name} must be greater than 0, not {value}")
         for name, value, least in (
-            ("font_size", font_size, 0),
-            ("dpi", dpi, 0),
-            ("pixels_per_patch", pixels_per_patch, 0),
-            ("max_seq_length", max_seq_length, 1),
+            ("pixels_per_patch", pixels_per_patch, 1),
+            ("max_seq_length", max_seq_length, 2),
         ):
-            if not value > least:
-                raise ValueError(f"{name} must be greater than {least}, not {value}")
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+                raise ValueError(f"{name} must be a whole number greater than {least - 1}, not {value!r}")
+            if value < least:
+                raise ValueError(f"{name} must be greater than {least - 1}, not {value}")
+        if not 1 <= font_size * dpi / 72 <= _MOST_PIXELS:
+            raise ValueError(
+                f"font_size {font_size} at {dpi} dpi is {font_size * dpi / 72:g} pixels, which must be 1 to "
+                f"{_MOST_PIXELS}"
+            )
+        if not isinstance(rgb, bool | np.bool_):
+            raise ValueError(f"rgb must be True or False, not {rgb!r}")
+        if fallback_fonts is not None and fallback_fonts_dir is not None:
+            raise ValueError("give fallback_fonts_dir or fallback_fonts, not both")
         self.font_file = find_font(font_file)
-        self.fallback_fonts_dir = None if fallback_fonts_dir is None else Path(fallback_fonts_dir)
-        self.font_size = font_size
-        self.dpi = dpi
-        self.pixels_per_patch = pixels_per_patch
-        self.max_seq_length = max_seq_length
-        self.rgb = rgb
+        self.fallback_fonts_dir = (
+            None if fallback_fonts_dir is None else Path(fallback_fonts_dir).expanduser()
+        )
+        self.fallback_fonts = (
+            None
+            if fallback_fonts is None
+            else [str(find_font(font).absolute()) for font in as_list(fallback_fonts, "fonts")]
+        )
+        self.font_size, self.dpi = (
+            value.item() if isinstance(value, np.generic) else value for value in (font_size, dpi)
+        )
+        self.pixels_per_patch = int(pixels_per_patch)
+        self.max_seq_length = int(max_seq_length)
+        self.rgb = bool(rgb)
         self.strategy = strategy
         self._start()
 
     def _start(self) -> None:
-        fonts = [self.font_file, *find_fallback_fonts(self.fallback_fonts_dir)]
+        fallbacks = [*find_fallback_fonts(self.fallback_fonts_dir), *map(Path, self.fallback_fonts or ())]
+        fonts = [self.font_file, *fallbacks]
         pixel_size = self.font_size * self.dpi / 72
         typesetter = Typesetter(fonts, pixel_size, self.pixels_per_patch, colour=self.rgb)
+        self._fonts = typesetter.files
         strategy = STRATEGIES[self.strategy]()
         self._atlas = Atlas(typesetter, strategy, self.pixels_per_patch, self.max_seq_length, self.rgb)
         if self.strategy == "continuous":
@@ -272,6 +300,11 @@ class TextRenderer:
             return self._atlas.covers(char)
 
     @property
+    def fonts(self) -> list[FontFile]:
+        """The fonts as they were read, the main one first, then the fallbacks in their order."""
+        return self._fonts
+
+    @property
     def losses(self) -> Losses:
         """What this renderer could not show so far: characters without a glyph, text that did not fit."""
         return self._losses
@@ -296,59 +329,104 @@ class TextRenderer:
         return out
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write ``text_renderer_config.json`` into a folder, in the published format."""
-        path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
-        config = {
-            "background_color": "white",
+        """Write ``text_renderer_config.json`` into a folder, in the published format.
+
+        Fonts that are not the default one come beside it: what changes pixels is saved, and fonts are known
+        by their digests.
+
+        Args:
+            folder: it is made if it does not exist.
+
+        Raises:
+            FileExistsError: another font is there under the name of one of the renderer's.
+        """
+        settings = {
             "dpi": self.dpi,
-            "font_color": "black",
-            "font_file": self.font_file.name,
             "font_size": self.font_size,
             "max_seq_length": self.max_seq_length,
-            "pad_size": 3,
             "pixels_per_patch": self.pixels_per_patch,
             "rgb": self.rgb,
             "strategy": self.strategy,
-            "text_renderer_type": "PangoCairoTextRenderer",
         }
-        with replacing(path / CONFIG_NAME) as scratch:
-            scratch.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        write_settings(Path(folder).expanduser(), settings, self._fonts)
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | os.PathLike[str], **overrides: Any) -> TextRenderer:
+    def from_pretrained(
+        cls,
+        name_or_path: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        subfolder: str = "",
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        **overrides: Any,
+    ) -> TextRenderer:
         """Make the renderer of a checkpoint.
 
         Args:
             name_or_path: a folder with ``text_renderer_config.json``, a checkpoint of the package, or a
                 repository on the hub.
+            revision: branch, tag or commit of the repository.
+            subfolder: the folder in it that holds the file.
+            cache_dir: where downloads are kept; default where the hub's client keeps them.
+            local_files_only: take an earlier download, and do not ask the hub.
+            token: for private repositories; default the one of the hub's own login.
             overrides: arguments of the constructor that replace those of the file.
 
         Raises:
-            FileNotFoundError: there is no such file.
+            FileNotFoundError: there is no such folder, repository or file.
+            FontError: a font that the file names is missing, or is another one.
             ValueError: the file is not what it should be.
+            TypeError: the constructor has no such argument.
         """
-        name_or_path = find_shipped(name_or_path)
-        path = Path(name_or_path) / CONFIG_NAME
-        if not path.is_file():
-            if Path(name_or_path).exists():
-                raise FileNotFoundError(f"no {CONFIG_NAME} in {name_or_path}")
-            from huggingface_hub import hf_hub_download
+        unknown = sorted(set(overrides) - set(inspect.signature(cls.__init__).parameters))
+        if unknown:
+            raise TypeError(f"a renderer has no argument {unknown[0]!r}")
+        hub: dict[str, Any] = {
+            "revision": revision,
+            "cache_dir": cache_dir,
+            "local_files_only": local_files_only,
+            "token": token,
+        }
+        named = Path(name_or_path)
+        if named.name == CONFIG_NAME and named.expanduser().is_file():
+            name_or_path = named.parent
+        given = os.fspath(name_or_path)
+        # An earlier download may hold the renderer and not the model, which is what find_model looks for.
+        place = given if local_files_only and is_hub_name(given) else find_model(given, **hub)
 
-            path = Path(hf_hub_download(str(name_or_path), CONFIG_NAME))
-        try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is not valid JSON: {error}") from error
-        known = ("dpi", "font_size", "max_seq_length", "pixels_per_patch", "rgb", "strategy")
-        options = {name: config[name] for name in known if name in config}
-        font = path.parent / str(config.get("font_file", FONT_NAME))
-        # Published names are GoNotoCurrent.ttf or a hash of 129 characters; both are the default font.
-        if font.is_file():
-            options["font_file"] = font
-        elif font.name != FONT_NAME and len(font.name) < 100 and "font_file" not in overrides:
-            raise ValueError(f"{path} names the font {font.name}, which is not beside it; give font_file=...")
-        return cls(**{**options, **overrides})
+        def fetch(file: str) -> Path | None:
+            file = "/".join(filter(None, (subfolder, file)))
+            if Path(place).is_dir():
+                return Path(place, file) if Path(place, file).is_file() else None
+            return _from_hub(place, file, hub)
+
+        path = fetch(CONFIG_NAME)
+        if path is None:
+            where = f"{given} ({subfolder})" if subfolder else given
+            raise FileNotFoundError(f"no {CONFIG_NAME} in {where}")
+        options = read_settings(path, overrides, name=given, fetch=fetch)
+        return cls(**options)
+
+
+def _from_hub(repository: str, file: str, options: Mapping[str, Any]) -> Path | None:
+    """A file of a repository on the hub, or of an earlier download; None if it has no such file.
+
+    Raises:
+        OSError: the hub cannot be reached, and there is no earlier download.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repository, file, **options))
+    except LocalEntryNotFoundError as error:
+        if options["local_files_only"]:
+            return None
+        raise OSError(f"{file} of {repository} cannot be fetched from the hub: {error}") from error
+    except EntryNotFoundError:
+        return None
 
 
 # Locks that another thread held while the process forked would stay locked in the child for ever.

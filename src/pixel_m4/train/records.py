@@ -92,7 +92,7 @@ class RunRecord:
             "data": {str(file): sha256(file) for file in files},
             "weights": weights_of(arguments),
             "processes": training.world_size,
-            "font": {task.renderer.font_file.name: sha256(task.renderer.font_file)},
+            "font": {font.path.name: font.sha256 for font in task.renderer.fonts},
             **surroundings(training),
         }
         return cls(output_dir, content)
@@ -347,7 +347,7 @@ def write_card(
     )
     renderer = task.renderer
     side = renderer.pixels_per_patch
-    fallback = f", then those of {renderer.fallback_fonts_dir.name}" if renderer.fallback_fonts_dir else ""
+    fallback = "".join(f", then {font.path.name}" for font in renderer.fonts[1:])
     text = "questions.jsonl" if task.name == "qa" else "text.txt"
     body = f"""
 # {output_dir.resolve().name}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pixel_m4.losses import RenderingNotice
 from pixel_m4.render import FontError, TextRenderer, fonts
 from pixel_m4.render.glyphs import FontFace
 
@@ -145,3 +146,59 @@ def test_pip_is_called_without_importing_the_package() -> None:
     """The wheel is a zip file with a font in it: nothing of it may be on the import path."""
     code = "import sys, pixel_m4.render as r; r.TextRenderer()('a'); sys.exit('pixar_render' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_is_no_font_is_passed_over_with_one_notice(tmp_path: Path) -> None:
+    folder = tmp_path / "fallbacks"
+    folder.mkdir()
+    with pytest.raises(FontError, match="holds no font"):
+        fonts.find_fallback_fonts(folder)
+    shutil.copy(fonts.find_font(), folder / "good.ttf")
+    for name in ("folder.ttf", "broken.ttf", "._good.ttf", "damaged.otf"):
+        if name == "folder.ttf":
+            (folder / name).mkdir()
+        elif name == "broken.ttf":
+            (folder / name).symlink_to(folder / "nowhere.ttf")
+        else:
+            (folder / name).write_bytes(b"\0\5\26\7" + bytes(60))
+    with pytest.warns(RenderingNotice) as caught:
+        renderer = TextRenderer(fallback_fonts_dir=folder)
+    assert [font.path.name for font in renderer.fonts] == [fonts.FONT_NAME, "good.ttf"]
+    first, second = (str(warning.message) for warning in caught)
+    assert first.endswith("._good.ttf, broken.ttf, folder.ttf")
+    assert "damaged.otf" in second
+    (folder / "good.ttf").unlink()
+    with pytest.warns(RenderingNotice), pytest.raises(FontError, match=r"damaged\.otf"):
+        TextRenderer(fallback_fonts_dir=folder)
+
+
+def test_home_folders_in_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(fonts.CACHE_ENV, "~/x")
+    assert fonts.cache_dir() == tmp_path / "x"
+    shutil.copy(fonts.find_font(fonts.__file__), tmp_path / "a.ttf")
+    assert fonts.find_font("~/a.ttf") == tmp_path / "a.ttf"
+    monkeypatch.setenv(fonts.FONT_ENV, "~/a.ttf")
+    assert fonts.find_font() == tmp_path / "a.ttf"
+    assert fonts.find_fallback_fonts("~") == [tmp_path / "a.ttf"]
+    with pytest.raises(FontError, match="names a folder, not a font"):
+        fonts.find_font("~")
+
+
+def test_a_cache_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.delenv(fonts.FONT_ENV, raising=False)
+    monkeypatch.delenv(fonts.CACHE_ENV, raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    with pytest.raises(
+        FontError, match=r"cannot write to .*file.*set \$PIXEL_M4_CACHE to a folder.*\$PIXEL_M4_FONT"
+    ):
+        fonts.find_font()
+
+
+def test_a_fallback_folder_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "none"):
+        with pytest.raises(FontError, match="fallback_fonts_dir is no folder that can be read"):
+            fonts.find_fallback_fonts(folder)
