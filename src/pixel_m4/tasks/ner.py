@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
@@ -96,10 +96,6 @@ class NER(WordLabels[TaggedSentence]):
             read_lines(path), str(path), data_format=self.options.data_format, tags=labels, bad=bad
         )
         return self.checked(sentences, bad, str(path)) if labels else sentences
-
-    def group(self, example: TaggedSentence) -> Hashable:
-        """Sentences that are repeated, of which HiNER has some, stay in one split."""
-        return example.words
 
     def text_of(self, example: TaggedSentence) -> str:
         """The words."""

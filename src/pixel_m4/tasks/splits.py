@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import random
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .base import ALIASES, DataError, Task, split_patterns
 
 Example = TypeVar("Example")
 
 SPLITS = tuple(ALIASES)
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +54,72 @@ def read_single_file(task: Task, source: SingleFile) -> dict[str, list]:
     examples = task.read_file(source.path)
     if not task.labels:
         task.labels = task.find_labels(examples)  # a rare one may be in any of the splits
-    groups = [task.group(example) for example in examples]
+    groups = grouped(task, examples, str(source.path))
     try:
         return divide(examples, groups, seed=source.seed, dev=source.dev, test=source.test)
     except ValueError as error:
         raise DataError(f"{source.path}: {error}") from error
+
+
+def grouped(task: Task, examples: Sequence[Any], source: str) -> list[Hashable | None]:
+    """The group of each example: what the task keeps together, and copies of its text.
+
+    Two examples with the same text, in which case and white space do not count, are copies; so whoever is
+    the copy of a member joins its group.  How many copies there are is told.
+
+    Args:
+        task: knows groups and texts.
+        examples: of one file.
+        source: what messages call it.
+
+    Returns:
+        A number each; None for an example that is alone.
+    """
+    parents = list(range(len(examples)))
+
+    def root(number: int) -> int:
+        while parents[number] != number:
+            parents[number] = parents[parents[number]]
+            number = parents[number]
+        return number
+
+    first: dict[Hashable, int] = {}
+    units: set[Hashable] = set()  # what would stand alone if there were no copies
+    texts: set[Hashable] = set()
+    for number, example in enumerate(examples):
+        group, text = task.group(example), task.text_of(example)
+        units.add(("alone", number) if group is None else ("group", group))
+        texts.add(text)
+        for key in (("group", group), ("text", text)):
+            if key != ("group", None):
+                parents[root(number)] = root(first.setdefault(key, number))
+    copies = len(units) - len(texts)
+    if copies > 0:
+        logger.warning(
+            "%s: %d of %d texts are copies of others (case and spaces aside); copies stay in one split",
+            source, copies, len(units),
+        )  # fmt: skip
+    return [root(number) for number in range(len(examples))]
+
+
+def tell_shared(task: Task, splits: Mapping[str, Sequence[Any]], source: str) -> None:
+    """Say how many examples of given splits have a text that a split before them has too.
+
+    Args:
+        task: knows texts.
+        splits: examples by name.
+        source: what messages call the data.
+    """
+    texts = {name: [task.text_of(example) for example in splits[name]] for name in SPLITS if name in splits}
+    for (before, known), (name, found) in combinations(texts.items(), 2):
+        seen = set(known)
+        shared = sum(text in seen for text in found)
+        if shared:
+            logger.warning(
+                "%s: %d of %d %s of %s have a text that %s has too (case and spaces aside); the splits stay "
+                "as they are, but scores on them are flattered",
+                source, shared, len(found), task.rows_are, name, before,
+            )  # fmt: skip
 
 
 def divide(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pixel_m4.tasks.base import DataError, MissingSplitError, Task, find_split
-from pixel_m4.tasks.splits import SingleFile, divide, only_file, read_single_file
+from pixel_m4.tasks.splits import SingleFile, divide, grouped, only_file, read_single_file, tell_shared
 
 from .arguments import FinetuneArguments
 
@@ -44,17 +44,20 @@ def read_splits(task: Task, arguments: FinetuneArguments, splits: Sequence[str])
                 raise MissingSplitError(
                     f"{error}; --dev_from_train 0.1 holds out a tenth of train"
                 ) from error
-            data |= hold_out(task, data["train"], arguments)
+            data |= hold_out(task, data["train"], arguments, str(data_dir))
             logger.warning(
                 "%s has no dev split: %d examples of train are held out for it, and %d are left",
                 data_dir, len(data["dev"]), len(data["train"]),
             )  # fmt: skip
         if split == "train" and not task.labels:
             task.labels = task.find_labels(data[split])  # what the other splits are checked against
+    tell_shared(task, data, str(arguments.data_dir or getattr(task.options, "dataset_name", None) or "data"))
     return data
 
 
-def hold_out(task: Task, train: Sequence[Any], arguments: FinetuneArguments) -> dict[str, list[Any]]:
+def hold_out(
+    task: Task, train: Sequence[Any], arguments: FinetuneArguments, source: str
+) -> dict[str, list[Any]]:
     """Divide training examples into ``train`` and ``dev``, by the seed of splits and not that of the run.
 
     Raises:
@@ -63,7 +66,7 @@ def hold_out(task: Task, train: Sequence[Any], arguments: FinetuneArguments) -> 
     share = arguments.dev_from_train
     if not 0 < share < 1:
         raise DataError(f"dev_from_train must be between 0 and 1: {share}")
-    groups = [task.group(example) for example in train]
+    groups = grouped(task, train, source)
     try:
         return divide(train, groups, seed=arguments.split_seed, dev=share, test=0)
     except ValueError as error:

@@ -1,12 +1,27 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pixel_m4.render import TextRenderer
-from pixel_m4.tasks.base import DataError, find_split
-from pixel_m4.tasks.splits import SPLITS, SingleFile, divide, only_file, read_single_file
+from pixel_m4.tasks.base import DataError, Task, find_split
+from pixel_m4.tasks.classification import Classification
+from pixel_m4.tasks.conllu import parse_conllu
+from pixel_m4.tasks.ner import NER
+from pixel_m4.tasks.parsing import Parsing
+from pixel_m4.tasks.qa import QuestionAnswering
+from pixel_m4.tasks.splits import (
+    SPLITS,
+    SingleFile,
+    divide,
+    grouped,
+    only_file,
+    read_single_file,
+    tell_shared,
+)
 from pixel_m4.tasks.tagging import Tagging
 
 HUNDRED = list(range(100))
@@ -64,6 +79,107 @@ def test_small_and_missing_files_are_named(tmp_path: Path) -> None:
     file.write_text("1\tword\t_\tX\t_\t_\t0\troot\t_\t_\n\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"one\.conllu: 1 examples in 1 groups are too few"):
         read_single_file(task, SingleFile(path=file))
+
+
+def a_treebank(*texts: str) -> str:
+    return "".join(
+        "".join(
+            f"{i}\t{word}\t_\tX\t_\t_\t{int(i > 1)}\t{'dep' if i > 1 else 'root'}\t_\t_\n"
+            for i, word in enumerate(text.split(), 1)
+        )
+        + "\n"
+        for text in texts
+    )
+
+
+TEXTS = [f"the goat {i} sleeps" for i in range(30)]
+
+
+@pytest.mark.parametrize("name", ["parsing", "pos", "ner", "classification", "pairs", "qa"])
+def test_copies_stay_in_one_split_whatever_the_task(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    renderer = TextRenderer(max_seq_length=49)
+    texts = [variant for text in TEXTS for variant in (text, text.upper(), text.title())]
+    kinds: dict[str, tuple[Task, str, str]] = {
+        "parsing": (Parsing(renderer), "a.conllu", a_treebank(*texts)),
+        "pos": (Tagging(renderer), "a.conllu", a_treebank(*texts)),
+        "ner": (NER(renderer), "a.tsv", "".join("\tB-X\n".join(t.split()) + "\tO\n\n" for t in texts)),
+        "classification": (
+            Classification(renderer),
+            "a.csv",
+            "text,label\n" + "".join(f"{t.replace(' ', '  ')},{i % 2}\n" for i, t in enumerate(texts)),
+        ),
+        "pairs": (
+            Classification(renderer),
+            "a.tsv",
+            "sentence1\tsentence2\tlabel\n"
+            + "".join(f"{t}\tsame\t{i % 2}\n" if i % 3 else f"Same\t{t}\t1\n" for i, t in enumerate(texts)),
+        ),
+        "qa": (
+            QuestionAnswering(renderer),
+            "a.jsonl",
+            "".join(
+                json.dumps({"question": f"{i}?", "context": t, "answers": {"text": [], "answer_start": []}})
+                + "\n"
+                for i, t in enumerate(texts)
+            ),
+        ),
+    }
+    task, file, text = kinds[name]
+    (tmp_path / file).write_text(text, encoding="utf-8")
+    parts = read_single_file(task, SingleFile(path=tmp_path / file))
+    homes = [{task.text_of(example) for example in parts[split]} for split in SPLITS]
+    assert [len(home) for home in homes] == [24, 3, 3]
+    assert len(set.union(*homes)) == 30
+    assert "60 of 90 texts are copies of others" in caplog.text
+
+
+def test_groups_and_copies_make_one_group() -> None:
+    class Chained(Tagging):
+        def group(self, example: Any) -> Any:
+            return example[0]
+
+        def text_of(self, example: Any) -> Any:
+            return example[1]
+
+    task = Chained(TextRenderer(max_seq_length=49))
+    groups = grouped(task, [(1, "a"), (1, "b"), (2, "b"), (2, "c"), (None, "c"), (None, "d")], "x")
+    assert len(set(groups[:5])) == 1
+    assert groups[5] not in groups[:5]
+
+
+def test_splits_without_copies_are_those_of_before(tmp_path: Path) -> None:
+    task = Tagging(TextRenderer(max_seq_length=49))
+    (tmp_path / "a.conllu").write_text(a_treebank(*(f"w{i}" for i in range(100))), encoding="utf-8")
+    parts = read_single_file(task, SingleFile(path=tmp_path / "a.conllu"))
+    assert [int(s.words[0][1:]) for s in parts["dev"]] == [3, 7, 12, 15, 20, 32, 43, 48, 69, 85]
+
+
+def test_given_splits_that_share_copies_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    task = Parsing(TextRenderer(max_seq_length=49))
+    read = {"train": TEXTS, "dev": ["The  goat 1 sleeps", "x"], "test": ["THE GOAT 2 sleeps", "X", "y"]}
+    data = {name: parse_conllu(a_treebank(*texts)) for name, texts in read.items()}
+    tell_shared(task, data, "here")
+    assert "here: 1 of 2 sentences of dev have a text that train has too" in caplog.text
+    assert "here: 1 of 3 sentences of test have a text that train has too" in caplog.text
+    assert "here: 1 of 3 sentences of test have a text that dev has too" in caplog.text
+    caplog.clear()
+    tell_shared(task, {"train": data["train"], "test": data["dev"][1:]}, "here")
+    assert not caplog.text
+
+
+def test_bhojpuri_has_no_copies_across_its_splits(shared: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = shared / "data" / "ud" / "UD_Bhojpuri-BHTB"
+    if not folder.is_dir():
+        pytest.skip("no Bhojpuri here")
+    task = Parsing(TextRenderer(max_seq_length=49))
+    (file,) = folder.glob("*.conllu*")
+    parts = read_single_file(task, SingleFile(path=file))
+    homes = {split: {task.text_of(example) for example in part} for split, part in parts.items()}
+    assert not homes["train"] & homes["test"]
+    assert not homes["train"] & homes["dev"]
+    assert "texts are copies of others" in caplog.text
 
 
 def test_only_file_must_not_be_named_after_a_split(tmp_path: Path) -> None:
