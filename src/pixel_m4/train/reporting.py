@@ -12,6 +12,8 @@ from transformers.trainer import TRAINING_ARGS_NAME
 
 from pixel_m4.redact import remember
 
+from .busy import BusyNote
+
 
 def learning_rates(groups: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """The rates of an optimizer's groups: ``learning_rate``, and ``muon_learning_rate`` if Muon works too.
@@ -40,6 +42,7 @@ class ReportingTrainer(Trainer):
         self._muon_rate: float | None = None
         self._begun_epoch = 0.0
         self.add_callback(_Begun(self))
+        self.add_callback(BusyNote())
 
     def _get_learning_rate(self) -> float:
         """AdamW's; Muon's is kept for the log, as the next step's rates are set before that is written."""

@@ -18,8 +18,18 @@ from pixel_m4.model.flops import training_flops
 
 
 def matmul_peak(device: torch.device, dtype: torch.dtype, repetitions: int = 4) -> float:
-    """Measured operations a second of a large matrix product, the best of some."""
-    size = 8192 if device.type == "cuda" else 1536
+    """Measured operations a second of a large matrix product, the best of some.
+
+    On a CPU that computes the dtype slowly, such as bfloat16 without instructions for it, of a smaller one:
+    it takes a fraction of a second.
+    """
+    if device.type == "cuda":
+        return _matmul(device, dtype, 8192, repetitions)
+    rate = _matmul(device, dtype, 256, 1)
+    return rate if 2 * 1536**3 / rate > 1 else _matmul(device, dtype, 1536, repetitions)
+
+
+def _matmul(device: torch.device, dtype: torch.dtype, size: int, repetitions: int) -> float:
     generator = torch.Generator(device).manual_seed(0)
     a, b = torch.randn(2, size, size, generator=generator, device=device).to(dtype)
     best = float("inf")
