@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
+import os
+import random
 import shlex
+import signal
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from test_finetune import make_treebank
+from test_text_tasks import make_questions, make_reviews
 
 from pixel_m4.cli import main
+from pixel_m4.inference import open_task
 from pixel_m4.train import saving
 
 SMALL = shlex.split(
     """
     --config_name nano --max_seq_length 64 --disable_tqdm true --report_to none --dropout_prob 0.1
     --per_device_train_batch_size 4 --warmup_steps 2 --learning_rate 1e-3 --seed 3
-    --num_train_epochs 3 --max_steps -1 --logging_steps 3
+    --num_train_epochs 3 --logging_steps 3
     """
 )
 
@@ -87,3 +95,170 @@ def test_a_run_that_was_killed_ends_as_if_it_was_not(
     assert weights(killed) == weights(whole)
     assert results(killed) == pytest.approx(results(whole), rel=1e-6)
     assert not (killed / saving.STAGING).exists()
+
+
+@pytest.fixture(scope="module")
+def finished(treebank: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("runs") / "words"
+    options = [*FEW, "--renderer", "words"]
+    assert main(command(treebank, output, *options)) == 0
+    return output
+
+
+FEW = shlex.split("--num_train_epochs 1 --eval_strategy steps --save_strategy steps --eval_steps 2 --save_steps 2")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_checkpoint_is_opened_as_it_was_trained(
+    finished: Path, treebank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (checkpoint,) = finished.glob("checkpoint-*")
+    task, model = open_task(checkpoint)
+    assert (task.renderer.strategy, task.name) == ("words", "parsing")
+    assert task.labels == open_task(finished)[0].labels
+    gold = task.read(treebank, "test")
+    scores = task.score(gold, task.annotate(model, gold))
+    assert scores["uas"] == pytest.approx(results(finished)["test_uas"])
+    (checkpoint / "text_renderer_config.json").rename(tmp_path / "renderer.json")
+    assert main(["evaluate", str(checkpoint), "--data_dir", str(treebank)]) == 1
+    start = ["--model_name_or_path", str(checkpoint), "--max_seq_length", "64", "--do_predict"]
+    again = [
+        "finetune",
+        "parsing",
+        "--data_dir",
+        str(treebank),
+        "--output_dir",
+        str(tmp_path / "again"),
+        *start,
+    ]
+    assert main(again) == 1
+    assert capsys.readouterr().err.count("--renderer") == 2
+    assert main([*again, "--renderer", str(finished)]) == 0
+    assert results(tmp_path / "again")["test_uas"] == results(finished)["test_uas"]
+    (tmp_path / "renderer.json").rename(checkpoint / "text_renderer_config.json")
+
+
+def test_a_finished_run_is_kept(
+    finished: Path, treebank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files(finished)
+    for options in ([*FEW, "--renderer", "words"], [*FEW, "--seed", "9"]):
+        assert main(command(treebank, finished, *options)) == 1
+        assert "--overwrite_output_dir" in capsys.readouterr().err
+    (tmp_path / "thesis.tex").write_text("all my work", encoding="utf-8")
+    assert main(command(treebank, tmp_path, *FEW)) == 1
+    assert "thesis.tex" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [tmp_path / "thesis.tex"]
+    for wish in ("--do_predict", "--do_eval"):
+        words = ["--model_name_or_path", str(finished), "--max_seq_length", "64", wish]
+        words += ["--data_dir", str(treebank), "--output_dir", str(finished)]
+        assert main(["finetune", "parsing", *words]) == 0
+    after = files(finished)
+    assert {name: after[name] for name in before} == before
+    beside = finished / "predict-1"
+    assert (beside / "test_predictions.conllu").read_bytes() == before[
+        str(finished / "test_predictions.conllu")
+    ]
+    assert json.loads((beside / "run.json").read_text(encoding="utf-8"))["finished"]
+    assert (finished / "predict-2" / "dev_predictions.conllu").is_file()
+
+
+def test_starting_anew_on_purpose(treebank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill(*args: Any) -> None:
+        raise Killed
+
+    monkeypatch.setattr(saving, "keep_newest", kill)  # when the first checkpoint is there
+    with pytest.raises(Killed):
+        main(command(treebank, tmp_path, *FEW))
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-2"]
+    assert main(command(treebank, tmp_path, *FEW, "--seed", "9")) == 1  # another command
+    assert main(command(treebank, tmp_path, *FEW, "--seed", "9", "--overwrite_output_dir")) == 0
+    record = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    assert (record["training"]["seed"], record["goes_on_from"]) == (9, None)
+    assert main(command(treebank, tmp_path / "new", *FEW, "--resume_from_checkpoint", "true")) == 0
+    assert main(command(treebank, tmp_path / "other", *FEW, "--resume_from_checkpoint", "false")) == 0
+    assert weights(tmp_path / "new") == weights(tmp_path / "other")
+
+
+def run_command(words: list[str]) -> None:
+    """In a process of its own."""
+    sys.exit(main(words))
+
+
+@pytest.fixture(scope="module")
+def processes() -> Any:
+    """Processes that begin at once, as the packages are loaded already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["pixel_m4.train.finetune", "pixel_m4.train.pretrain", "test_stopped_runs"]
+    )
+    return context
+
+
+def start(processes: Any, words: list[str]) -> Any:
+    process = processes.Process(target=run_command, args=(words,))
+    process.start()
+    return process
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["parsing", "pos", "classification", "qa"])
+def test_runs_that_are_killed_at_any_moment(
+    processes: Any, treebank: Path, tmp_path: Path, task: str
+) -> None:
+    data = ["--data_dir", str(treebank)]
+    if task == "classification":
+        data = ["--data_dir", str(make_reviews(tmp_path / "reviews", {"train": 27, "dev": 6, "test": 6}))]
+    elif task == "qa":
+        data = ["--data_file", str(make_questions(tmp_path / "squad.json", 30)), "--max_seq_length", "256"]
+    base = ["finetune", task, *SMALL, *data, *shlex.split(EVERY.format(2) + "--muon_learning_rate 0.02")]
+    whole = start(processes, [*base, "--output_dir", str(tmp_path / "whole")])
+    began = time.monotonic()
+    whole.join()
+    duration = time.monotonic() - began
+    assert whole.exitcode == 0
+    rng = random.Random(task)
+    killed = tmp_path / "killed"
+    kills = 0
+    for _ in range(40):
+        process = start(processes, [*base, "--output_dir", str(killed)])
+        process.join(rng.uniform(0.1, duration) if kills < 6 else None)
+        if process.exitcode is not None:
+            break
+        process.kill()
+        process.join()
+        kills += 1
+    assert process.exitcode == 0
+    assert kills > 1
+    assert weights(killed) == weights(tmp_path / "whole")
+    assert results(killed) == pytest.approx(results(tmp_path / "whole"), rel=1e-6)
+    names = [sorted(path.name for path in folder.iterdir()) for folder in (killed, tmp_path / "whole")]
+    assert names[0] == names[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(
+    processes: Any, treebank: Path, tmp_path: Path, signum: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = command(treebank, tmp_path / "stopped", "--dataloader_num_workers", "2", "--eval_strategy", "no")
+    words += shlex.split("--save_strategy no --load_best_model_at_end false")
+    process = start(processes, [*words, "--overwrite_output_dir"])
+    log = tmp_path / "stopped" / "run.json"
+    while not log.exists():
+        assert process.is_alive()
+        time.sleep(0.01)
+    time.sleep(0.5)
+    os.kill(process.pid, signum)
+    process.join()
+    error = capfd.readouterr().err
+    assert process.exitcode == 128 + signum
+    assert "Traceback" not in error
+    assert f"to go on: pixel-m4 {shlex.join(words)}\n" in error
+    assert main(words) == 0
+    assert main(command(treebank, tmp_path / "whole", *words[len(command(treebank, tmp_path)) :])) == 0
+    assert weights(tmp_path / "stopped") == weights(tmp_path / "whole")

@@ -163,6 +163,7 @@ def _finetune(
     def begin() -> None:
         if training.do_train:
             clear(output_dir, checkpoint)
+            record.content["goes_on_from"] = checkpoint and str(checkpoint)
         record.begin(output_dir)
 
     by_main(training, begin)
