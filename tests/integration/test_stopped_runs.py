@@ -105,7 +105,9 @@ def finished(treebank: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-FEW = shlex.split("--num_train_epochs 1 --eval_strategy steps --save_strategy steps --eval_steps 2 --save_steps 2")
+FEW = shlex.split(
+    "--num_train_epochs 1 --eval_strategy steps --save_strategy steps --eval_steps 2 --save_steps 2"
+)
 
 
 def files(folder: Path) -> dict[str, bytes]:

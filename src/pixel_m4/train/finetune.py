@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from pixel_m4.model import PixelConfig, PixelPreTrainedModel
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.opening import open_renderer
-from pixel_m4.stopping import Stopped, Stopping
+from pixel_m4.stopping import Stopping
 from pixel_m4.tasks.base import Task, TaskOptions, saved_labels
 from pixel_m4.tasks.classification import Classification
 from pixel_m4.tasks.ner import NER
@@ -42,8 +41,15 @@ from .checks import (
 )
 from .data import data_files, read_splits
 from .records import RunRecord, save_metrics, tensorboard_folder, true_rates, write_card
-from .runs import by_main, checkpoint_to_go_on_from, clear, keep_the_best, place_beside, refuse_others
-from .saving import last_whole
+from .runs import (
+    by_main,
+    checkpoint_to_go_on_from,
+    clear,
+    keep_the_best,
+    kept_checkpoint,
+    place_beside,
+    refuse_others,
+)
 from .trainer import EncodedSplit, TaskTrainer
 
 TASKS: dict[str, type[Task]] = {
@@ -101,13 +107,9 @@ def finetune(
         Stopped: Ctrl-C or SIGTERM; the last checkpoint is whole.
     """
     stopping = Stopping()
-    try:
-        with stopping.listening(), _alone(training):
-            return _finetune(task_class, arguments, training, options, callbacks, stopping, quiet)
-    except KeyboardInterrupt as stop:
-        last = last_whole(Path(training.output_dir)) if training.do_train else None
-        kept = "" if not training.do_train else f"; {last or 'no checkpoint'} is kept"
-        raise Stopped(getattr(stop, "signum", signal.SIGINT), f"stopped{kept}") from None
+    kept = kept_checkpoint(Path(training.output_dir)) if training.do_train else nullcontext()
+    with stopping.listening(), kept, _alone(training):
+        return _finetune(task_class, arguments, training, options, callbacks, stopping, quiet)
 
 
 def _finetune(

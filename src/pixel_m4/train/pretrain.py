@@ -25,6 +25,7 @@ from pixel_m4.files import replacing
 from pixel_m4.model import PixelConfig, PixelForPreTraining
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.renderer import CONFIG_NAME as RENDERER_CONFIG_NAME
+from pixel_m4.stopping import Stopping
 from pixel_m4.tasks.reading import PieceReader
 
 from .arguments import parse_overrides
@@ -32,6 +33,7 @@ from .finetune import make_renderer
 from .pictures import Pictures
 from .pretrain_arguments import PretrainArguments, PretrainTrainingArguments
 from .pretrain_trainer import PretrainTrainer, last_losses
+from .runs import kept_checkpoint, not_gone_on_from, refuse_others_than_pretraining
 from .saving import STAGING, is_whole, last_whole, publish_files, start_anew, step_of
 from .validation import Validation
 
@@ -75,7 +77,20 @@ def pretrain(
     Raises:
         ValueError: the text, the model or an argument is wrong; the message says what.
         OSError: a file cannot be read or written.
+        Stopped: Ctrl-C or SIGTERM; the last checkpoint is whole.
     """
+    stopping = Stopping()
+    with stopping.listening(), kept_checkpoint(Path(training.output_dir)):
+        return _pretrain(arguments, training, callbacks, stopping, quiet)
+
+
+def _pretrain(
+    arguments: PretrainArguments,
+    training: PretrainTrainingArguments,
+    callbacks: Sequence[TrainerCallback],
+    stopping: Stopping,
+    quiet: bool,
+) -> dict[str, float]:
     set_seed(training.seed)
     output_dir = Path(training.output_dir)
     renderer = make_renderer(arguments)
@@ -135,6 +150,7 @@ def pretrain(
         validation=validation,
         pictures=pictures,
         endless=arguments.exhausted == "repeat",
+        stopping=stopping,
         model=model,
         args=training,
         train_dataset=stream,
@@ -148,7 +164,8 @@ def pretrain(
         set_seed_of_process(training.seed, device_specific=True)  # dropout differs between processes
     else:
         logger.warning("going on from %s", checkpoint)
-    result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    with stopping.patient():
+        result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
     trainer.save_final()
     metrics = {**last_losses(trainer.state.log_history), **result.metrics}
@@ -367,15 +384,20 @@ def find_checkpoint(arguments: PretrainArguments, training: PretrainTrainingArgu
     """The checkpoint to go on from; what a killed run left half-written is removed.
 
     Raises:
-        ValueError: ``--resume_from_checkpoint`` names a folder that is no whole checkpoint.
+        ValueError: ``--resume_from_checkpoint`` names a folder that is no whole checkpoint, or the output
+            folder holds something that would be lost.
     """
     output_dir = Path(training.output_dir)
+    given = training.resume_from_checkpoint
     if training.process_index == 0:
+        refuse_others_than_pretraining(output_dir, arguments.overwrite_output_dir)
         output_dir.mkdir(parents=True, exist_ok=True)
         start_anew(output_dir, checkpoints=arguments.overwrite_output_dir)
-    given = training.resume_from_checkpoint
     if given is None or given.lower() in ("true", "false"):
-        return last_whole(output_dir)
+        last = last_whole(output_dir)
+        if last is not None and given is not None and given.lower() == "false":
+            raise ValueError(not_gone_on_from(last))
+        return last
     if not is_whole(Path(given)):
         raise ValueError(f"--resume_from_checkpoint {given} is no whole checkpoint of pixel-m4 pretrain")
     return Path(given)

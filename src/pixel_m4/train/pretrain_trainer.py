@@ -44,7 +44,8 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
         validation: held-out blocks, or None.
         pictures: draws reconstructions, or None.
         endless: whether the stream never ends; if it may, processes ask each other in each step.
-        **kwargs: the Trainer's own arguments; ``train_dataset`` is the share of the stream of this process.
+        **kwargs: those of :class:`WholeCheckpoints`; ``train_dataset`` is the share of the stream of this
+            process.
     """
 
     def __init__(

@@ -11,15 +11,19 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from accelerate.utils import broadcast_object_list
 from transformers import TrainingArguments
 
+from pixel_m4.stopping import Stopped
+
 from .records import METRICS, RUN
-from .saving import is_whole, start_anew, step_of, whole_checkpoints
+from .saving import is_whole, last_whole, start_anew, step_of, whole_checkpoints
 from .trainer import best_of
 
 Result = TypeVar("Result")
@@ -96,6 +100,31 @@ def refuse_others(folder: Path, overwrite: bool) -> None:
         raise ValueError(f"--output_dir {folder} holds predictions of a run without training: {ways}")
     if record.get("finished"):
         raise ValueError(f"--output_dir {folder} holds a run that is finished ({record['finished']}): {ways}")
+
+
+def refuse_others_than_pretraining(folder: Path, overwrite: bool) -> None:
+    """Refuse an output folder of something else than a pretraining; one that is finished may go on.
+
+    Args:
+        folder: the output folder; it need not exist.
+        overwrite: whether what is in it may be replaced.
+
+    Raises:
+        ValueError: there is something that would be lost; the message says what, and what to do.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--output_dir {folder} is a file; give a folder")
+    whole = whole_checkpoints(folder)
+    own = bool(whole) and all((checkpoint / "stream_0.json").is_file() for checkpoint in whole)
+    begun = re.compile(r"tensorboard|pictures|checkpoint-\d+")
+    others = [name for name in contents(folder) if not begun.fullmatch(name)]
+    if overwrite or own or not (whole or others):
+        return
+    some = ", ".join((others or [whole[-1].name])[:3])
+    raise ValueError(
+        f"--output_dir {folder} holds something else than checkpoints of a pretraining ({some}): give "
+        "another --output_dir, or start anew with --overwrite_output_dir"
+    )
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -176,14 +205,33 @@ def checkpoint_to_go_on_from(
         )
     whole = whole_checkpoints(folder)
     if wish == "false" and whole:
-        raise ValueError(
-            f"--output_dir {folder} holds checkpoints of this run, up to {whole[-1].name}: "
-            "--resume_from_checkpoint true goes on from the last, --overwrite_output_dir deletes them"
-        )
+        raise ValueError(not_gone_on_from(whole[-1]))
     last = last_usable(folder)
     if last is not None and before.get("versions") != record["versions"]:
         logger.warning("other versions of packages began this run: its bits may differ from theirs")
     return last
+
+
+def not_gone_on_from(last: Path) -> str:
+    """What to say if a run is not to go on from the checkpoints that there are."""
+    return (
+        f"--output_dir {last.parent} holds checkpoints of this run, up to {last.name}: "
+        "--resume_from_checkpoint true goes on from the last, --overwrite_output_dir deletes them"
+    )
+
+
+@contextmanager
+def kept_checkpoint(folder: Path) -> Iterator[None]:
+    """Around a training: if it is stopped, say which checkpoint is kept.
+
+    Raises:
+        Stopped: it was stopped.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        message = f"stopped; {last_whole(folder) or 'no checkpoint'} is kept"
+        raise Stopped(getattr(stop, "signum", signal.SIGINT), message) from None
 
 
 def last_usable(folder: Path) -> Path | None:

@@ -16,18 +16,23 @@ import logging
 import os
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
+
+from pixel_m4.stopping import Stopped, Stopping
 
 MANIFEST = "manifest.json"
 STAGING = ".saving"
+_ASK_EVERY = 10  # steps; processes that train together stop at the same one
 
 logger = logging.getLogger(__name__)
 
@@ -137,9 +142,18 @@ def start_anew(output_dir: Path, *, checkpoints: bool) -> None:
 
 
 class WholeCheckpoints(Trainer):
-    """A Trainer whose checkpoints appear only when they are whole."""
+    """A Trainer whose checkpoints appear only when they are whole, and that ends with one when it is stopped.
+
+    Args:
+        stopping: hears when the user wants to stop.
+        **kwargs: the Trainer's own arguments.
+    """
 
     _staging = False
+
+    def __init__(self, *, stopping: Stopping | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_callback(_StopsCleanly(self, stopping or Stopping()))
 
     def complete(self, staged: Path) -> None:
         """Add to a checkpoint what the Trainer does not know of; every process is asked."""
@@ -221,6 +235,40 @@ class WholeCheckpoints(Trainer):
                 f"cannot write {output_dir / name} ({error}); {kept}. Make room, or mend what is wrong, and "
                 "start the same command again: it goes on from there",
             ) from error
+
+
+class _StopsCleanly(TrainerCallback):
+    """When the user wants to stop, a checkpoint is written after the step, and training ends."""
+
+    def __init__(self, trainer: Trainer, stopping: Stopping) -> None:
+        self._trainer = trainer
+        self._stopping = stopping
+        self._signal: int | None = None
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        if self._agreed(state.global_step, always=state.global_step >= state.max_steps):
+            control.should_save = True
+        return control
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._signal is not None:
+            raise Stopped(self._signal)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        last = last_whole(Path(args.output_dir))
+        if last is not None and step_of(last) == state.global_step and self._agreed(state.global_step):
+            raise Stopped(self._signal or signal.SIGINT)
+
+    def _agreed(self, step: int, always: bool = True) -> bool:
+        """Whether all processes know that the user wants to stop."""
+        asked = self._stopping.asked or 0
+        if self._trainer.args.world_size > 1:
+            if step % _ASK_EVERY and not always:
+                return False
+            heard = torch.tensor([asked], device=self._trainer.args.device)
+            asked = int(self._trainer.accelerator.gather(heard).max())
+        self._signal = asked or None
+        return bool(asked)
 
 
 def _sync(path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,13 @@ from transformers.trainer_callback import ExportableState
 from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.trainer_utils import EvalLoopOutput
 
-from pixel_m4.stopping import Stopped, Stopping
 from pixel_m4.tasks.base import Encoded, Task
 
 from .optim import muon_for
 from .reporting import ReportingTrainer
-from .saving import WholeCheckpoints, is_whole, last_whole, step_of
+from .saving import WholeCheckpoints, is_whole
 
 PROGRESS = "progress.json"
-_ASK_EVERY = 10  # steps; processes that train together stop at the same one
 
 
 class EncodedSplit(Dataset[Encoded]):
@@ -100,8 +97,7 @@ class TaskTrainer(WholeCheckpoints, ReportingTrainer):
     Args:
         task: knows how to collate, decode and score; its renderer is saved with every checkpoint.
         muon_learning_rate: of Muon for the matrices of the layers; None: the Trainer's optimizer for all.
-        stopping: hears when the user wants to stop.
-        **kwargs: the Trainer's own arguments.
+        **kwargs: those of :class:`WholeCheckpoints`.
     """
 
     control: Any
@@ -111,7 +107,6 @@ class TaskTrainer(WholeCheckpoints, ReportingTrainer):
         *,
         task: Task,
         muon_learning_rate: float | None = None,
-        stopping: Stopping | None = None,
         **kwargs: Any,
     ) -> None:
         # The Trainer counts checkpoints otherwise, and would delete the newest when training ends.
@@ -119,7 +114,7 @@ class TaskTrainer(WholeCheckpoints, ReportingTrainer):
         kwargs["args"] = copy.copy(kwargs["args"])
         kwargs["args"].save_total_limit = None
         super().__init__(data_collator=task.collate, processing_class=task.renderer, **kwargs)
-        self.add_callback(_Course(self, stopping))
+        self.add_callback(_Course(self))
         self._order: SeededOrder | None = None
         self._goes_on_from: Path | None = None
         self._at_the_end = False
@@ -276,13 +271,11 @@ def best_of(checkpoint: Path) -> Path | None:
 
 
 class _Course(TrainerCallback):
-    """Sees to it that a checkpoint holds all that happened before it, and that a stop leaves one."""
+    """Sees to it that a checkpoint holds all that happened before it."""
 
-    def __init__(self, trainer: TaskTrainer, stopping: Stopping | None) -> None:
+    def __init__(self, trainer: TaskTrainer) -> None:
         self._trainer = trainer
-        self._stopping = stopping or Stopping()
         self._late = False
-        self._stop: int | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._trainer._goes_on_from is not None:
@@ -294,8 +287,6 @@ class _Course(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         last = state.global_step >= state.max_steps or control.should_training_stop
-        if self._agreed(state.global_step, always=last):
-            control.should_save = True
         if (
             control.should_save
             and args.eval_strategy == "epoch"
@@ -310,23 +301,3 @@ class _Course(TrainerCallback):
         elif self._late:
             control.should_save, self._late = True, False
         return control
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self._stop is not None:
-            raise Stopped(self._stop)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        last = last_whole(Path(args.output_dir))
-        if last is not None and step_of(last) == state.global_step and self._agreed(state.global_step):
-            raise Stopped(self._stop or signal.SIGINT)
-
-    def _agreed(self, step: int, always: bool = True) -> bool:
-        """Whether all processes know that the user wants to stop."""
-        asked = self._stopping.asked or 0
-        trainer = self._trainer
-        if trainer.args.world_size > 1:
-            if step % _ASK_EVERY and not always:
-                return False
-            asked = int(trainer.accelerator.gather(torch.tensor([asked], device=trainer.args.device)).max())
-        self._stop = asked or None
-        return bool(asked)
