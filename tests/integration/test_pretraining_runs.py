@@ -26,6 +26,7 @@ from pixel_m4.data.sources import local_sources
 from pixel_m4.model import PixelForPreTraining
 from pixel_m4.model.positions import line_positions
 from pixel_m4.render import TextRenderer
+from pixel_m4.stopping import Stopped
 from pixel_m4.train.pretrain import pretrain
 from pixel_m4.train.pretrain_arguments import parse_arguments
 from pixel_m4.train.saving import STAGING, last_whole
@@ -254,6 +255,32 @@ def test_a_full_disk_leaves_the_last_checkpoint(
     assert str(tmp_path / "full" / "checkpoint-3") in error
     assert [folder.name for folder in (tmp_path / "full").glob("checkpoint-*")] == ["checkpoint-3"]
     assert not (tmp_path / "full" / STAGING).exists()
+
+
+def test_ctrl_c_leaves_a_checkpoint(
+    corpus: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class CtrlC(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Stopped, match="checkpoint-5 is kept"):
+        run(corpus, tmp_path, SHORT, CtrlC())
+    run(corpus, tmp_path, SHORT)
+    assert same_weights(whole, tmp_path)
+    words = ["pretrain", *command(corpus, tmp_path, SHORT), "--resume_from_checkpoint", "false"]
+    assert main(words) == 1
+    assert "--overwrite_output_dir deletes them" in capsys.readouterr().err
+
+
+def test_what_is_not_of_a_pretraining_is_kept(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.safetensors").touch()
+    assert main(["pretrain", *command(corpus, tmp_path, SHORT)]) == 1
+    assert "model.safetensors" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
 def test_a_checkpoint_copied_in_part_is_passed_over(corpus: Path, whole: Path, tmp_path: Path) -> None:
