@@ -6,6 +6,8 @@ Names are imported when first asked for, so that rendering alone never loads tor
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pixel_m4.autos import register_with_transformers
+
 if TYPE_CHECKING:
     from pixel_m4.model import (
         PixelConfig,
@@ -44,6 +46,9 @@ __all__ = [
     "TextRenderer",
     "__version__",
 ]
+
+
+register_with_transformers()
 
 
 def __getattr__(name: str) -> Any:

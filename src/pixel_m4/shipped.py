@@ -39,6 +39,7 @@ def find_model(
     name: str | os.PathLike[str],
     *,
     revision: str | None = None,
+    subfolder: str = "",
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
     token: str | bool | None = None,
@@ -51,6 +52,7 @@ def find_model(
     Args:
         name: a folder (``~`` is the home folder), a checkpoint of the package, or ``owner/name`` on the hub.
         revision: of the hub's repository.
+        subfolder: the folder inside of it that holds the checkpoint.
         cache_dir: where downloads are kept, if not where the hub's client keeps them.
         local_files_only: do not ask the hub, take an earlier download.
         token: for private repositories, if not the one of the hub's own login.
@@ -76,9 +78,10 @@ def find_model(
         return text
     from huggingface_hub import try_to_load_from_cache
 
-    cached = try_to_load_from_cache(text, "config.json", cache_dir=cache_dir, revision=revision)
+    parts = Path(subfolder or "", "config.json")
+    cached = try_to_load_from_cache(text, parts.as_posix(), cache_dir=cache_dir, revision=revision)
     if isinstance(cached, str):
-        return str(Path(cached).parent)
+        return str(Path(cached).parents[len(parts.parts) - 1])
     if local_files_only:
         raise FileNotFoundError(f"there is no folder {text!r} here, and no earlier download of it")
     raise OSError(

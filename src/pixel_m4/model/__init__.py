@@ -1,4 +1,10 @@
-"""The pixel model: tensors in, tensors out."""
+"""The pixel model: tensors in, tensors out.
+
+Importing it teaches transformers' auto classes what a pixel model is and which checkpoints the package ships.
+"""
+
+from functools import wraps
+from typing import Any
 
 from transformers import (
     AutoConfig,
@@ -19,7 +25,22 @@ from pixel_m4.model.heads import (
 )
 from pixel_m4.model.mae import PixelForPreTraining, PixelForPreTrainingOutput, patchify, unpatchify
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
+from pixel_m4.shipped import find_shipped
 
+
+def _know_shipped(auto: Any) -> None:
+    """Let an auto class of transformers find the package's checkpoints, before it asks the hub."""
+    theirs = auto.__dict__["from_pretrained"].__func__
+
+    @wraps(theirs)
+    def from_pretrained(cls: Any, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        return theirs(cls, find_shipped(pretrained_model_name_or_path), *args, **kwargs)
+
+    auto.from_pretrained = classmethod(from_pretrained)
+
+
+_know_shipped(AutoConfig)
+_know_shipped(AutoModel.__mro__[-2])  # the class that all of them have `from_pretrained` from
 AutoConfig.register(PixelConfig.model_type, PixelConfig, exist_ok=True)
 AutoModel.register(PixelConfig, PixelModel, exist_ok=True)
 AutoModelForPreTraining.register(PixelConfig, PixelForPreTraining, exist_ok=True)

@@ -2,15 +2,55 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import math
+import os
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PreTrainedConfig
+from transformers.activations import ACT2CLS
 
-from pixel_m4.shipped import find_shipped
+from pixel_m4.shipped import find_model, find_shipped
 
+CONFIG_FILE = "config.json"
 POOLING_MODES = ("mean", "max", "cls")
+HUB_OPTIONS = ("revision", "subfolder", "cache_dir", "local_files_only", "token")
+
+# What a value may be: the least whole number, the limits of a number, or yes and no.
+_WHOLE = {
+    "hidden_size": 1,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 1,
+    "intermediate_size": 1,
+    "patch_size": 1,
+    "num_channels": 1,
+    "decoder_hidden_size": 1,
+    "decoder_num_hidden_layers": 1,
+    "decoder_num_attention_heads": 1,
+    "decoder_intermediate_size": 1,
+    "num_pieces": 0,
+}
+_NUMBERS = {
+    "hidden_dropout_prob": 1.0,
+    "attention_probs_dropout_prob": 1.0,
+    "mask_ratio": 1.0,
+    "initializer_range": math.inf,
+    "layer_norm_eps": math.inf,
+    "piece_loss_weight": math.inf,
+}
+_TRUTHS = (
+    "qkv_bias",
+    "norm_pix_loss",
+    "visible_pieces",
+    "blank_pieces",
+    "pooler_add_layer_norm",
+    "padding_competes",
+)
 
 # Differences from the published base model (Rust et al. 2023; Kesen et al. 2025), which is the default.
 NAMED: Mapping[str, Mapping[str, int]] = {
@@ -76,6 +116,10 @@ class PixelConfig(PreTrainedConfig):
         norm_pix_loss: Whether each target patch is standardised by its own mean and variance.
         pooling_mode: How sequence classification pools: "mean", "max" or "cls".
         pooler_add_layer_norm: Whether "mean" and "max" pooling normalise before they pool.
+        padding_competes: Whether the losses of parsing and question answering count what is absent as a wrong
+            choice, as published: words up to `max_seq_length` as heads with a score of 0, and patches up to
+            it as places of the answer. Otherwise only what is there competes, which is quicker for answers.
+            Neither way does the loss of a text depend on its batch.
         unpad_inputs: Whether to compute batches without padding, sequences end to end (the same numbers,
             and zeros on padding). Default: on the CPU, where enough is padding for it to pay.
         max_seq_length: Longest rendering in patches, a perfect square; a shorter way to set `image_size`.
@@ -112,6 +156,7 @@ class PixelConfig(PreTrainedConfig):
         blank_pieces: bool = False,
         pooling_mode: str = "mean",
         pooler_add_layer_norm: bool = True,
+        padding_competes: bool = True,
         unpad_inputs: bool | None = None,
         max_seq_length: int | None = None,
         **kwargs: Any,
@@ -125,9 +170,7 @@ class PixelConfig(PreTrainedConfig):
         self.attention_probs_dropout_prob = attention_probs_dropout_prob
         self.initializer_range = initializer_range
         self.layer_norm_eps = layer_norm_eps
-        self.image_size = (
-            list(image_size) if max_seq_length is None else [patch_size, patch_size * max_seq_length]
-        )
+        self.image_size: Any = image_size
         self.patch_size = patch_size
         self.num_channels = num_channels
         self.qkv_bias = qkv_bias
@@ -143,8 +186,16 @@ class PixelConfig(PreTrainedConfig):
         self.blank_pieces = blank_pieces
         self.pooling_mode = pooling_mode
         self.pooler_add_layer_norm = pooler_add_layer_norm
+        self.padding_competes = padding_competes
         self.unpad_inputs = unpad_inputs
-        self._check()
+        self._check_types()
+        if max_seq_length is not None:
+            if not _is_whole(max_seq_length):
+                raise ValueError(f"max_seq_length must be a whole number, got {max_seq_length!r}")
+            check_square(max_seq_length)
+            self.image_size = [patch_size, patch_size * int(max_seq_length)]
+        self._check_sizes()
+        _check_common(kwargs)
         super().__init__(**kwargs)
 
     @property
@@ -169,14 +220,49 @@ class PixelConfig(PreTrainedConfig):
         return cls(**{**NAMED[name], **overrides})
 
     @classmethod
-    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """Read a `config.json`; transformers only warns of another architecture, we refuse it.
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> Any:
+        """Read the configuration of a checkpoint, and change it.
+
+        Args:
+            pretrained_model_name_or_path: A folder, a checkpoint of the package, a name on the hub, or a
+                `config.json`.
+            **kwargs: `revision`, `subfolder`, `cache_dir`, `local_files_only` and `token`, as in
+                transformers; and changes, such as `hidden_dropout_prob=0.0`.
 
         Raises:
-            ValueError: The configuration belongs to another architecture.
+            FileNotFoundError: There is no such folder or file, and no such model on the hub.
+            OSError: The hub cannot be reached, or the file is no JSON.
+            ValueError: A value is not possible; names the file. Or it belongs to another architecture.
+        """
+        name = pretrained_model_name_or_path
+        if not Path(str(name)).is_file():
+            name = find_model(name, **{key: kwargs[key] for key in HUB_OPTIONS if key in kwargs})
+        return super().from_pretrained(name, **kwargs)
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Make a configuration of what a `config.json` holds, and change it.
+
+        Args:
+            config_dict: The values.
+            **kwargs: Changes, checked as the values are; and what transformers takes. `name_or_path` says
+                where the values are from.
+
+        Raises:
+            ValueError: A value is not possible, or belongs to another architecture.
         """
         cls._check_type(config_dict)
-        return super().from_dict(config_dict, **kwargs)
+        changes = {name: kwargs.pop(name) for name in FIELDS if name in kwargs}
+        _check_common(kwargs)
+        if kwargs.get("name_or_path"):  # from AutoConfig, which does not call `get_config_dict`
+            cls._check_file(config_dict, config_file(kwargs["name_or_path"]))
+        outdated: tuple[str, ...] = ()
+        if "image_size" in changes:
+            outdated = ("max_seq_length",)
+        if "num_labels" in kwargs and kwargs["num_labels"] != len(config_dict.get("id2label") or ()):
+            outdated += ("id2label", "label2id")  # names of other labels
+        config_dict = {key: value for key, value in config_dict.items() if key not in outdated}
+        return super().from_dict({**config_dict, **changes}, **kwargs)
 
     @classmethod
     def get_config_dict(
@@ -189,11 +275,45 @@ class PixelConfig(PreTrainedConfig):
             **kwargs: What transformers takes.
 
         Raises:
-            ValueError: The configuration belongs to another architecture.
+            ValueError: The file holds no JSON object, or belongs to another architecture.
         """
-        config_dict, rest = super().get_config_dict(find_shipped(pretrained_model_name_or_path), **kwargs)
+        name = find_shipped(pretrained_model_name_or_path)
+        if Path(name).is_dir() and not config_file(name, kwargs.get("subfolder") or "").is_file():
+            folder = Path(name, kwargs.get("subfolder") or "")
+            raise FileNotFoundError(f"the model folder {str(folder)!r} has no {CONFIG_FILE}")
+        config_dict, rest = super().get_config_dict(name, **kwargs)
         cls._check_type(config_dict)
+        cls._check_file(config_dict, config_file(name, kwargs.get("subfolder") or ""))
         return config_dict, rest
+
+    @classmethod
+    def _check_file(cls, config_dict: dict[str, Any], file: Path) -> None:
+        """Try the values before they are changed, so that an error names the file if it is at fault.
+
+        Raises:
+            ValueError: A value is not possible.
+        """
+        try:
+            cls(**config_dict)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{file}: {' '.join(str(error).split())}") from error
+
+    @classmethod
+    def _dict_from_json_file(cls, json_file: str | os.PathLike[str]) -> dict[str, Any]:
+        """What transformers calls to read the file.
+
+        Raises:
+            ValueError: It holds no JSON object.
+        """
+        try:
+            content = json.loads(Path(json_file).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{json_file} is no JSON, or is damaged: {error}") from error
+        if not isinstance(content, dict):
+            raise ValueError(
+                f"{json_file} must hold a JSON object with names and values, got {content!r:.60}"
+            )
+        return content
 
     @classmethod
     def _check_type(cls, config_dict: Mapping[str, Any]) -> None:
@@ -205,13 +325,44 @@ class PixelConfig(PreTrainedConfig):
                 f"{cls.model_type!r} model; a pixel model cannot use its weights"
             )
 
-    def _check(self) -> None:
-        """Refuse sizes that cannot work, with the value in the message."""
+    def _check_types(self) -> None:
+        """Refuse values that are no numbers, no truth values or outside their limits, with the value."""
+        for name, least in _WHOLE.items():
+            value = getattr(self, name)
+            if not _is_whole(value):
+                raise ValueError(f"{name} must be a whole number, got {value!r}")
+            if value < least:
+                raise ValueError(f"{name} must {_at_least(least)}, got {value}")
+            setattr(self, name, int(value))
+        for name, most in _NUMBERS.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise ValueError(f"{name} must be a number, got {value!r}")
+            if not 0 <= float(value) <= most or not math.isfinite(value):
+                limits = "lie between 0 and 1" if most == 1 else "be at least 0 and finite"
+                raise ValueError(f"{name} must {limits}, got {value}")
+        for name in _TRUTHS:
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                raise ValueError(f"{name} must be true or false, got {value!r}")
+        if self.unpad_inputs not in (None, True, False) or _is_whole(self.unpad_inputs):
+            raise ValueError(f"unpad_inputs must be true, false or null, got {self.unpad_inputs!r}")
+        if self.mask_ratio == 1:
+            raise ValueError(f"mask_ratio must be at least 0 and below 1, got {self.mask_ratio}")
+        if not isinstance(self.hidden_act, str) or self.hidden_act not in ACT2CLS:
+            raise ValueError(f"hidden_act must be one of {', '.join(ACT2CLS)}; got {self.hidden_act!r}")
+        if self.pooling_mode not in POOLING_MODES:
+            raise ValueError(
+                f"pooling_mode must be one of {', '.join(POOLING_MODES)}, got {self.pooling_mode!r}"
+            )
+
+    def _check_sizes(self) -> None:
+        """Refuse sizes that cannot work together, with the value in the message."""
         for part, width, heads in (
             ("", self.hidden_size, self.num_attention_heads),
             ("decoder_", self.decoder_hidden_size, self.decoder_num_attention_heads),
         ):
-            if width <= 0 or heads <= 0 or width % heads:
+            if width % heads:
                 raise ValueError(
                     f"{part}hidden_size must be a multiple of {part}num_attention_heads, "
                     f"got {width} and {heads}"
@@ -221,30 +372,90 @@ class PixelConfig(PreTrainedConfig):
                     f"{part}hidden_size must be a multiple of 4, as positions code column and row by sine "
                     f"and cosine; got {width}"
                 )
-        if self.patch_size <= 0:
-            raise ValueError(f"patch_size must be positive, got {self.patch_size}")
-        if len(self.image_size) != 2 or self.image_size[0] != self.patch_size:
+        size = self.image_size
+        if (
+            isinstance(size, str)
+            or not isinstance(size, Sequence)
+            or len(size) != 2
+            or not all(map(_is_whole, size))
+            or size[0] != self.patch_size
+        ):
             raise ValueError(
                 f"image_size must be [height, width] with a height of one patch ({self.patch_size} pixels), "
-                f"got {self.image_size}"
+                f"got {size!r}"
             )
+        self.image_size = [int(pixels) for pixels in size]
         if self.image_size[1] <= 0 or self.image_size[1] % self.patch_size:
             raise ValueError(
-                f"the width of image_size must be a multiple of patch_size {self.patch_size}, "
+                f"the width of image_size must be a positive multiple of patch_size {self.patch_size}, "
                 f"got {self.image_size[1]}"
             )
         check_square(self.max_patches)
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
-        if not 0 <= self.mask_ratio < 1:
-            raise ValueError(f"mask_ratio must be at least 0 and below 1, got {self.mask_ratio}")
-        if self.num_pieces < 0:
-            raise ValueError(f"num_pieces must not be negative, got {self.num_pieces}")
-        if self.pooling_mode not in POOLING_MODES:
-            raise ValueError(
-                f"pooling_mode must be one of {', '.join(POOLING_MODES)}, got {self.pooling_mode!r}"
-            )
+
+
+FIELDS = tuple(
+    name
+    for name, entry in inspect.signature(PixelConfig.__init__).parameters.items()
+    if name != "self" and entry.kind is not entry.VAR_KEYWORD
+)
+"""The names of what a configuration holds, beside what every one of transformers has."""
+
+
+def config_file(name: Any, subfolder: str = "") -> Path:
+    """The `config.json` of a model folder, or of a name on the hub, for messages."""
+    path = Path(str(name))
+    return path if path.is_file() else path / subfolder / CONFIG_FILE
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, and not yes or no."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _at_least(least: int) -> str:
+    return "be positive" if least == 1 else "not be negative"
+
+
+def _check_common(options: Mapping[str, Any]) -> None:
+    """Refuse values of what every configuration of transformers has, which takes them unchecked."""
+    for field in ("output_hidden_states", "output_attentions", "return_dict"):
+        if options.get(field) is not None and not isinstance(options[field], bool):
+            raise ValueError(f"{field} must be true or false, got {options[field]!r}")
+    names = options.get("architectures")
+    if names is not None and not (
+        isinstance(names, Sequence) and not isinstance(names, str) and all(isinstance(n, str) for n in names)
+    ):
+        raise ValueError(f"architectures must be a list of names, got {names!r}")
+    dtype = options.get("dtype", options.get("torch_dtype"))
+    if isinstance(dtype, str) and not isinstance(
+        getattr(torch, dtype.removeprefix("torch."), None), torch.dtype
+    ):
+        raise ValueError(f"dtype must be a type of PyTorch's, such as float32; got {dtype!r}")
+    problem = options.get("problem_type")
+    if problem not in PROBLEM_TYPES:
+        allowed = ", ".join(filter(None, PROBLEM_TYPES))
+        raise ValueError(f"problem_type must be one of {allowed}, or null; got {problem!r}")
+    count, labels, numbers = (options.get(field) for field in ("num_labels", "id2label", "label2id"))
+    if count is not None and (not _is_whole(count) or count < 0):
+        raise ValueError(f"num_labels must be a whole number, not negative, got {count!r}")
+    for field, given in (("id2label", labels), ("label2id", numbers)):
+        if given is not None and not isinstance(given, Mapping):
+            raise ValueError(f"{field} must map labels and numbers to each other, got {given!r:.60}")
+    if labels is not None:
+        try:
+            found = sorted(int(number) for number in labels)
+        except (TypeError, ValueError):
+            raise ValueError(f"id2label must have numbers as names, got {list(labels)!r:.60}") from None
+        if found != list(range(len(found))):
+            raise ValueError(f"id2label must number labels 0 to {len(found) - 1}, got {found!r:.60}")
+        if count is not None and count != len(found):
+            raise ValueError(f"num_labels is {count}, but id2label has {len(found)} labels")
+    for label, number in (numbers or {}).items():
+        if not _is_whole(number) or (labels is not None and not 0 <= number < len(labels)):
+            raise ValueError(f"label2id must give each label its number, got {number!r} for {label!r}")
+
+
+PROBLEM_TYPES = (None, "regression", "single_label_classification", "multi_label_classification")
 
 
 def check_square(max_seq_length: int) -> int:

@@ -23,27 +23,35 @@ from transformers.modeling_outputs import (
 from transformers.utils import ModelOutput
 
 from pixel_m4.model.config import PixelConfig
-from pixel_m4.model.inputs import take
+from pixel_m4.model.inputs import add_white, as_in_transformers, check_inputs, count_patches, take
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
 
 IGNORED = -100  # the label that no loss counts, and the padding of word_starts
 
 
-def check_labels(name: str, labels: Tensor | None, shape: tuple[int, ...], count: int, what: str) -> None:
-    """Refuse labels of another shape, or outside 0 … count - 1 and -100.
+def check_labels(
+    name: str, labels: Tensor | None, shape: tuple[int, ...], count: int, what: str
+) -> Tensor | None:
+    """Refuse labels of another shape, no whole numbers, or outside 0 … count - 1 and -100.
+
+    Returns:
+        The labels as int64
 
     Raises:
-        ValueError: Names the shape or the value.
+        ValueError: Names the shape, the type or the value.
     """
     if labels is None:
-        return
+        return None
     if tuple(labels.shape) != shape:
         raise ValueError(f"{name} must be {list(shape)}, got {list(labels.shape)}")
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise ValueError(f"{name} must be whole numbers, got {labels.dtype}")
     if torch.compiler.is_compiling():
-        return
+        return labels.long()
     wrong = labels[((labels < 0) & (labels != IGNORED)) | (labels >= count)]
     if wrong.numel():
         raise ValueError(f"{name} must be below {count} ({what}) or {IGNORED}, got {wrong[0].item()}")
+    return labels.long()
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -73,6 +81,7 @@ class PixelForTokenClassification(PixelPreTrainedModel):
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
+    @as_in_transformers
     def forward(
         self,
         pixel_values: Tensor,
@@ -86,16 +95,20 @@ class PixelForTokenClassification(PixelPreTrainedModel):
         Args:
             pixel_values: uint8 [B, 16, W] grey or [B, 16, W, 3]; or float [B, 3, 16, W] in [0, 1]
             attention_mask: [B, P], 0 for padding
-            labels: [B, P], -100 where no label is
+            labels: [B, P], -100 where no label is; those on padding do not count
             output_hidden_states: Whether to return the encoder's hidden states
             output_attentions: Whether to return the encoder's attention weights
 
         Returns:
             loss [] if there are labels, logits [B, P, N]
         """
-        encoded = self.vit(pixel_values, attention_mask, output_hidden_states, output_attentions)
+        encoded = self.vit(
+            pixel_values, attention_mask, output_hidden_states, output_attentions, return_dict=True
+        )
         logits = self.classifier(self.dropout(encoded.last_hidden_state[:, 1:]))
-        check_labels("labels", labels, tuple(logits.shape[:2]), self.num_labels, "num_labels")
+        labels = check_labels("labels", labels, tuple(logits.shape[:2]), self.num_labels, "num_labels")
+        if labels is not None and attention_mask is not None:
+            labels = labels.masked_fill(attention_mask == 0, IGNORED)
         return TokenClassifierOutput(
             loss=cross_entropy(logits, labels) if labels is not None else None,
             logits=logits,
@@ -104,25 +117,51 @@ class PixelForTokenClassification(PixelPreTrainedModel):
         )
 
 
-def check_word_starts(word_starts: Tensor, batch: int, patches: int) -> None:
-    """Refuse word boundaries of another batch or beyond the patches.
+def check_word_starts(word_starts: Tensor, attended: Tensor) -> Tensor:
+    """Refuse word boundaries of another batch, in another order, or beyond the patches of their text.
+
+    Args:
+        word_starts: [B, W + 1]
+        attended: bool [B, P], False for padding
+
+    Returns:
+        The boundaries as int64
 
     Raises:
         ValueError: Names the shape or the value.
     """
+    batch, patches = attended.shape
     if word_starts.ndim != 2 or word_starts.shape[0] != batch or word_starts.shape[1] < 2:
         raise ValueError(
             f"word_starts must be [B, W + 1] with B = {batch} and at least one word, "
             f"got {list(word_starts.shape)}"
         )
+    if word_starts.is_floating_point() or word_starts.dtype == torch.bool:
+        raise ValueError(f"word_starts must be whole numbers, got {word_starts.dtype}")
+    word_starts = word_starts.long()
     if torch.compiler.is_compiling():
-        return
+        return word_starts
     wrong = word_starts[((word_starts < 0) & (word_starts != IGNORED)) | (word_starts > patches)]
     if wrong.numel():
         raise ValueError(
             f"word_starts must lie between 0 and the {patches} patches, or be {IGNORED}; "
             f"got {wrong[0].item()}"
         )
+    start, stop = word_starts[:, :-1], word_starts[:, 1:]
+    for bad, problem in (
+        ((start < 0) & (stop >= 0), f"go on after {IGNORED}, which must come last"),
+        ((stop >= 0) & (stop < start), "go back"),
+        (
+            (start >= 0) & (stop >= 0) & ~attended.gather(1, (stop - 1).maximum(start).clamp(0, patches - 1))
+            | ((start == patches) & (stop >= 0)),
+            "reach into the padding",
+        ),
+    ):
+        if bad.any():
+            text, word = bad.nonzero()[0].tolist()
+            found = word_starts[text, word : word + 2].tolist()
+            raise ValueError(f"word_starts {problem} at word {word + 1} of text {text}: got {found}")
+    return word_starts
 
 
 def pool_words(states: Tensor, word_starts: Tensor) -> Tensor:
@@ -187,6 +226,60 @@ class PixelForBiaffineParsingOutput(ModelOutput):
     attentions: tuple[Tensor, ...] | None = None
 
 
+def head_loss(scores: Tensor, labels: Tensor, real: Tensor, places: int | None) -> Tensor:
+    """Mean cross-entropy of choosing heads; that of a word does not depend on the other texts of its batch.
+
+    A candidate that is absent has a score of 0 in published losses, where every text has the same number of
+    candidates. Only their number is needed: together they are one candidate that scores its logarithm.
+
+    Args:
+        scores: [B, W, W + 1]
+        labels: [B, W], -100 where no head is to be chosen
+        real: bool [B, W], which words there are
+        places: Words that compete beside the root, absent ones included; None for those that there are.
+
+    Returns:
+        []
+    """
+    text, word = (labels != IGNORED).nonzero(as_tuple=True)
+    candidates = scores[text, word].float().masked_fill(~F.pad(real, (1, 0), value=True)[text], -torch.inf)
+    if places is not None:
+        absent = (places - real.sum(1)).clamp(min=0).to(candidates.dtype).log()  # -inf for none
+        candidates = torch.cat([candidates, absent[text, None]], dim=1)
+    return cross_entropy(candidates, labels[text, word])
+
+
+def check_heads(arc_labels: Tensor, rel_labels: Tensor, real: Tensor) -> None:
+    """Refuse labels of words that are not there, heads that are not there, and relations without a head.
+
+    Args:
+        arc_labels: [B, W]
+        rel_labels: [B, W]
+        real: bool [B, W], which words there are
+
+    Raises:
+        ValueError: Names the place and the value.
+    """
+    words = real.sum(1)[:, None]
+    for labels, name, bad, problem in (
+        (arc_labels, "arc_labels", (arc_labels != IGNORED) & ~real, "a word that is not there"),
+        (rel_labels, "rel_labels", (rel_labels != IGNORED) & ~real, "a word that is not there"),
+        (arc_labels, "arc_labels", arc_labels > words, "a head that is not there"),
+        (
+            rel_labels,
+            "rel_labels",
+            (rel_labels != IGNORED) & (arc_labels == IGNORED),
+            f"a relation to no head, as arc_labels is {IGNORED} there",
+        ),
+    ):
+        if bad.any():
+            text, word = bad.nonzero()[0].tolist()
+            raise ValueError(
+                f"{name} has {problem}: got {labels[text, word].item()} for word {word + 1} of text {text}, "
+                f"which has {words[text].item()} words"
+            )
+
+
 class PixelForBiaffineParsing(PixelPreTrainedModel):
     """Dependency parser: every word chooses a head among the root and all words, and a relation to it."""
 
@@ -206,6 +299,7 @@ class PixelForBiaffineParsing(PixelPreTrainedModel):
         if isinstance(module, Biaffine):
             initialization.zeros_(module.weight)
 
+    @as_in_transformers
     def forward(
         self,
         pixel_values: Tensor,
@@ -222,8 +316,9 @@ class PixelForBiaffineParsing(PixelPreTrainedModel):
             pixel_values: uint8 [B, 16, W] grey or [B, 16, W, 3]; or float [B, 3, 16, W] in [0, 1]
             attention_mask: [B, P], 0 for padding
             word_starts: [B, W + 1], each word's first patch and the end of the last word, padded with -100
-            arc_labels: [B, W], the gold heads (0 is the root, j is the j-th word), padded with -100
-            rel_labels: [B, W], the gold relations, padded with -100
+            arc_labels: [B, W], the gold heads (0 is the root, j is the j-th word), padded with -100, which
+                also stands for a head that is not known
+            rel_labels: [B, W], the gold relations, padded with -100, which also stands for one not known
             output_hidden_states: Whether to return the encoder's hidden states
             output_attentions: Whether to return the encoder's attention weights
 
@@ -235,9 +330,14 @@ class PixelForBiaffineParsing(PixelPreTrainedModel):
             raise ValueError("parsing needs word_starts [B, W + 1]")
         if (arc_labels is None) != (rel_labels is None):
             raise ValueError("arc_labels and rel_labels go together: pass both, or neither")
-        encoded = self.vit(pixel_values, attention_mask, output_hidden_states, output_attentions)
+        encoded = self.vit(
+            pixel_values, attention_mask, output_hidden_states, output_attentions, return_dict=True
+        )
         states = self.dropout(encoded.last_hidden_state[:, 1:])
-        check_word_starts(word_starts, states.shape[0], states.shape[1])
+        attended = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+        if attention_mask is not None:
+            attended = attention_mask != 0
+        word_starts = check_word_starts(word_starts, attended)
 
         words = pool_words(states, word_starts)  # [B, W, D]
         heads = torch.cat([encoded.pooler_output[:, None].to(words.dtype), words], dim=1)  # [B, W + 1, D]
@@ -246,13 +346,18 @@ class PixelForBiaffineParsing(PixelPreTrainedModel):
         loss = None
         if arc_labels is not None and rel_labels is not None:
             batch, count, candidates = arc_logits.shape
-            check_labels("arc_labels", arc_labels, (batch, count), candidates, "words and the root")
-            check_labels("rel_labels", rel_labels, (batch, count), self.num_labels, "num_labels")
-            gold_heads = take(heads, arc_labels.clamp(min=0))
-            counted = rel_labels != IGNORED  # most of a padded batch is not
+            arcs = check_labels("arc_labels", arc_labels, (batch, count), candidates, "words and the root")
+            rels = check_labels("rel_labels", rel_labels, (batch, count), self.num_labels, "num_labels")
+            assert arcs is not None
+            assert rels is not None
+            real = (word_starts[:, :-1] >= 0) & (word_starts[:, 1:] >= 0)  # [B, W]
+            check_heads(arcs, rels, real)
+            gold_heads = take(heads, arcs.clamp(min=0))
+            counted = rels != IGNORED  # most of a padded batch is not
             rel_logits = self.biaffine_rels.paired(words[counted], gold_heads[counted])
-            # kept: padding (a zero vector, so a score of 0) competes for heads; published losses count it.
-            loss = cross_entropy(arc_logits, arc_labels) + cross_entropy(rel_logits, rel_labels[counted])
+            # kept: what is absent competes for heads, as in published losses.
+            places = self.config.max_patches if self.config.padding_competes else None
+            loss = head_loss(arc_logits, arcs, real, places) + cross_entropy(rel_logits, rels[counted])
 
         whole_table = not (self.training and loss is not None)
         return PixelForBiaffineParsingOutput(
@@ -285,7 +390,8 @@ class PatchPooler(nn.Module):
         attended = (attention_mask != 0).unsqueeze(-1)
         if self.mode == "mean":
             return (states * attended).sum(1) / attended.sum(1).clamp(min=1)
-        return states.masked_fill(~attended, torch.finfo(states.dtype).min).amax(1)
+        highest = states.masked_fill(~attended, torch.finfo(states.dtype).min).amax(1)
+        return highest.masked_fill(~attended.any(1), 0.0)  # a text of which nothing is attended
 
 
 class PixelForSequenceClassification(PixelPreTrainedModel):
@@ -300,6 +406,7 @@ class PixelForSequenceClassification(PixelPreTrainedModel):
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
+    @as_in_transformers
     def forward(
         self,
         pixel_values: Tensor,
@@ -320,7 +427,9 @@ class PixelForSequenceClassification(PixelPreTrainedModel):
         Returns:
             loss [] if there are labels, logits [B, N]
         """
-        encoded = self.vit(pixel_values, attention_mask, output_hidden_states, output_attentions)
+        encoded = self.vit(
+            pixel_values, attention_mask, output_hidden_states, output_attentions, return_dict=True
+        )
         if self.pooler is None:
             pooled = encoded.pooler_output
         else:
@@ -353,14 +462,50 @@ class PixelForSequenceClassification(PixelPreTrainedModel):
                 "multi_label_classification" if labels.is_floating_point() else "single_label_classification"
             )
         if problem == "single_label_classification":
-            check_labels("labels", labels, (logits.shape[0],), self.num_labels, "num_labels")
-            return cross_entropy(logits, labels)
+            names = check_labels("labels", labels, (logits.shape[0],), self.num_labels, "num_labels")
+            assert names is not None
+            return cross_entropy(logits, names)
         if labels.numel() != logits.numel():
             raise ValueError(f"labels for {problem} must be {list(logits.shape)}, got {list(labels.shape)}")
         labels = labels.view_as(logits).float()
+        if not torch.compiler.is_compiling() and not bool(labels.isfinite().all()):
+            raise ValueError(f"labels for {problem} must be finite, got {labels.flatten().tolist()}")
         if problem == "regression":
             return F.mse_loss(logits.float(), labels)
         return F.binary_cross_entropy_with_logits(logits.float(), labels)
+
+
+def check_answers(name: str, positions: Tensor, attended: Tensor) -> None:
+    """Refuse answers on padding.
+
+    Args:
+        name: Of the positions.
+        positions: [B], -100 for none
+        attended: bool [B, P + 1], False for padding
+
+    Raises:
+        ValueError: Names the place and the value.
+    """
+    if torch.compiler.is_compiling():
+        return
+    bad = (positions != IGNORED) & ~attended.gather(1, positions.clamp(min=0)[:, None]).squeeze(1)
+    if bad.any():
+        text = int(bad.nonzero()[0])
+        raise ValueError(f"{name} must not lie on padding, got {positions[text].item()} for text {text}")
+
+
+def without_white(scores: Tensor, patches: int) -> Tensor:
+    """Scores [B, Q + 1] of the first P patches and of CLS, which is last: [B, P + 1]."""
+    if scores.shape[1] == patches + 1:
+        return scores
+    return torch.cat([scores[:, :patches], scores[:, -1:]], dim=1)
+
+
+def shortened(every: tuple[Tensor, ...] | None, length: int) -> tuple[Tensor, ...] | None:
+    """Hidden states [B, S, D] or attention weights [B, H, S, S] of the first `length` places."""
+    if every is None:
+        return None
+    return tuple(part[..., :length, :length] if part.ndim == 4 else part[:, :length] for part in every)
 
 
 class PixelForQuestionAnswering(PixelPreTrainedModel):
@@ -369,10 +514,11 @@ class PixelForQuestionAnswering(PixelPreTrainedModel):
     def __init__(self, config: PixelConfig) -> None:
         super().__init__(config)
         self.vit = PixelModel(config)
-        self.vit.keeps_padding = True  # kept: padding competes for the answer; published losses count it
+        self.vit.keeps_padding = config.padding_competes
         self.qa_outputs = nn.Linear(config.hidden_size, 2)
         self.post_init()
 
+    @as_in_transformers
     def forward(
         self,
         pixel_values: Tensor,
@@ -387,7 +533,8 @@ class PixelForQuestionAnswering(PixelPreTrainedModel):
         Args:
             pixel_values: uint8 [B, 16, W] grey or [B, 16, W, 3]; or float [B, 3, 16, W] in [0, 1]
             attention_mask: [B, P], 0 for padding
-            start_positions: [B], the answer's first patch; P, the place of CLS, for no answer
+            start_positions: [B], the answer's first patch; P, the place of CLS, for no answer; -100 for a
+                text that does not count
             end_positions: [B], the answer's last patch; P for no answer
             output_hidden_states: Whether to return the encoder's hidden states
             output_attentions: Whether to return the encoder's attention weights
@@ -397,23 +544,49 @@ class PixelForQuestionAnswering(PixelPreTrainedModel):
         """
         if (start_positions is None) != (end_positions is None):
             raise ValueError("start_positions and end_positions go together: pass both, or neither")
-        encoded = self.vit(pixel_values, attention_mask, output_hidden_states, output_attentions)
+        asked = start_positions is not None and end_positions is not None
+        # kept: white patches up to the longest text compete for the answer, as in published losses.
+        competes = asked and self.config.padding_competes
+        patches = count_patches(pixel_values, self.config.patch_size)
+        if competes:
+            check_inputs(self.config, pixel_values, attention_mask)
+            missing = self.config.max_patches - patches
+            pixel_values, attention_mask = add_white(
+                pixel_values, attention_mask, missing, self.config.patch_size
+            )
+        encoded = self.vit(
+            pixel_values,
+            attention_mask,
+            output_hidden_states,
+            output_attentions,
+            keeps_padding=competes,
+            return_dict=True,
+        )
         states = encoded.last_hidden_state.roll(
             -1, dims=1
         )  # CLS moves to the end, so that patch p is place p
-        start_logits, end_logits = self.qa_outputs(states).unbind(-1)
-
+        start_scores, end_scores = self.qa_outputs(states).unbind(-1)
         loss = None
-        if start_positions is not None and end_positions is not None:
-            batch, places = start_logits.shape
-            check_labels("start_positions", start_positions, (batch,), places, "patches and CLS")
-            check_labels("end_positions", end_positions, (batch,), places, "patches and CLS")
-            loss = cross_entropy(start_logits, start_positions) + cross_entropy(end_logits, end_positions)
-            loss = loss / 2
+        if asked:
+            shape = (len(states),)
+            loss = torch.zeros((), device=states.device)
+            for name, scores, positions in (
+                ("start_positions", start_scores, start_positions),
+                ("end_positions", end_scores, end_positions),
+            ):
+                labels = check_labels(name, positions, shape, patches + 1, "patches and CLS")
+                assert labels is not None
+                if competes:
+                    labels = labels.masked_fill(labels == patches, scores.shape[1] - 1)  # CLS
+                elif attention_mask is not None:
+                    attended = F.pad(attention_mask != 0, (0, 1), value=True)
+                    check_answers(name, labels, attended)
+                    scores = scores.float().masked_fill(~attended, -torch.inf)
+                loss = loss + cross_entropy(scores, labels) / 2
         return QuestionAnsweringModelOutput(
             loss=loss,
-            start_logits=start_logits,
-            end_logits=end_logits,
-            hidden_states=encoded.hidden_states,
-            attentions=encoded.attentions,
+            start_logits=without_white(start_scores, patches),
+            end_logits=without_white(end_scores, patches),
+            hidden_states=shortened(encoded.hidden_states, 1 + patches),
+            attentions=shortened(encoded.attentions, 1 + patches),
         )

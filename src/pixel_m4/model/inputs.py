@@ -5,10 +5,70 @@ Dimensions: B batch, P patches, K kept patches, D width, W pixels of width, C ch
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from transformers.utils import can_return_tuple
 
 from pixel_m4.model.config import PixelConfig
+
+Forward = TypeVar("Forward", bound=Callable[..., Any])
+
+
+def as_in_transformers(forward: Forward) -> Forward:
+    """Let a model's `forward` be called as those of transformers: `return_dict=False` gives a tuple.
+
+    It also takes NumPy arrays, as a renderer returns them, and moves them to the model's device.
+
+    Raises:
+        ValueError: An argument that must be a tensor is something else.
+    """
+    entries = list(inspect.signature(forward).parameters.values())[1:]
+    names = [entry.name for entry in entries]
+    tensors = {entry.name for entry in entries if "Tensor" in str(entry.annotation)}
+
+    @wraps(forward)
+    def convert(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return forward(self, *args, **kwargs)
+        given = [*zip(names, args, strict=False), *kwargs.items()]
+        if all(value is None or isinstance(value, Tensor) for name, value in given if name in tensors):
+            return forward(self, *args, **kwargs)
+        positional = [as_tensor(name, value, self.device) for name, value in zip(names, args, strict=False)]
+        named = {
+            name: as_tensor(name, value, self.device) if name in tensors else value
+            for name, value in kwargs.items()
+        }
+        return forward(self, *positional, *args[len(positional) :], **named)
+
+    called = can_return_tuple(convert)
+    # A code object of its own: torch.compile counts compilations by it, and would take all models for one.
+    called.__code__ = called.__code__.replace(co_name=forward.__qualname__)
+    return called
+
+
+def as_tensor(name: str, value: Any, device: torch.device) -> Any:
+    """An argument of a model as a tensor, if it is an array; tensors and None as they are.
+
+    Raises:
+        ValueError: It is neither, or an array of another kind than numbers.
+    """
+    if value is None or isinstance(value, Tensor | bool | float):
+        return value
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        if value.dtype.kind == "u" and value.dtype != np.uint8:
+            value = value.astype(np.int64)
+        return torch.tensor(value, device=device)  # copied: an array may be read-only, or change
+    found = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+    raise ValueError(
+        f"{name} must be a tensor or a NumPy array of numbers, got {found}; a renderer's batch() gives them"
+    )
 
 
 def split_patches(pixel_values: Tensor, patch_size: int = 16) -> Tensor:
@@ -25,6 +85,42 @@ def split_patches(pixel_values: Tensor, patch_size: int = 16) -> Tensor:
         pixel_values = pixel_values.permute(0, 2, 3, 1)
     patches = pixel_values.unflatten(2, (-1, patch_size))  # [B, 16, P, 16(, C)]
     return patches.transpose(1, 2).flatten(2)
+
+
+def count_patches(pixel_values: Tensor, patch_size: int) -> int:
+    """P of pixels [B, 16, W] or [B, 16, W, C] or [B, C, 16, W]."""
+    return pixel_values.shape[width_dim(pixel_values, patch_size)] // patch_size
+
+
+def width_dim(pixel_values: Tensor, patch_size: int) -> int:
+    """Which dimension of pixels is their width."""
+    return 3 if pixel_values.ndim == 4 and pixel_values.shape[1] != patch_size else 2
+
+
+def add_white(
+    pixel_values: Tensor, attention_mask: Tensor | None, patches: int, patch_size: int
+) -> tuple[Tensor, Tensor | None]:
+    """Lengthen a batch by white patches that are padding, as a renderer does.
+
+    Args:
+        pixel_values: [B, 16, W] grey, [B, 16, W, C] or [B, C, 16, W]
+        attention_mask: [B, P], None for all ones
+        patches: How many.
+        patch_size: Height and width of a patch.
+
+    Returns:
+        Both, longer
+    """
+    if patches <= 0:
+        return pixel_values, attention_mask
+    if attention_mask is None:
+        attention_mask = pixel_values.new_ones(
+            len(pixel_values), count_patches(pixel_values, patch_size), dtype=torch.long
+        )
+    white = 255 if pixel_values.dtype == torch.uint8 else 1.0
+    after = [0, 0] * (pixel_values.ndim - 1 - width_dim(pixel_values, patch_size))
+    pixels = F.pad(pixel_values, [*after, 0, patches * patch_size], value=white)
+    return pixels, F.pad(attention_mask, (0, patches), value=0)
 
 
 def take(values: Tensor, index: Tensor) -> Tensor:
@@ -56,7 +152,7 @@ def check_inputs(
             f"pixel_values must be [B, {size}, W] grey, [B, {size}, W, {channels}] or "
             f"[B, {channels}, {size}, W]; got {list(shape)}"
         )
-    width = shape[3] if pixel_values.ndim == 4 and shape[1] != size else shape[2]
+    width = shape[width_dim(pixel_values, size)]
     if width == 0 or width % size:
         raise ValueError(f"the width of pixel_values must be a multiple of {size} pixels, got {width}")
     patches = width // size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 from collections.abc import Iterator, Mapping
@@ -9,31 +10,74 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
+from pixel_m4.model.config import CONFIG_FILE
+
 logger = logging.getLogger(__name__)
+# What a checkpoint holds beside the encoder. Published ones carry heads that were never trained.
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "decoder": ("decoder.",),
+    "piece_head": ("piece_head.",),
+    "blank_head": ("blank_head.",),
+    "classifier": ("classifier.",),
+    "vit.pooler": ("pooler.dense.",),
+    "pooler": ("pooler.",),
+    "biaffine": ("biaffine_arcs.", "biaffine_rels."),
+    "qa_outputs": ("qa_outputs.",),
+}
+HEADS = (
+    "PixelForTokenClassification",
+    "PixelForBiaffineParsing",
+    "PixelForSequenceClassification",
+    "PixelForQuestionAnswering",
+)
 REPORT = "LOAD REPORT"  # how transformers' table of weights begins, after the model's name
 
 
 def check_folder(name: Any, needs_config: bool) -> None:
-    """Refuse a model folder that is missing or incomplete; names on the hub pass.
+    """Refuse a model folder that is incomplete; names on the hub pass.
 
     Raises:
-        FileNotFoundError: The path or its `config.json` does not exist.
+        FileNotFoundError: Its `config.json` does not exist.
         ValueError: A weights file is empty.
     """
     path = Path(str(name))
-    path_like = isinstance(name, Path) or str(name).startswith((".", "/", "~")) or str(name).count("/") > 1
-    if name is not None and path_like and not path.exists():
-        raise FileNotFoundError(f"there is no model folder {str(name)!r}")
     if not path.is_dir():
         return
-    if needs_config and not (path / "config.json").exists():
-        raise FileNotFoundError(f"the model folder {str(name)!r} has no config.json")
+    if needs_config and not (path / CONFIG_FILE).exists():
+        raise FileNotFoundError(f"the model folder {str(name)!r} has no {CONFIG_FILE}")
+    for index in path.glob("*.index.json"):
+        check_index(index)
     for file in weights_in(path):
         if file.stat().st_size == 0:
             raise ValueError(f"{file} is truncated or damaged: it is empty")
+
+
+def check_index(file: Path) -> None:
+    """Refuse a list of weights files that is damaged, or names files that are not there.
+
+    Raises:
+        FileNotFoundError: Names a missing file.
+        ValueError: The list is damaged.
+    """
+    try:
+        files = json.loads(file.read_text(encoding="utf-8"))["weight_map"].values()
+        missing = sorted(name for name in set(files) if not (file.parent / name).is_file())
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{file} is no list of weights files, or is damaged: {error!r}") from error
+    if missing:
+        raise FileNotFoundError(f"{file.parent / missing[0]} is missing, which {file.name} names")
+
+
+def holds_no_tensors(file: Path) -> bool:
+    """Whether a file of PyTorch holds something else than tensors with names."""
+    content = torch.load(file, map_location="meta", weights_only=True)
+    return not isinstance(content, dict) or not all(
+        isinstance(part, torch.Tensor) for part in content.values()
+    )
 
 
 def weights_in(folder: Path) -> list[Path]:
@@ -60,11 +104,18 @@ def named_errors(name: Any) -> Iterator[None]:
             f"{weights_files(name)} holds more than tensors, or is damaged; it was not loaded, as "
             "a pickle can run code"
         ) from error
-    except (SafetensorError, EOFError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "PytorchStreamReader" not in str(error):
-            raise
-        reason = str(error).split(". ")[0]
-        raise ValueError(f"{weights_files(name)} is truncated or damaged: {reason}") from error
+    except (SafetensorError, EOFError) as error:
+        raise ValueError(
+            f"{weights_files(name)} is truncated or damaged: {str(error).split('. ')[0]}"
+        ) from error
+    except (RuntimeError, AttributeError, TypeError) as error:  # of torch.load, of what it loaded, or others
+        if "PytorchStreamReader" in str(error):
+            reason = str(error).split(". ")[0]
+            raise ValueError(f"{weights_files(name)} is truncated or damaged: {reason}") from error
+        for file in weights_in(Path(str(name))):
+            if file.suffix == ".bin" and holds_no_tensors(file):
+                raise ValueError(f"{file} holds something else than tensors with names") from error
+        raise
 
 
 @contextmanager
@@ -82,39 +133,102 @@ def without_report() -> Iterator[None]:
         theirs.removeFilter(no_report)
 
 
+def part_of(key: str) -> str | None:
+    """The head that a weight belongs to, by its name in checkpoints; None for the encoder and others."""
+    key = key.removeprefix("vit.")
+    for part, prefixes in PARTS.items():
+        if key.startswith(prefixes):
+            return part
+    return None
+
+
+def foreign_parts(model: PreTrainedModel) -> set[str]:
+    """Parts of a model that its checkpoint has under the same name for another head.
+
+    Heads for tokens and for texts both have a `classifier`, which is not the same. The checkpoint's
+    configuration says whose it is.
+    """
+    known = {name.lower() for name in HEADS}
+    trained = {name.lower() for name in model.config.architectures or ()} & known
+    if not trained or type(model).__name__.lower() in trained:
+        return set()
+    return {part for key in model.state_dict() if (part := part_of(key)) is not None} - {"vit.pooler"}
+
+
 def check_loaded(
-    model: PreTrainedModel, name: Any, info: Mapping[str, Any], ignore_sizes: bool = False
+    model: PreTrainedModel,
+    name: Any,
+    info: Mapping[str, Any],
+    ignore_sizes: bool = False,
+    ignore_unexpected: bool = False,
 ) -> None:
     """Refuse weights that are not this model's; name the new ones in one line of the log.
 
+    Heads that the model does not have are left out, as when an encoder is taken from a parser. A head that
+    it has must find all of its weights or none, and leave none over, as the encoder must.
+
     Args:
         model: The model that was loaded.
-        name: Where from.
-        info: The loading info of transformers.
+        name: Where from: a folder, or a name on the hub.
+        info: The loading info of transformers; heads that were left out on purpose are taken from it.
         ignore_sizes: Whether weights of another size count as missing.
+        ignore_unexpected: Whether weights without a place are left out.
 
     Raises:
-        ValueError: Weights have other sizes, or parts of the encoder are missing.
+        ValueError: Weights have other sizes or no place, or parts of the encoder or of a head are missing.
     """
+    source, kind = weights_files(name), type(model).__name__
+    foreign = foreign_parts(model)
     mismatched = sorted(info["mismatched_keys"])
-    if mismatched and not ignore_sizes:
-        key, found, expected = mismatched[0]
-        more = f" ({len(mismatched) - 1} more differ)" if len(mismatched) > 1 else ""
+    wrong = [entry for entry in mismatched if part_of(entry[0]) not in foreign]
+    if wrong and not ignore_sizes:
+        key, found, expected = wrong[0]
+        more = f" ({len(wrong) - 1} more differ)" if len(wrong) > 1 else ""
         raise ValueError(
-            f"{weights_files(name)}: {key} is {list(found)}, but the configuration makes it "
+            f"{source}: {key} is {list(found)}, but the configuration makes it "
             f"{list(expected)}{more}; if new weights are wanted there, pass ignore_mismatched_sizes=True"
         )
     prefix = model.base_model_prefix + "."
     parts = ("encoder.", "embeddings.patch_embeddings.", "embeddings.cls_token", "layernorm.")
-    encoder = [key for key in sorted(info["missing_keys"]) if key.removeprefix(prefix).startswith(parts)]
+    missing = sorted(info["missing_keys"])
+    encoder = [key for key in missing if key.removeprefix(prefix).startswith(parts)]
     if encoder:
         raise ValueError(
-            f"{weights_files(name)} lacks {len(encoder)} weights of the encoder, such as {encoder[0]}: it is "
+            f"{source} lacks {len(encoder)} weights of the encoder, such as {encoder[0]}: it is "
             "another architecture's, or incomplete"
         )
-    keys = {*info["missing_keys"], *(key for key, *_ in mismatched)}
-    new = sorted({key.rpartition(".")[0] or key for key in keys})
-    if new:
-        logger.warning(
-            "%s: new weights, not from %s, to be trained: %s", type(model).__name__, name, ", ".join(new)
+    own = {part: [key for key in model.state_dict() if part_of(key) == part] for part in PARTS}
+    lacking = [key for key in missing if not key.endswith("pos_embed")]  # a table that we can fill
+    for part, keys in own.items():
+        gone = [key for key in lacking if part_of(key) == part]
+        if gone and len(gone) < len([key for key in keys if not key.endswith("pos_embed")]):
+            raise ValueError(
+                f"{source} lacks {len(gone)} weights of {part}, such as {gone[0]}, and has others of it: the "
+                "configuration is another model's, or the file is incomplete"
+            )
+    over = sorted(info["unexpected_keys"])
+    misplaced = [key for key in over if own.get(part_of(key) or "", True)]
+    if misplaced and not ignore_unexpected:
+        raise ValueError(
+            f"{source}: {len(misplaced)} weights have no place in the {kind} that the configuration "
+            f"describes, such as {misplaced[0]}; correct {CONFIG_FILE}, or pass ignore_unexpected_keys=True "
+            "to leave them out"
         )
+    for key in over:
+        if key not in misplaced:
+            info["unexpected_keys"].remove(key)
+    if over:
+        left = sorted({part_of(key) or key for key in over})
+        logger.info("%s: left out of %s, as it has no place for it: %s", kind, name, ", ".join(left))
+
+    replaced = [key for part in foreign for key in own[part]]
+    for module in {key.rpartition(".")[0] for key in replaced}:
+        layer = model.get_submodule(module)
+        for parameter in layer.parameters(recurse=False):
+            parameter._is_hf_initialized = False  # else transformers' initialisation leaves it alone
+        model._init_weights(layer)
+    new = sorted(
+        {key.rpartition(".")[0] or key for key in {*missing, *replaced, *(key for key, *_ in mismatched)}}
+    )
+    if new:
+        logger.warning("%s: new weights, not from %s, to be trained: %s", kind, name, ", ".join(new))

@@ -19,7 +19,7 @@ from transformers.utils import ModelOutput
 from pixel_m4.model.attention import Packing
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.heads import IGNORED, check_labels
-from pixel_m4.model.inputs import blank_out, check_inputs, split_patches, take
+from pixel_m4.model.inputs import as_in_transformers, blank_out, check_inputs, split_patches, take
 from pixel_m4.model.layers import PixelLayer, layout_of, look_at_neighbours, run_layers
 from pixel_m4.model.positions import init_positions, patch_positions, put_on_line, resized_parameter
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
@@ -104,40 +104,105 @@ def patch_errors(predictions: Tensor, targets: Tensor) -> Tensor:
     return (predictions.float() - targets).square().mean(-1)
 
 
-def choose_patches(
-    patch_mask: Tensor | None, attention_mask: Tensor, mask_ratio: float
-) -> tuple[Tensor, Tensor]:
-    """Choose which patches the encoder sees.
+@dataclass(frozen=True, kw_only=True)
+class Hidden:
+    """Which patches of a batch the encoder sees, and which it does not.
 
-    keep = int(P * (1 - mask_ratio)) patches with the smallest `patch_mask + U[0, 0.01)`. Without a given mask
-    the choice is uniform, but at least one text patch is masked.
+    Texts may hide different numbers of patches. Rows with fewer of a kind than the longest end (of those
+    seen) or begin (of those hidden) with places of the other kind, which do not count.
 
     Args:
-        patch_mask: [B, P], 1 for patches to mask; None for random ones
+        keep: [B, K], the places that the encoder sees, in ascending order as far as they count.
+        masked: [B, M], the other places.
+        seen: bool [B, K], which of `keep` count; None for all.
+        hidden: bool [B, M], which of `masked` count; None for all.
+    """
+
+    keep: Tensor
+    masked: Tensor
+    seen: Tensor | None = None
+    hidden: Tensor | None = None
+
+
+def choose_patches(attention_mask: Tensor, mask_ratio: float) -> Hidden:
+    """Hide patches at random: all but int(P * (1 - mask_ratio)), at least one with text.
+
+    Args:
         attention_mask: [B, P], 0 for padding
         mask_ratio: Share of the patches to mask
-
-    Returns:
-        The kept places [B, K] and the masked places [B, M], each in ascending order
     """
     batch, patches = attention_mask.shape
     score = torch.rand(batch, patches, device=attention_mask.device)
-    if patch_mask is not None:
-        score = patch_mask + 0.01 * score
-    else:
-        # Lift the text patch nearest to being masked to the top. If any text patch was to be masked, so was
-        # this one, and nothing changes; otherwise it takes the place of one patch of padding.
-        best = score.masked_fill(attention_mask == 0, -1.0).argmax(1, keepdim=True)
-        score = score.scatter(1, best, 2.0)
-    order = score.argsort(dim=1)
+    # Lift the text patch nearest to being masked to the top. If any text patch was to be masked, so was
+    # this one, and nothing changes; otherwise it takes the place of one patch of padding.
+    best = score.masked_fill(attention_mask == 0, -1.0).argmax(1, keepdim=True)
+    order = score.scatter(1, best, 2.0).argsort(dim=1)
     kept = int(patches * (1 - mask_ratio))
-    return order[:, :kept].sort(dim=1).values, order[:, kept:].sort(dim=1).values
+    return Hidden(keep=order[:, :kept].sort(dim=1).values, masked=order[:, kept:].sort(dim=1).values)
 
 
-def some_of(places: Tensor, count: int) -> Tensor:
-    """At most `count` of the places [B, K] of each text, chosen at random: [B, min(K, count)]."""
-    chosen = torch.rand(places.shape, device=places.device).argsort(dim=1)[:, :count]
-    return places.gather(1, chosen)
+def follow_mask(patch_mask: Tensor, mask_ratio: float) -> Hidden:
+    """Hide exactly the patches that a mask says.
+
+    Args:
+        patch_mask: [B, P], 1 for patches to mask, 0 for those to see
+        mask_ratio: Share of the patches to mask, which only `torch.compile` asks for: it must know sizes
+            before it sees a mask.
+
+    Raises:
+        ValueError: A value is neither 0 nor 1.
+        RuntimeError: In a compiled model, the mask hides another share than `mask_ratio` says.
+    """
+    hide = patch_mask != 0
+    patches, counts = hide.shape[1], (~hide).sum(1)
+    order = hide.to(torch.uint8).argsort(dim=1, stable=True)  # seen, then hidden, each in ascending order
+    if torch.compiler.is_compiling():
+        kept = int(patches * (1 - mask_ratio))
+        torch._assert_async(
+            (counts == kept).all(),
+            f"a compiled model masks {patches - kept} of {patches} patches: pass mask_ratio=(m - 0.5) / P "
+            "with a patch_mask that has m ones in each row",
+        )
+        return Hidden(keep=order[:, :kept], masked=order[:, kept:])
+    if not counts.numel():
+        return Hidden(keep=order, masked=order[:, :0])
+    wrong = hide & (patch_mask != 1)
+    facts = torch.stack([counts.amin(), counts.amax(), wrong.sum()])  # one wait for the device, not three
+    fewest, most, bad = facts.tolist()
+    if bad:
+        raise ValueError(
+            f"patch_mask must be 1 for patches to mask and 0 for others, got {patch_mask[wrong][0].item()}"
+        )
+    keep, masked = order[:, :most], order[:, fewest:]
+    if fewest == most:
+        return Hidden(keep=keep, masked=masked)
+    places = torch.arange(patches, device=hide.device)
+    return Hidden(
+        keep=keep,
+        masked=masked,
+        seen=places[:most] < counts[:, None],
+        hidden=places[fewest:] >= counts[:, None],
+    )
+
+
+def some_of(places: Hidden, count: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """At most `count` of the patches that the encoder sees of each text, chosen at random.
+
+    Returns:
+        Their columns in `places.keep`, [B, min(K, count)], in ascending order; their places, as many; and
+        which of them count, None for all
+    """
+    chance = torch.rand(places.keep.shape, device=places.keep.device)
+    if places.seen is not None:
+        chance = chance.masked_fill(~places.seen, 2.0)
+    columns = chance.argsort(dim=1)[:, :count].sort(dim=1).values
+    real = None if places.seen is None else places.seen.gather(1, columns)
+    return columns, places.keep.gather(1, columns), real
+
+
+def only(labels: Tensor, real: Tensor | None) -> Tensor:
+    """Labels, without those of places that do not count."""
+    return labels if real is None else labels.masked_fill(~real, IGNORED)
 
 
 @dataclass
@@ -192,7 +257,7 @@ class PixelDecoder(nn.Module):
     def forward(
         self,
         states: Tensor,
-        keep: Tensor,
+        hidden: Hidden,
         attention_mask: Tensor,
         first_position: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
@@ -200,7 +265,7 @@ class PixelDecoder(nn.Module):
 
         Args:
             states: [B, 1 + K, D], the encoder's output
-            keep: [B, K], the places of its patches
+            hidden: Says where its patches are.
             attention_mask: [B, P], 0 for padding
             first_position: [B], the position of each text's first patch; None for 0
 
@@ -209,9 +274,12 @@ class PixelDecoder(nn.Module):
         """
         states = self.decoder_embed(states)
         cls, kept = states[:, :1], states[:, 1:]
-        tokens = self.mask_token.to(states.dtype).expand(*attention_mask.shape, -1)
+        token = self.mask_token.to(states.dtype)
+        if hidden.seen is not None:
+            kept = torch.where(hidden.seen[..., None], kept, token)
+        tokens = token.expand(*attention_mask.shape, -1)
         patches = tokens.scatter(
-            1, keep.unsqueeze(-1).expand_as(kept), kept
+            1, hidden.keep.unsqueeze(-1).expand_as(kept), kept
         )  # [B, P, E], in the original order
         positions = patch_positions(self.decoder_pos_embed, patches.shape[1], first_position)
         states = torch.cat([cls + self.decoder_pos_embed[:, :1], patches + positions], dim=1)
@@ -289,6 +357,7 @@ class PixelForPreTraining(PixelPreTrainedModel):
         super().resize_positions(max_seq_length)
         self.decoder.decoder_pos_embed = resized_parameter(self.decoder.decoder_pos_embed, max_seq_length)
 
+    @as_in_transformers
     def forward(
         self,
         pixel_values: Tensor,
@@ -305,9 +374,11 @@ class PixelForPreTraining(PixelPreTrainedModel):
         Args:
             pixel_values: uint8 [B, 16, W] grey or [B, 16, W, 3]; or float [B, 3, 16, W] in [0, 1]
             attention_mask: [B, P], 0 for padding
-            patch_mask: [B, P], 1 for the patches to mask; None for random ones
-            mask_ratio: Share of the patches to mask instead of the configuration's. For exactly m of P
-                patches pass (m - 0.5) / P, which rounding cannot miss.
+            patch_mask: [B, P] of 0 and 1 or truth values, 1 for the patches to mask, as many in each text as
+                is wanted; None for random ones
+            mask_ratio: Share of the patches to mask at random, instead of the configuration's. For exactly m
+                of P patches pass (m - 0.5) / P, which rounding cannot miss. A `patch_mask` is followed
+                whatever the ratio is; only a compiled model needs one that agrees with it.
             piece_labels: [B, P], numbers of known patches for the second objective, -100 for others
             first_position: [B], the position of each text's first patch; None for 0. Short texts at places
                 all over the table teach a model all of its positions.
@@ -326,57 +397,71 @@ class PixelForPreTraining(PixelPreTrainedModel):
             )
         if self.piece_head is not None:
             shape = (patches.shape[0], patches.shape[1])
-            check_labels("piece_labels", piece_labels, shape, self.config.num_pieces, "num_pieces")
+            piece_labels = check_labels(
+                "piece_labels", piece_labels, shape, self.config.num_pieces, "num_pieces"
+            )
         if attention_mask is None:
             attention_mask = torch.ones(patches.shape[:2], dtype=torch.long, device=patches.device)
         ratio = self.config.mask_ratio if mask_ratio is None else mask_ratio
         if not 0 <= ratio < 1:
             raise ValueError(f"mask_ratio must be at least 0 and below 1, got {ratio}")
-        keep, masked = choose_patches(patch_mask, attention_mask, ratio)
+        if patch_mask is None:
+            places, visible = choose_patches(attention_mask, ratio), attention_mask
+        else:
+            places = follow_mask(patch_mask, ratio)
+            visible = attention_mask if places.seen is None else attention_mask * (patch_mask == 0)
+        keep, masked = places.keep, places.masked
 
         seen, blank = pixel_values, None
         if self.blank_head is not None and piece_labels is not None and self.training:
-            blank = some_of(keep, masked.shape[1]).sort(dim=1).values
-            places = torch.zeros_like(attention_mask, dtype=torch.bool).scatter(1, blank, True)
-            seen = blank_out(pixel_values, places, self.config.patch_size)
+            blank = some_of(places, masked.shape[1])
+            _, where, real = blank
+            grey = torch.zeros_like(attention_mask, dtype=torch.bool)
+            grey = grey.scatter(1, where, True if real is None else real)
+            seen = blank_out(pixel_values, grey, self.config.patch_size)
         encoded = self.vit(
             seen,
-            attention_mask,
+            visible,
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
             keep=keep,
             first_position=first_position,
+            return_dict=True,
         )
-        decoded, logits = self.decoder(encoded.last_hidden_state, keep, attention_mask, first_position)
+        decoded, logits = self.decoder(encoded.last_hidden_state, places, attention_mask, first_position)
 
         targets = as_targets(take(patches, masked), self.config.patch_size, self.config.num_channels)
-        if self.config.norm_pix_loss:
+        if self.config.norm_pix_loss and masked.shape[1]:
             targets = standardise(targets)
-        counted = (take(attention_mask, masked) != 0).float()
+        hidden = torch.ones_like(masked, dtype=torch.bool) if places.hidden is None else places.hidden
+        counted = ((take(attention_mask, masked) != 0) & hidden).float()
         losses = patch_errors(take(logits, masked), targets) * counted
         nothing = torch.zeros_like(attention_mask, dtype=torch.float)
         loss = losses.sum() / counted.sum().clamp(min=1)
         piece_losses, pieces_named, blank_losses = None, None, None
         if self.piece_head is not None and piece_labels is not None:
-            named = masked
-            if self.config.visible_pieces and self.training:
-                named = torch.cat([masked, some_of(keep, masked.shape[1])], dim=1)
             known = piece_labels.masked_fill(attention_mask == 0, IGNORED)
-            names = take(known, named)
+            named, names = masked, only(take(known, masked), places.hidden)
+            if self.config.visible_pieces and self.training:
+                _, others, some_real = some_of(places, masked.shape[1])
+                named = torch.cat([masked, others], dim=1)
+                names = torch.cat([names, only(take(known, others), some_real)], dim=1)
             errors, hits = self.name(take(decoded, named), names)
             weight = self.config.piece_loss_weight / counted.sum().clamp(min=1)
             loss = loss + weight * errors.sum()
-            piece_losses = nothing.scatter(1, named, errors)
+            piece_losses = nothing.scatter_add(1, named, errors)
             hits = hits[:, : masked.shape[1]]
             pieces_named = torch.zeros_like(attention_mask, dtype=torch.bool).scatter(1, masked, hits)
             if self.blank_head is not None and blank is not None:
-                states = take(encoded.last_hidden_state[:, 1:], torch.searchsorted(keep, blank))
-                blank_losses, _ = self.name(self.blank_head(states), take(known, blank))
+                columns, where, some_real = blank
+                states = take(encoded.last_hidden_state[:, 1:], columns)
+                names = only(take(known, where), some_real)
+                blank_losses, _ = self.name(self.blank_head(states), names)
                 loss = loss + weight * blank_losses.sum()
         return PixelForPreTrainingOutput(
             loss=loss,
             logits=logits,
-            mask=nothing.scatter(1, masked, 1.0),
+            mask=nothing.scatter(1, masked, hidden.float()),
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
             patch_losses=nothing.scatter(1, masked, losses),

@@ -9,6 +9,9 @@ W pixels of width, C channels, L rows of the position table without CLS.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -18,12 +21,12 @@ from transformers import PreTrainedModel, initialization
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from pixel_m4.model.attention import Packing
-from pixel_m4.model.config import PixelConfig
-from pixel_m4.model.inputs import check_inputs, split_patches, take
+from pixel_m4.model.config import HUB_OPTIONS, PixelConfig
+from pixel_m4.model.inputs import as_in_transformers, check_inputs, split_patches, take
 from pixel_m4.model.layers import Layout, PixelLayer, layout_of, look_at_neighbours, run_layers
 from pixel_m4.model.loading import check_folder, check_loaded, named_errors, without_report
 from pixel_m4.model.positions import init_positions, patch_positions, put_on_line, resized_parameter
-from pixel_m4.shipped import find_shipped
+from pixel_m4.shipped import find_model
 
 
 class PatchEmbeddings(nn.Module):
@@ -134,15 +137,6 @@ class PixelPreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
     _can_compile_fullgraph = True
     _no_split_modules: ClassVar[list[str]] = ["PixelLayer"]
-    # Parts of a checkpoint that another head used; published ones carry some that no head used.
-    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [
-        r"^decoder\.",
-        r"^piece_head\.",
-        r"^classifier\.",
-        r"^(vit\.)?pooler\.",
-        r"^biaffine_(arcs|rels)\.",
-        r"^qa_outputs\.",
-    ]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -228,27 +222,87 @@ class PixelPreTrainedModel(PreTrainedModel):
         self.config.image_size = [self.config.patch_size, self.config.patch_size * max_seq_length]
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: Any,
+        *model_args: Any,
+        ignore_unexpected_keys: bool = False,
+        **kwargs: Any,
+    ) -> Any:
         """Load a folder, a checkpoint that the package ships, or a name on the hub.
 
         Weights are safetensors or `pytorch_model.bin` (tensors only).
 
-        What the checkpoint does not have, such as a new head, is named in one line of the log.
+        What the checkpoint does not have, such as a new head, is named in one line of the log. Heads that it
+        has and the model has not are left out. Positions for another length than the checkpoint's, asked for
+        by `max_seq_length`, `image_size` or `config`, are cut or interpolated, see `resize_positions`.
+
+        Args:
+            pretrained_model_name_or_path: A folder (`~` is the home folder), "pixel-m4-tiny" or another of
+                the package's, or `owner/name` on the hub.
+            *model_args: What the class takes beside the configuration.
+            ignore_unexpected_keys: Whether to leave out weights that have no place in the model.
+            **kwargs: What transformers takes: `revision`, `subfolder`, `cache_dir`, `local_files_only`,
+                `token`, `config`, `dtype`, `ignore_mismatched_sizes` …; and changes to the configuration.
 
         Raises:
-            FileNotFoundError: The path or its `config.json` does not exist.
-            OSError: The folder holds no weights.
-            ValueError: The weights file is damaged, holds more than tensors, or is another architecture's.
+            FileNotFoundError: The path or its `config.json` does not exist, or the hub has no such model.
+            OSError: The folder holds no weights, or the hub cannot be reached.
+            ValueError: The weights file is damaged, holds more than tensors, is another architecture's or
+                does not fit the configuration; or a value of that is not possible.
         """
-        name, asked = find_shipped(pretrained_model_name_or_path), bool(kwargs.get("ignore_mismatched_sizes"))
-        check_folder(name, needs_config=kwargs.get("config") is None)
+        name, asked = pretrained_model_name_or_path, bool(kwargs.get("ignore_mismatched_sizes"))
+        hub = {key: kwargs[key] for key in HUB_OPTIONS if key in kwargs}
+        config, length = kwargs.pop("config", None), None
+        if name is None:  # `state_dict` and `config` are given
+            folder = name
+        else:
+            name = find_model(name, **hub)
+            folder = Path(name, hub.get("subfolder") or "") if Path(name).is_dir() else name
+            check_folder(folder, needs_config=config is None)
+            config, length = config_to_load(config, name, hub, kwargs)
         # Sizes that do not match are ours to report: transformers refers to a table that is not shown.
-        options = {**kwargs, "output_loading_info": True, "ignore_mismatched_sizes": True}
-        with named_errors(name), without_report():
+        options = {**kwargs, "config": config, "output_loading_info": True, "ignore_mismatched_sizes": True}
+        with named_errors(folder), without_report():
             model, info = super().from_pretrained(name, *model_args, **options)
-        check_loaded(model, name, info, ignore_sizes=asked)
+        check_loaded(model, folder, info, ignore_sizes=asked, ignore_unexpected=ignore_unexpected_keys)
+        if length is not None:
+            model.resize_positions(length)
         model.freeze_positions()  # transformers makes new parameters, which are trainable
         return (model, info) if kwargs.get("output_loading_info") else model
+
+
+def config_to_load(
+    config: Any, name: str, hub: Mapping[str, Any], options: dict[str, Any]
+) -> tuple[Any, int | None]:
+    """The configuration that weights are loaded with, and the length to give the positions afterwards.
+
+    Args:
+        config: As the caller gave it: an object, a name, or None for the checkpoint's own.
+        name: Of the checkpoint.
+        hub: Where on the hub it is.
+        options: The caller's others; those that say a length are taken out.
+
+    Returns:
+        With positions for as many patches as the checkpoint's own configuration says; None for no change.
+    """
+    if not isinstance(config, PixelConfig):
+        changes = {key: options.pop(key) for key in ("max_seq_length", "image_size") if key in options}
+        config = name if config is None else config
+        if not changes:
+            return config, None
+        saved = PixelConfig.from_pretrained(config, **hub)
+        wanted = PixelConfig.from_pretrained(config, **hub, **changes).max_patches
+        return config, wanted if wanted != saved.max_patches else None
+    try:
+        saved = PixelConfig.from_pretrained(name, **hub)
+    except FileNotFoundError:  # weights alone
+        return config, None
+    if saved.max_patches == config.max_patches or saved.patch_size != config.patch_size:
+        return config, None
+    wanted, config = config.max_patches, copy.deepcopy(config)
+    config.image_size = list(saved.image_size)
+    return config, wanted
 
 
 class PixelModel(PixelPreTrainedModel):
@@ -275,6 +329,7 @@ class PixelModel(PixelPreTrainedModel):
         """The patch embedding."""
         return self.embeddings.patch_embeddings
 
+    @as_in_transformers
     def forward(
         self,
         pixel_values: Tensor,
@@ -283,6 +338,7 @@ class PixelModel(PixelPreTrainedModel):
         output_attentions: bool | None = None,
         keep: Tensor | None = None,
         first_position: Tensor | None = None,
+        keeps_padding: bool = False,
     ) -> BaseModelOutputWithPooling:
         """Encode a strip of patches.
 
@@ -293,6 +349,8 @@ class PixelModel(PixelPreTrainedModel):
             output_attentions: Whether to return attention weights (slower)
             keep: [B, K], places of the patches to encode; the others are dropped after positions are added
             first_position: [B], the position of each text's first patch; None for 0
+            keeps_padding: Whether what stands on padding is read too, so that the batch must not be packed;
+                the attribute of that name says it for every call
 
         Returns:
             last_hidden_state [B, 1 + P, D] (or [B, 1 + K, D]), pooler_output [B, D] with a pooling layer,
@@ -305,7 +363,8 @@ class PixelModel(PixelPreTrainedModel):
         if keep is not None and attention_mask is not None:
             attention_mask = take(attention_mask, keep)
 
-        layout = layout_of(self.config, attention_mask, padded=output_attentions or self.keeps_padding)
+        padded = output_attentions or keeps_padding or self.keeps_padding
+        layout = layout_of(self.config, attention_mask, padded=padded)
         states = self.embeddings(split_patches(pixel_values, self.config.patch_size), keep, first_position)
         if isinstance(layout, Packing):
             states = layout.pack(states)

@@ -35,8 +35,8 @@ def pixels(patches: int = 20) -> Tensor:
 MASK = (torch.arange(20) < torch.tensor([20, 9])[:, None]).long()
 
 
-def parser() -> PixelForBiaffineParsing:
-    model = PixelForBiaffineParsing(config()).eval()
+def parser(**options: Any) -> PixelForBiaffineParsing:
+    model = PixelForBiaffineParsing(config(**options)).eval()
     with torch.no_grad():
         model.biaffine_arcs.weight.normal_()
         model.biaffine_rels.weight.normal_()
@@ -64,9 +64,20 @@ def test_no_labels_no_loss_and_no_counted_label_no_nan() -> None:
     assert model(pixels(), MASK, labels=torch.full((2, 20), -100)).loss == 0
 
 
+def test_labels_on_padding_do_not_count() -> None:
+    model = PixelForTokenClassification(config()).eval()
+    labels = torch.randint(0, 5, (2, 20), generator=torch.Generator().manual_seed(0))
+    on_text = labels.masked_fill(MASK == 0, -100)
+    expected = model(pixels(), MASK, labels=on_text).loss
+    assert torch.equal(model(pixels(), MASK, labels=labels).loss, expected)
+    alone = model(pixels()[1:, :, : 9 * 16], labels=labels[1:, :9]).loss
+    torch.testing.assert_close(alone, model(pixels()[1:], MASK[1:], labels=on_text[1:]).loss)
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
+        (torch.full((2, 20), 0.5), r"labels must be whole numbers, got torch.float32"),
         (torch.full((2, 20), 5), r"labels must be below 5 \(num_labels\) or -100, got 5"),
         (torch.full((2, 20), -1), "got -1"),
         (torch.zeros(2, 19, dtype=torch.long), r"labels must be \[2, 20\], got \[2, 19\]"),
@@ -116,14 +127,80 @@ def test_biaffine_against_one_pair_at_a_time(bias_x: bool, bias_y: bool) -> None
                         torch.testing.assert_close(paired[row, i, relation], expected, atol=1e-4, rtol=1e-4)
 
 
-def test_parser_shapes_and_loss() -> None:
-    outputs = parser()(pixels(), MASK, WORD_STARTS, ARCS, RELATIONS)
+@pytest.mark.parametrize("competes", [True, False])
+def test_parser_shapes_and_loss(competes: bool) -> None:
+    """Published losses have 64 words and the root as candidates; absent ones score 0."""
+    model = parser(padding_competes=competes)
+    outputs = model(pixels(), MASK, WORD_STARTS, ARCS, RELATIONS)
     assert outputs.arc_logits.shape == (2, 3, 4)
     assert outputs.rel_logits.shape == (2, 3, 4, 5)
     words = [(0, 0), (0, 1), (0, 2), (1, 0)]
-    arcs = [F.cross_entropy(outputs.arc_logits[w], ARCS[w]) for w in words]
+    candidates = [outputs.arc_logits[text, word, : 4 if text == 0 else 2] for text, word in words]
+    if competes:
+        candidates = [F.pad(scores, (0, 65 - len(scores))) for scores in candidates]
+    arcs = [F.cross_entropy(c, ARCS[w]) for c, w in zip(candidates, words, strict=True)]
     relations = [F.cross_entropy(outputs.rel_logits[w][ARCS[w]], RELATIONS[w]) for w in words]
     torch.testing.assert_close(outputs.loss, torch.stack(arcs).mean() + torch.stack(relations).mean())
+
+
+def padded(tensor: Tensor, length: int, value: int) -> Tensor:
+    return F.pad(tensor, (0, length - tensor.shape[1]), value=value)
+
+
+@pytest.mark.parametrize("competes", [True, False])
+def test_the_loss_of_a_sentence_does_not_depend_on_its_batch(competes: bool) -> None:
+    """Alone, beside a longer sentence, and padded otherwise: the same loss and the same gradients."""
+    model = parser(padding_competes=competes)
+    text, starts = pixels()[1:, :, : 9 * 16], torch.tensor([[0, 3, 5, 9]])
+    arcs, relations = torch.tensor([[2, 0, 2]]), torch.tensor([[1, 2, 3]])
+    nothing = torch.full((1, 3), -100)
+
+    def found(*inputs: Tensor) -> tuple[Tensor, ...]:
+        loss = model(*inputs).loss
+        weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        return loss, *torch.autograd.grad(loss, weights)
+
+    alone = found(text, None, starts, arcs, relations)
+    white = torch.full((1, 16, 11 * 16), 255, dtype=torch.uint8)
+    wide = found(
+        torch.cat([text, white], dim=2),
+        MASK[1:],
+        padded(starts, 90, -100),  # more than there are positions
+        padded(arcs, 89, -100),
+        padded(relations, 89, -100),
+    )
+    beside = found(
+        torch.cat([pixels()[:1], torch.cat([text, white], dim=2)]),
+        MASK,
+        torch.cat([torch.tensor([[0, 2, 3, 5, 7, 9, 20]]), padded(starts, 7, -100)]),
+        padded(torch.cat([nothing, arcs]), 6, -100),
+        padded(torch.cat([nothing, relations]), 6, -100),
+    )
+    for other in (wide, beside):
+        for ours, theirs in zip(alone, other, strict=True):
+            torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=1e-4)
+
+
+def test_a_batch_is_the_mean_of_its_words() -> None:
+    model = parser()
+    both = model(pixels(), MASK, WORD_STARTS, ARCS, RELATIONS).loss
+    first = model(pixels()[:1], MASK[:1], WORD_STARTS[:1], ARCS[:1], RELATIONS[:1]).loss
+    second = model(pixels()[1:], MASK[1:], WORD_STARTS[1:], ARCS[1:], RELATIONS[1:]).loss
+    torch.testing.assert_close(both, (3 * first + second) / 4)
+
+
+def test_a_full_sentence_has_no_absent_candidates() -> None:
+    """As many words as positions, and more: nothing is left to compete."""
+    starts = torch.arange(21)[None].expand(2, -1).clone()
+    arcs = torch.zeros(2, 20, dtype=torch.long)
+    scored = [
+        parser(padding_competes=competes, max_seq_length=length)(
+            pixels()[:, :, : 16 * 16], None, starts.clamp(max=15), arcs, arcs + 1
+        ).loss
+        for competes in (True, False)
+        for length in (16,)
+    ]
+    torch.testing.assert_close(*scored)
 
 
 def test_training_scores_relations_of_gold_heads_only() -> None:
@@ -190,6 +267,38 @@ def test_a_batch_without_gold_words_has_a_loss_of_zero() -> None:
             {"word_starts": WORD_STARTS, "arc_labels": ARCS[:, :2], "rel_labels": RELATIONS},
             r"arc_labels must be \[2, 3\], got \[2, 2\]",
         ),
+        (
+            {
+                "word_starts": WORD_STARTS,
+                "arc_labels": torch.where(RELATIONS == 2, -100, ARCS),
+                "rel_labels": RELATIONS,
+            },
+            "rel_labels has a relation to no head.* got 2 for word 2 of text 0",
+        ),
+        (
+            {
+                "word_starts": WORD_STARTS,
+                "arc_labels": ARCS.masked_fill(RELATIONS == 4, 2),
+                "rel_labels": RELATIONS,
+            },
+            "arc_labels has a head that is not there: got 2 for word 1 of text 1, which has 1 words",
+        ),
+        (
+            {"word_starts": WORD_STARTS, "arc_labels": ARCS.clamp(min=0), "rel_labels": RELATIONS},
+            "arc_labels has a word that is not there: got 0 for word 2 of text 1",
+        ),
+        (
+            {"word_starts": WORD_STARTS, "arc_labels": ARCS.float(), "rel_labels": RELATIONS},
+            "arc_labels must be whole numbers, got torch.float32",
+        ),
+        ({"word_starts": torch.tensor([[0, 3, 2], [0, 1, 2]])}, r"go back at word 2 of text 0: got \[3, 2\]"),
+        ({"word_starts": torch.tensor([[0, 3, 4], [-100, 1, 2]])}, "must come last at word 1 of text 1"),
+        (
+            {"word_starts": torch.tensor([[0, 3, 4], [0, 5, 10]])},
+            r"padding at word 2 of text 1: got \[5, 10\]",
+        ),
+        ({"word_starts": torch.tensor([[0, 20, 20], [0, 5, 9]])}, r"padding at word 2 of text 0"),
+        ({"word_starts": torch.tensor([[0.0, 3.0], [0.0, 1.0]])}, "word_starts must be whole numbers"),
     ],
 )
 def test_bad_words(inputs: dict[str, Tensor], message: str) -> None:
@@ -255,6 +364,17 @@ def test_bad_text_labels(options: dict, labels: Tensor, message: str) -> None:
         PixelForSequenceClassification(config(**options))(pixels(), MASK, labels=labels)
 
 
+def test_a_text_of_which_nothing_is_attended() -> None:
+    model = PixelForSequenceClassification(config(pooling_mode="max")).eval()
+    assert model(pixels(), MASK * torch.tensor([[1], [0]])).logits.isfinite().all()
+
+
+def test_a_label_that_is_no_number() -> None:
+    model = PixelForSequenceClassification(config(num_labels=1))
+    with pytest.raises(ValueError, match="labels for regression must be finite, got"):
+        model(pixels(), MASK, labels=torch.tensor([0.5, float("nan")]))
+
+
 # Question answering
 
 
@@ -268,12 +388,54 @@ def test_cls_is_last_in_answers() -> None:
     torch.testing.assert_close(outputs.end_logits, end)
 
 
-def test_answer_loss() -> None:
+@pytest.mark.parametrize("shape", ["grey", "colour", "float"])
+def test_answer_loss(shape: str) -> None:
+    """Published losses let white patches up to the longest text compete; CLS is behind them."""
     model = PixelForQuestionAnswering(config()).eval()
+    strip = {
+        "grey": pixels(),
+        "colour": pixels().unsqueeze(-1).expand(-1, -1, -1, 3),
+        "float": pixels().unsqueeze(1).expand(-1, 3, -1, -1) / 255,
+    }[shape]
+    start, end = torch.tensor([3, 20]), torch.tensor([6, 20])
+    outputs = model(strip, MASK, start_positions=start, end_positions=end, output_hidden_states=True)
+    assert outputs.start_logits.shape == (2, 21)
+    assert outputs.hidden_states[0].shape == (2, 21, 48)
+    whole = F.pad(pixels(), (0, 44 * 16), value=255)
+    longest = model(whole, padded(MASK, 64, 0))
+    start, end = torch.tensor([3, 64]), torch.tensor([6, 64])
+    expected = F.cross_entropy(longest.start_logits, start) + F.cross_entropy(longest.end_logits, end)
+    torch.testing.assert_close(outputs.loss, expected / 2)
+    real = F.pad(MASK, (0, 1), value=1) == 1
+    torch.testing.assert_close(outputs.end_logits[real], model(strip, MASK).end_logits[real])
+
+
+@pytest.mark.parametrize("unpad", [False, None])
+def test_answer_loss_of_what_is_there(unpad: bool | None) -> None:
+    model = PixelForQuestionAnswering(config(padding_competes=False, unpad_inputs=unpad)).eval()
     start, end = torch.tensor([3, 20]), torch.tensor([6, 20])
     outputs = model(pixels(), MASK, start_positions=start, end_positions=end)
-    expected = (F.cross_entropy(outputs.start_logits, start) + F.cross_entropy(outputs.end_logits, end)) / 2
-    torch.testing.assert_close(outputs.loss, expected)
+    real = F.pad(MASK, (0, 1), value=1) == 0
+    expected = sum(
+        F.cross_entropy(logits.masked_fill(real, -torch.inf), gold)
+        for logits, gold in ((outputs.start_logits, start), (outputs.end_logits, end))
+    )
+    torch.testing.assert_close(outputs.loss, expected / 2)
+    with pytest.raises(ValueError, match="end_positions must not lie on padding, got 9 for text 1"):
+        model(pixels(), MASK, start_positions=start, end_positions=torch.tensor([6, 9]))
+
+
+@pytest.mark.parametrize("competes", [True, False])
+def test_the_loss_of_a_question_does_not_depend_on_its_batch(competes: bool) -> None:
+    model = PixelForQuestionAnswering(config(padding_competes=competes)).eval()
+    text, answer = pixels()[1:, :, : 9 * 16], torch.tensor([4])
+    alone = model(text, start_positions=answer, end_positions=answer).loss
+    white = F.pad(text, (0, 11 * 16), value=255)
+    wide = model(white, MASK[1:], start_positions=answer, end_positions=answer).loss
+    torch.testing.assert_close(wide, alone)
+    beside = torch.tensor([-100, 4])  # the other question does not count
+    both = model(torch.cat([pixels()[:1], white]), MASK, start_positions=beside, end_positions=beside).loss
+    torch.testing.assert_close(both, alone)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from pixel_m4.model import PixelConfig, PixelForPreTraining, patchify, unpatchify
-from pixel_m4.model.mae import choose_patches, reconstruct, standardise
+from pixel_m4.model.mae import choose_patches, follow_mask, reconstruct, standardise
 
 
 @pytest.fixture
@@ -73,28 +73,114 @@ def test_nothing_to_score_is_a_loss_of_zero(model: PixelForPreTraining) -> None:
     assert model(pixels(), torch.zeros(2, 20, dtype=torch.long)).loss == 0
 
 
-def test_a_given_mask_is_followed_up_to_the_ratio() -> None:
+def test_a_given_mask_is_followed_whatever_the_ratio_is(model: PixelForPreTraining) -> None:
     patch_mask = torch.zeros(3, 40)
-    patch_mask[0, :10], patch_mask[1, :4], patch_mask[2, :20] = 1, 1, 1
-    _, masked = choose_patches(patch_mask, torch.ones(3, 40), 0.25)
-    assert masked.shape == (3, 10)
-    assert masked[0].tolist() == list(range(10))
-    assert masked[1, :4].tolist() == list(range(4))
-    assert masked[2].max() < 20
+    patch_mask[0, :10], patch_mask[1, 30:34], patch_mask[2, ::2] = 1, 1, 1
+    hidden = follow_mask(patch_mask, 0.25)
+    assert hidden.keep.shape == (3, 36)
+    assert hidden.masked.shape == (3, 20)
+    for row in range(3):
+        seen, masked = hidden.keep[row][hidden.seen[row]], hidden.masked[row][hidden.hidden[row]]
+        assert torch.equal(masked, patch_mask[row].nonzero()[:, 0])
+        assert torch.equal(seen, (patch_mask[row] == 0).nonzero()[:, 0])
+
+
+@pytest.mark.parametrize("count", [0, 3, 7, 19, 20])
+@pytest.mark.parametrize("kind", [torch.float32, torch.bool, torch.int32, torch.uint8])
+def test_any_number_of_masked_patches(model: PixelForPreTraining, count: int, kind: torch.dtype) -> None:
+    patch_mask = torch.zeros(2, 20)
+    patch_mask[:, torch.randperm(20, generator=torch.Generator().manual_seed(count))[:count]] = 1
+    outputs = model(pixels(), None, patch_mask.to(kind))
+    assert torch.equal(outputs.mask, patch_mask)
+    assert outputs.logits.isfinite().all()
+    assert outputs.loss.isfinite()
+    assert (outputs.loss == 0) == (count == 0)
+    assert torch.equal(model(pixels(), None, patch_mask, mask_ratio=0.5).logits, outputs.logits)
+
+
+def one_at_a_time(model: PixelForPreTraining, *inputs: Tensor, **labels: Tensor) -> list:
+    return [
+        model(*(part[row : row + 1] for part in inputs), **{k: v[row : row + 1] for k, v in labels.items()})
+        for row in range(len(inputs[0]))
+    ]
+
+
+@pytest.mark.parametrize("unpad", [False, True])
+def test_texts_with_different_numbers_of_masked_patches(unpad: bool) -> None:
+    torch.manual_seed(0)
+    config = PixelConfig.named(
+        "nano", max_seq_length=64, unpad_inputs=unpad, num_pieces=9, hidden_dropout_prob=0.0
+    )
+    model = PixelForPreTraining(config).eval()
+    strip = torch.cat([pixels(), pixels()])
+    attention_mask = (torch.arange(20) < torch.tensor([20, 9, 15, 4])[:, None]).long()
+    patch_mask = torch.zeros(4, 20)
+    patch_mask[0, [3, 4, 19]] = patch_mask[1, [0, 8, 12]] = patch_mask[2, 2:14] = 1  # the last: none
+    names = torch.arange(80).view(4, 20) % 9
+    outputs = model(strip, attention_mask, patch_mask, piece_labels=names)
+    assert torch.equal(outputs.mask, patch_mask)
+    alone = one_at_a_time(model, strip, attention_mask, patch_mask, piece_labels=names)
+    for row, found in enumerate(alone):
+        real = attention_mask[row] == 1
+        for name in ("logits", "patch_losses", "piece_losses"):
+            torch.testing.assert_close(outputs[name][row][real], found[name][0][real], atol=1e-5, rtol=0)
+    counted = patch_mask * attention_mask
+    total = sum(one.loss * n for one, n in zip(alone, counted.sum(1), strict=True))
+    torch.testing.assert_close(outputs.loss, total / counted.sum())
+
+
+def test_different_numbers_of_masked_patches_in_training() -> None:
+    """Blank and visible pieces are chosen among what is seen; what is hidden stays hidden."""
+    torch.manual_seed(0)
+    options = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_pieces": 9}
+    config = PixelConfig.named("nano", max_seq_length=64, blank_pieces=True, visible_pieces=True, **options)
+    model = PixelForPreTraining(config).train()
+    shown: list[Tensor] = []
+    model.vit.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
+    patch_mask = torch.zeros(2, 20)
+    patch_mask[0, :17], patch_mask[1, 4] = 1, 1
+    outputs = model(pixels(), None, patch_mask, piece_labels=torch.ones(2, 20).long())
+    blank = (shown[0] != pixels()).unflatten(2, (20, 16)).any(3).any(1)
+    assert not (blank & (patch_mask == 1)).any()
+    assert blank[0].sum() == 3  # all that is seen
+    assert (outputs.piece_losses[patch_mask == 1] > 0).all()
+    assert ((outputs.piece_losses > 0) & (patch_mask == 0)).any()
+    assert (outputs.blank_losses[0] > 0).sum() == 3
+    outputs.loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("value", [2, -1, 0.5, float("nan")])
+def test_a_mask_of_other_values(model: PixelForPreTraining, value: float) -> None:
+    patch_mask = torch.zeros(2, 20)
+    patch_mask[1, 7] = value
+    with pytest.raises(ValueError, match=f"patch_mask must be 1 .* got {value}"):
+        model(pixels(), None, patch_mask)
+
+
+@pytest.mark.slow
+def test_a_compiled_model_needs_a_ratio_that_agrees(model: PixelForPreTraining) -> None:
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    patch_mask = torch.zeros(2, 20)
+    patch_mask[:, :7] = 1
+    assert torch.equal(compiled(pixels(), None, patch_mask, mask_ratio=6.5 / 20).mask, patch_mask)
+    with pytest.raises(RuntimeError, match=r"masks 5 of 20 patches: pass mask_ratio=\(m - 0.5\) / P"):
+        compiled(pixels(), None, patch_mask)
 
 
 def test_random_masks_hit_text() -> None:
     torch.manual_seed(0)
     attention_mask = torch.zeros(500, 64)
     attention_mask[:, 7] = 1
-    keep, masked = choose_patches(None, attention_mask, 0.25)
+    chosen = choose_patches(attention_mask, 0.25)
+    keep, masked = chosen.keep, chosen.masked
     assert (masked == 7).any(1).all()
     assert torch.equal(torch.cat([keep, masked], 1).sort(1).values, torch.arange(64).expand(500, -1))
 
 
 def test_random_masks_are_uniform() -> None:
     torch.manual_seed(0)
-    _, masked = choose_patches(None, torch.ones(4000, 16), 0.25)
+    masked = choose_patches(torch.ones(4000, 16), 0.25).masked
     shares = torch.bincount(masked.flatten(), minlength=16) / 4000
     assert (shares - 0.25).abs().max() < 0.04
 

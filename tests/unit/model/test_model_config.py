@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,105 @@ def test_another_architecture(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "hidden_size": 768}))
     with pytest.raises(ValueError, match="'bert' model"):
         PixelConfig.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("hidden_act", "geluu"),
+        ("hidden_act", None),
+        ("image_size", 224),
+        ("image_size", "16,1024"),
+        ("image_size", [16, "1024"]),
+        ("image_size", [16, 1024.0]),
+        ("image_size", [16]),
+        ("image_size", [16, -16]),
+        ("hidden_size", "120"),
+        ("hidden_size", -48),
+        ("hidden_size", 50),
+        ("hidden_size", 48.0),
+        ("num_hidden_layers", True),
+        ("num_hidden_layers", 0),
+        ("decoder_num_hidden_layers", -1),
+        ("decoder_intermediate_size", None),
+        ("num_attention_heads", 0),
+        ("num_channels", 0),
+        ("patch_size", [16, 16]),
+        ("qkv_bias", "false"),
+        ("norm_pix_loss", 1),
+        ("padding_competes", "no"),
+        ("unpad_inputs", 0),
+        ("hidden_dropout_prob", "0.1"),
+        ("attention_probs_dropout_prob", -0.1),
+        ("attention_probs_dropout_prob", float("nan")),
+        ("mask_ratio", 1),
+        ("mask_ratio", -0.25),
+        ("layer_norm_eps", -1e-12),
+        ("initializer_range", float("inf")),
+        ("piece_loss_weight", -1),
+        ("num_pieces", 2.5),
+        ("max_seq_length", "49"),
+        ("num_labels", "3"),
+        ("id2label", ["a", "b"]),
+        ("id2label", {"a": 0}),
+        ("id2label", {"0": "a", "2": "b"}),
+        ("label2id", {"a": "x"}),
+        ("problem_type", "classification"),
+        ("architectures", "PixelModel"),
+        ("output_hidden_states", "yes"),
+        ("return_dict", "no"),
+        ("dtype", "float33"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_file(tmp_path: Path, field: str, value: object) -> None:
+    saved = PixelConfig.named("nano", max_seq_length=64).to_dict()
+    (tmp_path / "config.json").write_text(json.dumps({**saved, field: value}))
+    file, shown = re.escape(str(tmp_path / "config.json")), re.escape(repr(value))
+    with pytest.raises(ValueError, match=f"^{file}: .*{field}") as caught:
+        PixelConfig.from_pretrained(tmp_path)
+    assert "\n" not in str(caught.value)
+    if not isinstance(value, dict | list):
+        assert re.search(shown, str(caught.value))
+    with pytest.raises(ValueError, match=field):
+        PixelConfig(**{**saved, field: value})
+
+
+@pytest.mark.parametrize("content", ["[1]", "3", "null", '"x"', "", "{", "{'hidden_size': 48}", "\0\1"])
+def test_a_file_that_is_no_json_object(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=re.escape(str(tmp_path / "config.json"))) as caught:
+        PixelConfig.from_pretrained(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_changes_are_checked_as_the_file_is(tmp_path: Path) -> None:
+    PixelConfig.named("nano", max_seq_length=64, id2label={0: "a", 1: "b"}).save_pretrained(tmp_path)
+    changed = PixelConfig.from_pretrained(
+        tmp_path, max_seq_length=49, hidden_dropout_prob=0.0, num_labels=3, problem_type="regression"
+    )
+    assert (changed.image_size, changed.hidden_dropout_prob, changed.num_labels) == ([16, 784], 0.0, 3)
+    assert PixelConfig.from_pretrained(tmp_path, image_size=[16, 784]).max_seq_length == 49
+    assert PixelConfig.from_pretrained(tmp_path, num_labels=2).id2label == {0: "a", 1: "b"}
+    for wrong in (
+        {"max_seq_length": 50},
+        {"hidden_dropout_prob": 2},
+        {"hidden_act": "geluu"},
+        {"qkv_bias": "false"},
+        {"num_labels": "3"},
+        {"problem_type": "x"},
+    ):
+        with pytest.raises(ValueError, match=f"^(?!.*config.json).*{next(iter(wrong.values()))}"):
+            PixelConfig.from_pretrained(tmp_path, **wrong)
+
+
+def test_options_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    PixelConfig.named("nano", max_seq_length=64).save_pretrained(tmp_path / "inside")
+    options = {"revision": "main", "cache_dir": str(tmp_path), "local_files_only": True, "token": None}
+    assert PixelConfig.from_pretrained(tmp_path, subfolder="inside", **options).max_patches == 64
+    with pytest.raises(FileNotFoundError, match=r"other' has no config\.json"):
+        PixelConfig.from_pretrained(tmp_path, subfolder="other", **options)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert PixelConfig.from_pretrained("~/inside").max_patches == 64
+    assert PixelConfig.from_pretrained(tmp_path / "inside" / "config.json").max_patches == 64
+    with pytest.raises(FileNotFoundError, match="~/nowhere"):
+        PixelConfig.from_pretrained("~/nowhere")

@@ -5,6 +5,7 @@ import logging
 import os
 import pickle
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import (
     AutoConfig,
@@ -259,3 +261,278 @@ def test_too_few_layers(tmp_path: Path) -> None:
     PixelConfig.named("nano", max_seq_length=64, num_labels=5, num_hidden_layers=4).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"lacks 16 weights of the encoder, such as vit.encoder.layer.3"):
         PixelForTokenClassification.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model_class", "saved", "changed", "place"),
+    [
+        (PixelModel, {"num_hidden_layers": 4}, {"num_hidden_layers": 2}, "encoder.layer.2"),
+        (PixelForTokenClassification, {}, {"num_hidden_layers": 1}, "vit.encoder.layer.1"),
+        (PixelForTokenClassification, {}, {"qkv_bias": False}, "attention.key.bias"),
+        (PixelForPreTraining, {"decoder_num_hidden_layers": 3}, {}, "decoder.decoder_layers.2"),
+        (PixelForSequenceClassification, {}, {"pooler_add_layer_norm": False}, "pooler.ln.bias"),
+    ],
+)
+def test_weights_without_a_place(
+    tmp_path: Path, model_class: type[PixelPreTrainedModel], saved: dict, changed: dict, place: str
+) -> None:
+    options = {"max_seq_length": 64, "num_labels": 5}
+    model = model_class(PixelConfig.named("nano", **options, **saved))
+    model.save_pretrained(tmp_path)
+    PixelConfig.named("nano", **options, **changed).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=rf"model.safetensors: \d+ weights have no place.*{place}") as caught:
+        model_class.from_pretrained(tmp_path)
+    assert "ignore_unexpected_keys=True" in str(caught.value)
+    smaller, info = model_class.from_pretrained(
+        tmp_path, ignore_unexpected_keys=True, output_loading_info=True
+    )
+    assert info["unexpected_keys"]
+    assert smaller.num_parameters() < model.num_parameters()
+
+
+def test_a_weight_that_nobody_knows(tmp_path: Path) -> None:
+    PixelModel(config()).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    save_file({**weights, "adapter.weight": torch.zeros(3)}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"1 weights have no place in the PixelModel .* adapter.weight"):
+        PixelModel.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("saved", [PixelForPreTraining, *HEADS])
+@pytest.mark.parametrize("opened", [PixelModel, PixelForPreTraining, *HEADS])
+def test_every_head_gives_its_encoder_to_every_other(
+    tmp_path: Path,
+    saved: type[PixelPreTrainedModel],
+    opened: type[PixelPreTrainedModel],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What is left out is said in one line, and so is what is new; another head's classifier is not used."""
+    torch.manual_seed(1)
+    model = saved(PixelConfig.named("nano", max_seq_length=64, num_labels=5, num_pieces=7, blank_pieces=True))
+    model.save_pretrained(tmp_path)
+    caplog.clear()
+    caplog.set_level(logging.INFO, logger="pixel_m4")
+    again, info = opened.from_pretrained(tmp_path, output_loading_info=True)
+    assert not info["unexpected_keys"]
+    assert_same_weights(again.base_model.encoder.state_dict(), model.vit.encoder.state_dict())
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("pixel_m4")]
+    assert len(lines) == (
+        0 if saved is opened else 1 + (opened is not PixelModel) - ("new weights" in lines[0])
+    )
+    if {saved, opened} == {PixelForTokenClassification, PixelForSequenceClassification}:
+        assert not torch.equal(again.classifier.weight, model.classifier.weight)
+        assert "to be trained: classifier" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("model_class", "lost"),
+    [
+        (PixelForTokenClassification, "classifier.bias"),
+        (PixelForBiaffineParsing, "biaffine_rels.weight"),
+        (PixelForBiaffineParsing, "vit.pooler.dense.bias"),
+        (PixelForSequenceClassification, "pooler.ln.weight"),
+        (PixelForQuestionAnswering, "qa_outputs.bias"),
+        (PixelForPreTraining, "decoder.mask_token"),
+        (PixelForPreTraining, "decoder.decoder_layers.1.output.dense.weight"),
+    ],
+)
+def test_half_a_head(tmp_path: Path, model_class: type[PixelPreTrainedModel], lost: str) -> None:
+    model_class(config()).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    save_file({k: v for k, v in weights.items() if k != lost}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=rf"model.safetensors lacks 1 weights of .*such as {lost}"):
+        model_class.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model_class", "how", "length"),
+    [
+        (PixelForPreTraining, "max_seq_length", 49),
+        (PixelModel, "max_seq_length", 64),
+        (PixelModel, "image_size", 49),
+        (PixelModel, "config", 100),
+        (PixelForPreTraining, "auto", 100),
+    ],
+)
+def test_another_length(
+    pretrained: Path, model_class: type[PixelPreTrainedModel], how: str, length: int
+) -> None:
+    if how == "max_seq_length":
+        model = model_class.from_pretrained(pretrained, max_seq_length=length)
+    elif how == "image_size":
+        model = model_class.from_pretrained(pretrained, image_size=[16, 16 * length])
+    elif how == "auto":
+        auto = AutoModel if model_class is PixelModel else AutoModelForPreTraining
+        model = auto.from_pretrained(pretrained, max_seq_length=length)
+    else:
+        changed = PixelConfig.from_pretrained(pretrained, max_seq_length=length)
+        model = model_class.from_pretrained(pretrained, config=changed)
+        assert changed.max_patches == length
+    expected = model_class.from_pretrained(pretrained)
+    expected.resize_positions(length)
+    assert model.config.max_patches == length
+    assert_same_weights(model.state_dict(), expected.state_dict())
+    trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert trainable == {n for n, parameter in expected.named_parameters() if parameter.requires_grad}
+    model(pixel_values=PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_seq_length": 50}, r"50, the nearest squares are 49"),
+        ({"max_seq_length": "49"}, "max_seq_length must be a whole number, got '49'"),
+        ({"image_size": 224}, "image_size must be .* got 224"),
+        ({"hidden_act": "geluu"}, "'geluu'"),
+        ({"hidden_dropout_prob": 1.5}, "hidden_dropout_prob .* 1.5"),
+        ({"num_hidden_layers": 2}, "have no place"),
+        ({"num_hidden_layers": 4}, "lacks 16 weights"),
+        ({"hidden_size": 96}, r"is \[.*48\], but"),
+        ({"num_attention_heads": 5}, "48 and 5"),
+        ({"unpad_inputs": "yes"}, "'yes'"),
+    ],
+)
+def test_changes_by_keyword(pretrained: Path, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PixelModel.from_pretrained(pretrained, **options)
+
+
+def test_changes_by_keyword_are_obeyed(pretrained: Path) -> None:
+    model = PixelForSequenceClassification.from_pretrained(
+        pretrained,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.5,
+        layer_norm_eps=1e-3,
+        hidden_act="relu",
+        pooling_mode="max",
+        num_labels=7,
+        unpad_inputs=False,
+    )
+    layer = model.vit.encoder.layer[0]
+    assert (layer.dropout.p, layer.attention.attention.dropout, layer.layernorm_before.eps) == (0, 0.5, 1e-3)
+    assert type(layer.activation) is torch.nn.ReLU
+    assert (model.pooler.mode, model.classifier.out_features) == ("max", 7)
+
+
+# Names
+
+
+def test_options_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = PixelForQuestionAnswering(config())
+    model.save_pretrained(tmp_path / "inside")
+    options = {"revision": "main", "cache_dir": str(tmp_path), "local_files_only": True, "token": None}
+    again = PixelForQuestionAnswering.from_pretrained(tmp_path, subfolder="inside", **options)
+    assert_same_weights(again.state_dict(), model.state_dict())
+    shorter = PixelModel.from_pretrained(tmp_path, subfolder="inside", max_seq_length=49)
+    assert shorter.config.max_patches == 49
+    with pytest.raises(FileNotFoundError, match=r"other' has no config\.json"):
+        PixelModel.from_pretrained(tmp_path, subfolder="other", **options)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert PixelModel.from_pretrained("~/inside").config.max_patches == 64
+    with pytest.raises(FileNotFoundError, match="~/nowhere"):
+        PixelModel.from_pretrained("~/nowhere")
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/typo", "pixel-m4-tinny", "a/b/c", "./x"):
+        with pytest.raises(FileNotFoundError, match=name):
+            PixelModel.from_pretrained(name)
+
+
+@pytest.mark.parametrize("name", ["pixel-m4-tiny", "pixel-m4-tiny-english"])
+def test_auto_classes_know_what_the_package_ships(name: str) -> None:
+    assert AutoConfig.from_pretrained(name).max_patches == PixelConfig.from_pretrained(name).max_patches
+    model = AutoModel.from_pretrained(name, max_seq_length=16)
+    assert type(model) is PixelModel
+    expected = PixelModel.from_pretrained(pretrained_model_name_or_path=name, max_seq_length=16)
+    assert_same_weights(model.state_dict(), expected.state_dict())
+    assert type(AutoModelForTokenClassification.from_pretrained(name, num_labels=3)) is (
+        PixelForTokenClassification
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["pixel_m4", "transformers"])
+def test_one_import_is_enough_for_auto_classes(first: str) -> None:
+    """And it loads neither torch nor transformers."""
+    imports = {
+        "pixel_m4": "import pixel_m4, sys; assert not {'torch', 'transformers'} & set(sys.modules)\n"
+        "from transformers import AutoConfig",
+        "transformers": "from transformers import AutoConfig; import pixel_m4",
+    }
+    code = f"{imports[first]}\nprint(type(AutoConfig.from_pretrained('pixel-m4-tiny')).__name__)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stdout == "PixelConfig\n", run.stderr
+
+
+def test_auto_classes_of_a_damaged_configuration(tmp_path: Path) -> None:
+    config().save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**saved, "hidden_act": "geluu"}))
+    with pytest.raises(ValueError, match=rf"^{tmp_path}/config.json: hidden_act .* 'geluu'"):
+        AutoModel.from_pretrained(tmp_path)
+
+
+# Weights files of other kinds
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("content", [[torch.zeros(3)], torch.zeros(3), {"weights": {"x": torch.zeros(2)}}, 5])
+def test_pytorch_files_of_another_shape(tmp_path: Path, content: object) -> None:
+    config().save_pretrained(tmp_path)
+    torch.save(content, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"pytorch_model\.bin"):
+        PixelModel.from_pretrained(tmp_path)
+
+
+def test_a_part_of_the_weights_is_missing(tmp_path: Path) -> None:
+    PixelModel(config()).save_pretrained(tmp_path, max_shard_size="20KB")
+    shards = sorted(tmp_path.glob("model-*.safetensors"))
+    assert len(shards) > 1
+    PixelModel.from_pretrained(tmp_path)
+    shards[0].unlink()
+    with pytest.raises((ValueError, OSError), match=shards[0].name):
+        PixelModel.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", '{"weight_map": 3}', "{}"])
+def test_a_damaged_index(tmp_path: Path, content: str) -> None:
+    PixelModel(config()).save_pretrained(tmp_path, max_shard_size="20KB")
+    (tmp_path / "model.safetensors.index.json").write_text(content)
+    with pytest.raises((ValueError, OSError), match=r"model\.safetensors\.index\.json") as caught:
+        PixelModel.from_pretrained(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+# Calls as in transformers
+
+
+@pytest.mark.parametrize("model_class", [PixelModel, PixelForPreTraining, *HEADS])
+def test_tuples_and_arrays(model_class: type[PixelPreTrainedModel]) -> None:
+    model = model_class(config()).eval()
+    inputs = {"pixel_values": PIXELS, "attention_mask": torch.ones(2, 20, dtype=torch.long)}
+    if model_class is PixelForBiaffineParsing:
+        inputs["word_starts"] = torch.tensor([[0, 2, 5], [0, 9, -100]])
+    if model_class is PixelForPreTraining:
+        inputs["patch_mask"] = (torch.arange(20) < 5).expand(2, -1)
+    outputs = model(**inputs, output_hidden_states=True)
+    assert type(outputs) is not tuple
+    found = model(**inputs, output_hidden_states=True, return_dict=False)
+    assert type(found) is tuple
+    assert len(found) == len(outputs.to_tuple())
+    assert torch.equal(found[0], outputs[0])
+    model.config.return_dict = False
+    assert type(model(**inputs)) is tuple
+    assert type(model(**inputs, return_dict=True)) is type(outputs)
+    model.config.return_dict = True
+    arrays = {name: value.numpy() for name, value in inputs.items()}
+    for value in arrays.values():
+        value.flags.writeable = False
+    assert torch.equal(model(**arrays)[0], outputs[0])
+    assert torch.equal(model(*arrays.values())[0], outputs[0])
+    for name, value in (
+        ("pixel_values", PIXELS.tolist()),
+        ("attention_mask", "x"),
+        ("pixel_values", PIXELS.numpy().astype(object)),
+    ):
+        with pytest.raises(ValueError, match=f"{name} must be a tensor or a NumPy array of numbers, got a"):
+            model(**{**inputs, name: value})
