@@ -83,7 +83,8 @@ def test_two_sources_are_one_too_many(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_words_without_tags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "train.txt").write_text("Xo B-LOC\nburg\n", encoding="utf-8")
+    for split in ("train", "dev", "test"):
+        (tmp_path / f"{split}.txt").write_text("Xo B-LOC\nburg\n", encoding="utf-8")
     command = ["finetune", "ner", "--data_dir", str(tmp_path), "--output_dir", str(tmp_path / "run")]
     assert main([*command, *SMALL]) == 1
     assert "train.txt:2: one column instead of a word and its tag: 'burg'" in capsys.readouterr().err

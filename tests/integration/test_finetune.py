@@ -197,4 +197,6 @@ def test_dev_from_train(tmp_path: Path) -> None:
 def test_dev_from_train_that_is_no_share(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = make_treebank(tmp_path / "partial", {"train": 4, "test": 4})
     assert "--dev_from_train 0.1 holds out" in run(capsys, folder, tmp_path)
-    assert "between 0 and 1: 1.5" in run(capsys, folder, tmp_path, "--dev_from_train", "1.5")
+    assert "--dev_from_train must be at least 0 and less than 1, got 1.5" in run(
+        capsys, folder, tmp_path, "--dev_from_train", "1.5"
+    )

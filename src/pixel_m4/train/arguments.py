@@ -136,6 +136,7 @@ class FinetuneArguments(ModelArguments):
 
 _NO_HUB = "the output folder can be uploaded when it is whole, with `hf upload`"
 _OWN_SCORES = "the task decodes and scores on its own"
+_WIDTHS = "batches have many widths, and the model would be compiled anew for each"
 _OWN_LAUNCH = "fine-tuning runs on one device, or on several with torchrun"
 
 REFUSED: Mapping[str, str] = {
@@ -169,6 +170,9 @@ REFUSED: Mapping[str, str] = {
     "push_to_hub": _NO_HUB,
     "remove_unused_columns": "examples have no columns",
     "skip_memory_metrics": "use the profiler of PyTorch",
+    "torch_compile": _WIDTHS,
+    "torch_compile_backend": _WIDTHS,
+    "torch_compile_mode": _WIDTHS,
     "use_cache": "an encoder has no cache",
     "use_liger_kernel": "there are no such kernels for pixel models",
 }
@@ -201,9 +205,13 @@ class _Settings:
         """Whether the user wrote it."""
         return self.layer(name) > _Layer.DEFAULT
 
-    def reset(self, *names: str) -> None:
-        """Take back what was written in a lower layer."""
+    def reset(self, *names: str, because: str = "") -> None:
+        """Take back what was written in a lower layer, and say so if the reason is not another such value."""
         for name in names:
+            if because and self.given(name) and self.values[name] != self.defaults[name]:
+                logger.warning(
+                    "the recipe's %s is left out, as the command line has %s", self.said(name), because
+                )
             self.values[name] = self.defaults[name]
             self.layers.pop(name, None)
 
@@ -302,6 +310,8 @@ def _or_none(convert: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def _written(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
 
 
@@ -406,7 +416,8 @@ def _choose_start(settings: _Settings) -> None:
         for_weights = ("config_name", "line_positions", "look_at_neighbours")
         losers = for_weights if winner == "model_name_or_path" else ("model_name_or_path", "shrink")
         top = settings.layer(winner)
-        settings.reset(*(name for name in losers if settings.layer(name) < top))
+        losing = [name for name in losers if settings.layer(name) < top]
+        settings.reset(*losing, because=settings.said(winner))
 
 
 def check_start(model: str | None, config: str | None, *, training: bool, command: str = "finetune") -> None:
@@ -459,10 +470,11 @@ def _choose_length(settings: _Settings) -> None:
                 "other; leave one of the two out"
             )
         if winner == "num_train_epochs":
+            settings.reset("max_steps", because=settings.said(winner))
             settings.values["max_steps"] = -1
             settings.layers["max_steps"] = settings.layer("num_train_epochs")
         else:
-            settings.reset("num_train_epochs")
+            settings.reset("num_train_epochs", because=settings.said(winner))
     warmup, steps = settings["warmup_steps"], settings["max_steps"]
     if settings["do_train"] and steps > 0 and warmup >= max(steps, 1):
         if settings.given("warmup_steps") and settings.higher("max_steps", "warmup_steps") != "max_steps":
@@ -489,7 +501,8 @@ def _choose_optimizer(settings: _Settings) -> None:
                 f"{settings.said(name)} and {settings.said('muon_learning_rate')} contradict each other: "
                 "with Muon, AdamW trains what is no matrix of a layer; leave one of the two out"
             )
-        settings.reset("muon_learning_rate" if winner == name else name)
+        loser = "muon_learning_rate" if winner == name else name
+        settings.reset(loser, because=settings.said(winner))
         if winner == name:
             return
     # What AdamW is then, so that records of the run say so.
@@ -517,8 +530,12 @@ def _choose_evaluation(settings: _Settings) -> None:
     if settings["eval_strategy"] == "no":
         off = max(off, settings.layer("eval_strategy"))
         why = "there is no evaluation during training (--do_eval, --eval_strategy)"
-        for name in (*_ONLY_EVALUATION, "eval_steps"):
+        for name in _ONLY_EVALUATION:
             settings.needless(name, off, why)
+        if settings.given("do_eval") or settings.given("eval_strategy"):
+            settings.needless("eval_steps", off, why)
+        elif settings.layer("eval_steps") >= off:
+            logger.warning("%s has no effect: %s", settings.said("eval_steps"), why)
         settings.values["load_best_model_at_end"] = False
         if settings["lr_scheduler_type"] in _WATCHING:
             raise ValueError(

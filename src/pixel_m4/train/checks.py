@@ -42,7 +42,7 @@ OBEYED: Sequence[str] = (
     *("adam_beta1", "adam_beta2", "adam_epsilon", "optim_target_modules", "gradient_accumulation_steps"),
     *("max_grad_norm", "label_smoothing_factor", "bf16", "fp16", "bf16_full_eval", "fp16_full_eval", "tf32"),
     *("activation_checkpointing", "activation_checkpointing_kwargs", "gradient_checkpointing"),
-    *("gradient_checkpointing_kwargs", "torch_compile", "torch_compile_backend", "torch_compile_mode"),
+    "gradient_checkpointing_kwargs",
     *("torch_empty_cache_steps", "logging_strategy", "logging_steps", "logging_first_step"),
     *("log_on_each_node", "logging_nan_inf_filter", "log_level", "log_level_replica", "disable_tqdm"),
     *("report_to", "run_name", "project", "trackio_space_id", "trackio_bucket_id"),
@@ -111,7 +111,7 @@ def _check_precision(training: TrainingArguments) -> None:
     on_cpu = training.device.type == "cpu"
     for name in ("fp16", "fp16_full_eval"):
         if on_cpu and getattr(training, name):
-            raise ValueError(f"--{name} needs a GPU; on a processor leave it out (or write --{name[1:]})")
+            raise ValueError(f"--{name} needs a GPU; leave it out, or write --{name.replace('fp16', 'bf16')}")
     if on_cpu and (training.bf16 or training.bf16_full_eval):
         tell_about_bf16()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from pixel_m4.model.config import NAMED, check_square
+from pixel_m4.model.config import NAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +94,21 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+def _square(value: int) -> None:
+    side = math.isqrt(max(value, 1))
+    if value != side * side:
+        near = f"{side**2} or {(side + 1) ** 2}"
+        raise ValueError(f"must be a perfect square such as {near}, as patches lie on a square, got {value}")
+
+
 def _steps(value: int) -> None:
     if value != -1 and value < 1:
         raise ValueError(f"must be at least 1, or -1 to train for --num_train_epochs, got {value}")
 
 
-_OTHERS: Mapping[str, Callable[[int], object]] = {
-    "max_seq_length": check_square,
-    "max_positions": check_square,
+_OTHERS: Mapping[str, Callable[[int], None]] = {
+    "max_seq_length": _square,
+    "max_positions": _square,
     "max_steps": _steps,
 }
 

@@ -136,10 +136,11 @@ def _entries(node: yaml.MappingNode, source: str, depth: int) -> dict[str, Node]
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
             raise ValueError(f"{source}:{line}: a name is a single word, not a list or a mapping")
-        if key.tag != f"{_TAG}merge" and lines.setdefault(key.value, line) != line:
+        if key.value in lines and key.tag != f"{_TAG}merge":
             raise ValueError(
                 f"{source}:{line}: {key.value} stands in line {lines[key.value]} already; leave one"
             )
+        lines[key.value] = line
     yaml.SafeLoader("").flatten_mapping(node)  # `<<: *anchor`; what the mapping itself says comes last
     return {key.value: _node(value, key.value, source, depth) for key, value in node.value}
 
@@ -205,6 +206,8 @@ def typed(node: Node, hint: Any) -> Any:
         if node.kind == "bool" and not node.quoted:
             return _TRUTH[node.content.lower()]
         raise node.wrong(f"{_shown(node)} is no truth value; write true or false, without quotation marks")
+    if not {int, float} & set(wanted):
+        raise node.wrong(f"{_shown(node)} is one value; a mapping is wanted")
     return _number(node, integer=float not in wanted)
 
 
@@ -224,8 +227,8 @@ def _number(node: Node, *, integer: bool) -> int | float:
         raise node.wrong(
             f"{node.content} is no decimal number ({ways}); write the {what} without zeros before it"
         )
-    if integer and node.kind == "float" and _FLOAT.fullmatch(node.content):
-        raise node.wrong(f"{node.content} is no whole number; write {float(node.content):.0f} or the like")
+    if integer and _FLOAT.fullmatch(node.content):
+        raise node.wrong(f"{node.content} is no whole number; write one such as {float(node.content):.0f}")
     raise node.wrong(f"{_shown(node)} is no {what}")
 
 

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from transformers import TrainingArguments
 
-from pixel_m4.tasks.base import DatasetOptions
+from pixel_m4.tasks.base import DatasetOptions, Task
+from pixel_m4.tasks.classification import Classification
 from pixel_m4.tasks.ner import NER
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.tagging import Tagging
-from pixel_m4.train.arguments import parse_arguments, parse_overrides, task_of_recipe
+from pixel_m4.train.arguments import REFUSED, parse_arguments, parse_overrides, task_of_recipe
+from pixel_m4.train.recipes import option_types
 
 NEW = ["--config_name", "nano"]
 BASE = ["--data_dir", "d", "--output_dir", "o", *NEW]
@@ -143,3 +148,185 @@ def test_two_sources_of_data(capsys: pytest.CaptureFixture[str]) -> None:
 def test_options_of_the_first_weights_that_do_not_go_together(options: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_arguments("x", Parsing, [*BASE, *options.split()])
+
+
+def parse(*argv: str, task: type[Task] = Parsing, start: Sequence[str] = BASE) -> SimpleNamespace:
+    """The values of all options."""
+    return SimpleNamespace(
+        **{k: v for group in parse_arguments("x", task, [*start, *argv]) for k, v in vars(group).items()}
+    )
+
+
+def with_recipe(tmp_path: Path, text: str) -> list[str]:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(text, encoding="utf-8")
+    return ["--config", str(file)]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "argv", "expected"),
+    [
+        ("muon_learning_rate: 0.02", "", {"muon_learning_rate": 0.02, "optim": "adamw_torch"}),
+        ("muon_learning_rate: 0.02", "--optim adamw_torch", {"muon_learning_rate": None}),
+        ("muon_learning_rate: 0.02", "--optim sgd", {"muon_learning_rate": None, "optim": "sgd"}),
+        ("muon_learning_rate: 0.02", "--muon_learning_rate none", {"muon_learning_rate": None}),
+        ("optim: sgd", "--muon_learning_rate 0.1", {"muon_learning_rate": 0.1, "optim": "adamw_torch"}),
+        ("max_steps: 9", "--num_train_epochs 2", {"max_steps": -1, "num_train_epochs": 2}),
+        ("num_train_epochs: 2", "--max_steps 900", {"max_steps": 900}),
+        ("", "--num_train_epochs 2", {"max_steps": -1}),  # 15,000 steps are the published default
+        ("eval_strategy: epoch", "--eval_steps 5", {"eval_strategy": "steps", "eval_steps": 5}),
+        ("eval_steps: 5", "--eval_strategy epoch", {"eval_strategy": "epoch", "save_strategy": "epoch"}),
+        ("save_strategy: epoch\neval_strategy: epoch", "--save_steps 3 --load_best_model_at_end false",
+         {"save_strategy": "steps", "save_steps": 3, "eval_strategy": "epoch"}),
+        ("logging_strategy: epoch", "--logging_steps 5", {"logging_strategy": "steps", "logging_steps": 5}),
+        ("early_stopping_patience: 3\nmetric_for_best_model: uas", "--eval_strategy no",
+         {"eval_strategy": "no", "load_best_model_at_end": False, "metric_for_best_model": None}),
+        ("do_train: true\ndo_eval: true", "--do_predict true --do_train true",
+         {"do_train": True, "do_eval": False, "do_predict": True, "eval_strategy": "no"}),
+        ("do_train: true\ndo_eval: true\ndo_predict: true", "--do_eval false",
+         {"do_train": True, "do_eval": False, "do_predict": True}),
+        ("", "--do_predict false", {"do_train": True, "do_eval": True, "do_predict": False}),
+        ("metric_for_best_model: uas", "--metric_for_best_model loss", {"metric_for_best_model": "loss"}),
+        ("", "", {"metric_for_best_model": None, "greater_is_better": None}),
+        ("font_file: x.ttf", "--font_file none", {"font_file": None}),
+        ("report_to: tensorboard", "--report_to none", {"report_to": []}),
+        ("model_name_or_path: m\nshrink: 0.8", "", {"model_name_or_path": None, "shrink": 1}),
+    ],
+)  # fmt: skip
+def test_what_is_written_higher_wins(tmp_path: Path, recipe: str, argv: str, expected: dict) -> None:
+    found = parse(*with_recipe(tmp_path, recipe or "seed: 1"), *argv.split())
+    assert {name: getattr(found, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ("optim: adamw_torch\nmuon_learning_rate: 0.02", "--optim adamw_torch and --muon_learning_rate 0.02"),
+        ("optim_args: a=1\nmuon_learning_rate: 0.02", "--optim_args a=1 and --muon_learning_rate 0.02"),
+        ("max_steps: 9\nnum_train_epochs: 2", "--num_train_epochs 2 and --max_steps 9 contradict each other"),
+        ("max_steps: 9\nwarmup_steps: 9", "--warmup_steps 9 is not less than --max_steps 9"),
+        ("eval_strategy: epoch\neval_steps: 9", "--eval_steps 9 has no effect with --eval_strategy epoch"),
+        ("logging_strategy: epoch\nlogging_steps: 9", "--logging_steps 9 has no effect with"),
+        ("eval_strategy: epoch\nsave_steps: 9", "--save_strategy steps and --eval_strategy epoch do not fit"),
+        ("eval_steps: 6\nsave_steps: 9", "--save_steps 9 and --eval_steps 6 do not fit together"),
+        ("save_strategy: no", "--save_strategy no and --eval_strategy steps do not fit together"),
+        ("eval_strategy: no\neval_steps: 9", "--eval_steps 9 has no effect: there is no evaluation"),
+        ("eval_strategy: no\nearly_stopping_patience: 3", "--early_stopping_patience 3 has no effect"),
+        ("eval_strategy: no\nload_best_model_at_end: true", "--load_best_model_at_end true has no effect"),
+        ("eval_strategy: no\nmetric_for_best_model: las", "--metric_for_best_model las has no effect"),
+        ("eval_strategy: no\nlr_scheduler_type: reduce_lr_on_plateau", "needs an evaluation during training"),
+        ("eval_strategy: steps\ndo_eval: false\ndo_train: true", "contradicts --do_eval false"),
+        ("eval_delay: 90\nmax_steps: 9\nwarmup_steps: 0", "there would be no evaluation"),
+        (
+            "load_best_model_at_end: false\nearly_stopping_patience: 0\nmetric_for_best_model: las",
+            "no checkpoint is chosen",
+        ),
+        ("do_train: false\ndo_eval: false\ndo_predict: false", "there is nothing to do"),
+        ("metric_for_best_model: las\ngreater_is_better: false", "greater is better for las"),
+        ("metric_for_best_model: loss\ngreater_is_better: true", "lower is better for loss"),
+        ("model_name_or_path: m\nconfig_name: tiny", "leave one of the two out"),
+        ("shrink: 0.8", "--shrink is for the weights of a checkpoint"),
+        ("do_predict: true", "--config_name nano is for a training from random weights"),
+        ("config_overrides: hidden_sise=3", "a model has no 'hidden_sise'; did you mean hidden_size"),
+        ("config_overrides: hidden_size=x", "config_overrides: hidden_size: x is no whole number"),
+        ("config_overrides: hidden_size=48,hidden_size=96", "hidden_size stands twice"),
+        ("config_overrides: max_seq_length=64", "max_seq_length follows from --max_seq_length"),
+        ("config_overrides: hidden_act=geluu", "no activation 'geluu'"),
+        ("config_overrides: hidden_size=", "is no whole number|there is no value|has no value"),
+    ],
+)  # fmt: skip
+def test_contradictions_in_one_place_are_errors(tmp_path: Path, recipe: str, message: str) -> None:
+    start = BASE[:4] if "config_name" in recipe else BASE
+    with pytest.raises(ValueError, match=message):
+        parse(*with_recipe(tmp_path, recipe), start=start)
+
+
+def test_a_warm_up_of_the_recipe_that_is_never_over_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    assert parse("--max_steps", "60").warmup_steps == 100
+    assert "the warm-up of 100 steps is not over after --max_steps 60" in caplog.text
+    with pytest.raises(ValueError, match="--warmup_steps 60 is not less than --max_steps 60"):
+        parse("--max_steps", "60", "--warmup_steps", "60")
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED.keys() - {"parallelism_config", "liger_kernel_config"}))
+def test_arguments_that_are_not_obeyed_are_refused(tmp_path: Path, name: str) -> None:
+    hint = option_types([TrainingArguments])[name]
+    default = TrainingArguments.__dataclass_fields__[name].default
+    kinds = str(hint)
+    value = "7" if "int" in kinds or "float" in kinds else "every_save" if name == "hub_strategy" else "x"
+    if hint is bool or "bool" in kinds:
+        value = "false" if default is True and name != "remove_unused_columns" else "true"
+    if name == "hub_strategy":
+        value = "end"
+    with pytest.raises(ValueError, match=f"--{name} .* is not obeyed: .*; leave it out") as error:
+        parse(*with_recipe(tmp_path, f"{name}: {value}"))
+    if name == "hub_token":
+        assert "x" not in str(error.value).replace("hub_token …", "").partition(" is not")[0]
+
+
+def test_no_model_and_no_training() -> None:
+    with pytest.raises(
+        ValueError, match=r"needs a model to start from: --model_name_or_path .* --config_name tiny"
+    ):
+        parse(start=BASE[:4])
+    for part in ("--do_predict", "--do_eval"):
+        with pytest.raises(ValueError, match="write --model_name_or_path with its folder"):
+            parse(part, start=BASE[:4])
+        found = parse(part, "--model_name_or_path", "m", start=BASE[:4])
+        assert (found.do_train, found.eval_strategy, found.load_best_model_at_end) == (False, "no", False)
+
+
+def test_options_of_training_without_a_training_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    parse("--do_predict", "--model_name_or_path", "m", "--learning_rate", "1", start=BASE[:4])
+    assert "without --do_train, these have no effect: --learning_rate" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("--max_step 5", "unrecognized arguments: --max_step 5; did you mean --max_steps?"),
+        ("--lerning_rate=1", "did you mean --learning_rate?"),
+        ("--learning_rate fast", "invalid float value: 'fast'"),
+        ("--bf16 perhaps", "Truthy value expected"),
+        ("stray", "unrecognized arguments: stray"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_one_line(
+    argv: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as error:
+        parse(*argv.split())
+    assert error.value.code == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "argv", ["--dropout_prob 1.5", "--dev_share 2", "--max_seq_length 250", "--max_steps 0", "--seed -1"]
+)
+def test_limits_hold_on_the_command_line(argv: str) -> None:
+    with pytest.raises(ValueError, match=f"{argv.split()[0]} must be .*got {argv.split()[1]}"):
+        parse(*argv.split())
+
+
+def test_arguments_beside_the_program_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "prog.args").write_text("--seed 77")
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "prog")])
+    assert parse().seed == 42
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("recipe_no.yaml", None),
+        ("recipe_list.yaml", "recipe_list.yaml:2: learning_rate: .* is a list; write one number"),
+    ],
+)
+def test_recipes_that_failed(shared: Path, file: str, message: str | None) -> None:
+    argv = ["--config", str(shared / "inputs" / file), "--output_dir", "o", *NEW]
+    if message is None:
+        assert parse_arguments("x", Classification, argv)[2].language == "no"  # type: ignore[attr-defined]
+    else:
+        with pytest.raises(ValueError, match=message):
+            parse_arguments("x", Parsing, [*argv, "--data_dir", "d"])
