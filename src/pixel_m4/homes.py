@@ -111,7 +111,7 @@ def _hiner(name: str, release: str) -> list[Item]:
 
 
 def _klue(name: str, release: str) -> list[Item]:
-    home = f"{_RAW}/KLUE-benchmark/KLUE/{_KLUE_COMMITS[name]}/klue_benchmark/klue-{name}-v1.1"
+    home = f"{_RAW}/KLUE-benchmark/KLUE/{_KLUE_COMMITS.get(name, 'main')}/klue_benchmark/klue-{name}-v1.1"
     names = [f"klue-{name}-v1.1_{split}.tsv" for split in ("train", "dev")]
     return [_file(f"{home}/{file}", f"klue/{name}/{file}") for file in names]
 

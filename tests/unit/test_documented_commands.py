@@ -36,7 +36,7 @@ def test_there_are_commands() -> None:
 @pytest.mark.parametrize(("file", "line"), FOUND)
 def test_the_command_line_takes_it(file: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(cli, "_guard", lambda *_: 0)
+    monkeypatch.setattr(cli, "_guard", lambda *_, **__: 0)
     words = shlex.split(line, comments=True)
     assert cli.main(words) == 0
     if words[0] == "finetune":

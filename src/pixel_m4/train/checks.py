@@ -62,13 +62,14 @@ logger = logging.getLogger(__name__)
 
 
 def check_training(task_class: type[Task], arguments: FinetuneArguments, training: TrainingArguments) -> None:
-    """Refuse arguments that are impossible, contradict each other or would be ignored; reads no file.
+    """Refuse arguments that are impossible, contradict each other or would be ignored; reads no data.
 
     Raises:
         ValueError: names the argument and says what to write.
     """
     check_start(arguments.model_name_or_path, arguments.config_name, training=training.do_train)
     check_values(training)
+    check_output(training.output_dir or ".")
     _check_refused(training)
     _check_precision(training)
     check_reports(training)
@@ -82,11 +83,6 @@ def check_training(task_class: type[Task], arguments: FinetuneArguments, trainin
                 f"--label_smoothing_factor {training.label_smoothing_factor:g}: the loss of the task "
                 f"{task_class.name} has no smoothing; leave it out"
             )
-    if training.data_seed is not None and training.train_sampling_strategy == "group_by_length":
-        raise ValueError(
-            f"--data_seed {training.data_seed} has no effect on --train_sampling_strategy group_by_length; "
-            "give --seed, or --train_sampling_strategy random"
-        )
 
 
 def _check_refused(training: TrainingArguments) -> None:
@@ -254,7 +250,6 @@ def check_places(task_class: type[Task], arguments: FinetuneArguments, training:
     Raises:
         ValueError: names the place, and says what to write.
     """
-    check_output(training.output_dir or ".")
     model = arguments.model_name_or_path
     if model is not None:
         folder = Path(find_shipped(model))

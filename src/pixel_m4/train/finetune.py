@@ -106,6 +106,7 @@ def finetune(
         OSError: a file cannot be read or written.
         Stopped: Ctrl-C or SIGTERM; the last checkpoint is whole.
     """
+    check_training(task_class, arguments, training)
     stopping = Stopping()
     kept = kept_checkpoint(Path(training.output_dir)) if training.do_train else nullcontext()
     with stopping.listening(), kept, _alone(training):
@@ -126,17 +127,16 @@ def _finetune(
         by_main(training, lambda: refuse_others(output_dir, arguments.overwrite_output_dir))
     if training.do_train and not training.do_eval:
         logger.warning("without --do_eval there is no choice of a checkpoint: the last one is kept")
-    check_training(task_class, arguments, training)
     check_places(task_class, arguments, training)
     set_seed(training.seed)
     renderer = make_renderer(arguments)
     config = make_config(arguments)
     task = task_class(renderer, options=options)
-    check_splits(task, arguments, training)
     if not training.do_train:
         task.labels = saved_labels(task, config)
         _warn_of_changes(config, arguments, task.options)
     check_model(task, arguments, training, config)
+    check_splits(task, arguments, training)
 
     splits = {"train": training.do_train, "dev": training.do_eval, "test": training.do_predict}
     data = read_splits(task, arguments, [split for split, wanted in splits.items() if wanted])

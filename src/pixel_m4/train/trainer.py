@@ -158,6 +158,9 @@ class TaskTrainer(WholeCheckpoints, ReportingTrainer):
             batch_size=self.args.eval_batch_size,
             collate_fn=collate,
             num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+            prefetch_factor=self.args.dataloader_prefetch_factor,
+            multiprocessing_context=self.args.dataloader_multiprocessing_context,
         )
         return self.accelerator.prepare(loader)
 
