@@ -110,7 +110,9 @@ def saved_task(checkpoint: Checkpoint, name: str | None = None) -> tuple[type[Ta
         )
     if saved is None:
         return task, task.options_class()
-    options = getattr(config, "task_options", None) or {}
+    options = dict(getattr(config, "task_options", None) or {})
+    for name in task.options_class.former:
+        options.pop(name, None)
     unknown = sorted(set(options) - {entry.name for entry in fields(task.options_class)})
     if unknown:
         raise ValueError(

@@ -113,7 +113,8 @@ def _fields(file: str, name: str) -> dict[str, object]:
     for item in node.body:
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
             values = _keywords(item.value)
-            if values.get("init") is not False and not item.target.id.startswith("_"):
+            shared = ast.unparse(item.annotation).startswith("ClassVar")
+            if values.get("init") is not False and not shared and not item.target.id.startswith("_"):
                 options[item.target.id] = values.get("default")
     return options
 

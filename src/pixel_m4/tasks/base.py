@@ -61,7 +61,13 @@ class Encoded(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskOptions:
-    """What can be asked of a task on the command line, beside data and training."""
+    """What can be asked of a task on the command line, beside data and training.
+
+    Attributes:
+        former: options that saved models may still have, and that say nothing any more.
+    """
+
+    former: ClassVar[Sequence[str]] = ()
 
     skip_bad_rows: bool = field(
         default=False,

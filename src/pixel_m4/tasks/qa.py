@@ -30,19 +30,32 @@ from .squad import Question, read_questions, squad_scores
 from .tables import TABLE_FILES, Table, find_language, json_tables, read_hub, read_split, read_table
 
 logger = logging.getLogger(__name__)
+_STRIDE = 160  # published, for windows of 400
 
 
 @dataclass(frozen=True, kw_only=True)
 class QAOptions(DatasetOptions):
     """How contexts are cut and answers chosen."""
 
-    stride: int = field(
-        default=160, metadata={"help": "patches that neighbouring windows of a context share"}
+    former: ClassVar[Sequence[str]] = ("word_f1",)  # both F1 are reported now
+
+    stride: int | None = field(
+        default=None,
+        metadata={
+            "help": "patches that neighbouring windows of a context share; default: 160 as published, or "
+            "half of what the longest question leaves of a window if that is less"
+        },
     )
     max_question_length: int | None = field(
-        default=None, metadata={"help": "patches after which a question is cut; default: half the window"}
+        default=128,
+        metadata={
+            "help": "patches after which a question is cut, at most half the window; default: 128; none: "
+            "half the window"
+        },
     )
-    max_answer_length: int = field(default=60, metadata={"help": "patches of the longest answer to predict"})
+    max_answer_length: int = field(
+        default=30, metadata={"help": "patches of the longest answer to predict; default: 30"}
+    )
     n_best: int = field(default=20, metadata={"help": "first and last patches of a window to combine"})
     version_2_with_negative: bool | None = field(
         default=None,
@@ -61,10 +74,6 @@ class QAOptions(DatasetOptions):
     align_answers: bool = field(
         default=False,
         metadata={"help": "move answers that are not at their place to where they occur nearest"},
-    )
-    word_f1: bool = field(
-        default=False,
-        metadata={"help": "let F1 count words, as SQuAD's script does, also where there are no spaces"},
     )
 
 
@@ -137,7 +146,10 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
     name = "qa"
     model_class = PixelForQuestionAnswering
     metric = "f1"
-    scores = ("exact_match", "f1", "no_answer_accuracy", "has_answer_exact_match", "has_answer_f1")
+    scores = (
+        *("exact_match", "f1", "exact_match_characters", "f1_characters", "no_answer_accuracy"),
+        *("has_answer_exact_match", "has_answer_f1"),
+    )
     options_class = QAOptions
     options: QAOptions
     files = (*TABLE_FILES, *(f"{{split}}-*.json{packed}" for packed in ("", *COMPRESSED)))
@@ -208,10 +220,14 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
         """
         canvas = self.renderer.max_seq_length
         room = min(self.options.max_question_length or canvas, (canvas - 2) // 2)
-        if not 0 <= self.options.stride < canvas - 2 - room:
+        left = canvas - 2 - room
+        stride = self.options.stride
+        if stride is None:
+            stride = _STRIDE if left > _STRIDE else left // 2
+        if not 0 <= stride < left:
             raise ValueError(
-                f"stride must be at least 0 and smaller than the {canvas - 2 - room} patches that the "
-                f"longest question leaves of {canvas}, not {self.options.stride}"
+                f"stride must be at least 0 and smaller than the {left} patches that the longest question "
+                f"leaves of {canvas}, not {stride}"
             )
         cuts: dict[str, list[tuple[int, int, int]]] = {}  # of each context, for its many questions
         encoded: list[QAWindow] = []
@@ -224,7 +240,7 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
                 cuts[example.context] = pieces(self.renderer, example.context)
             parts = cuts[example.context]
             widths = [width for _, _, width in parts]
-            for window in windows(widths, canvas - 1 - taken, self.options.stride):
+            for window in windows(widths, canvas - 1 - taken, stride):
                 start, stop = parts[window.start][0], parts[window.stop - 1][1]
                 answer = None
                 if labels and example.answers:
@@ -318,9 +334,9 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
         return predicted
 
     def score(self, gold: Sequence[Question], predicted: Sequence[QAPrediction]) -> dict[str, float]:
-        """Exact match and F1."""
+        """Exact match and F1, each as published and with characters counted."""
         answers = [[answer.text for answer in question.answers or ()] for question in gold]
-        return squad_scores(answers, [p.answer for p in predicted], words=self.options.word_f1)
+        return squad_scores(answers, [p.answer for p in predicted])
 
     def dump(self, predicted: Sequence[QAPrediction], stream: TextIO) -> None:
         """Write a JSON object a question."""

@@ -207,39 +207,42 @@ def _placed(text: str, start: int, context: str, place: str, align: bool) -> Ans
     return Answer(text=text, start=min(there, key=lambda found: abs(found - wanted)))
 
 
-def normalize_answer(text: str) -> str:
-    """Lower case, without punctuation, English articles and needless white space, as SQuAD's script does.
+def normalize_answer(text: str, *, characters: bool = False) -> str:
+    """Lower case, without ASCII punctuation, English articles and needless white space: as SQuAD's script.
 
-    That script knows ASCII punctuation only; where characters are counted (see :func:`answer_tokens`),
-    all of Unicode's goes, as in MLQA's.
+    Args:
+        text: an answer.
+        characters: drop all of Unicode's punctuation, as MLQA's script does, where characters are counted
+            (see :func:`answer_tokens`).
     """
     text = text.lower()
-    if _CHARACTERS.search(text):
+    if characters and _CHARACTERS.search(text):
         text = _PUNCTUATION.sub("", text)
     text = text.translate(_ASCII_PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", text).split())
 
 
-def answer_tokens(text: str, *, words: bool = False) -> list[str]:
-    """What F1 counts: words; but each character of scripts without spaces, and of Hangul.
+def answer_tokens(text: str, *, characters: bool = False) -> list[str]:
+    """What F1 counts: words, as SQuAD's script does.
 
     Args:
         text: an answer.
-        words: count words everywhere, as SQuAD's own script does.
+        characters: count each character of scripts without spaces, and of Hangul.
     """
-    text = normalize_answer(text)
-    return (text if words else _CHARACTERS.sub(r" \g<0> ", text)).split()
+    text = normalize_answer(text, characters=characters)
+    return (_CHARACTERS.sub(r" \g<0> ", text) if characters else text).split()
 
 
-def exact_match(predicted: str, gold: Sequence[str]) -> bool:
+def exact_match(predicted: str, gold: Sequence[str], *, characters: bool = False) -> bool:
     """Whether the answer is one of the right ones; ``gold`` is empty if there is none."""
-    return normalize_answer(predicted) in {normalize_answer(text) for text in gold or [""]}
+    right = {normalize_answer(text, characters=characters) for text in gold or [""]}
+    return normalize_answer(predicted, characters=characters) in right
 
 
-def answer_f1(predicted: str, gold: Sequence[str], *, words: bool = False) -> float:
+def answer_f1(predicted: str, gold: Sequence[str], *, characters: bool = False) -> float:
     """F1 of tokens with the most similar right answer; an empty side gives 1 only if both are."""
-    tokens = answer_tokens(predicted, words=words)
-    return max(_f1(tokens, answer_tokens(text, words=words)) for text in gold or [""])
+    tokens = answer_tokens(predicted, characters=characters)
+    return max(_f1(tokens, answer_tokens(text, characters=characters)) for text in gold or [""])
 
 
 def _f1(predicted: Sequence[str], gold: Sequence[str]) -> float:
@@ -249,21 +252,28 @@ def _f1(predicted: Sequence[str], gold: Sequence[str]) -> float:
     return 2 * common / (len(predicted) + len(gold))
 
 
-def squad_scores(
-    gold: Sequence[Sequence[str]], predicted: Sequence[str], *, words: bool = False
-) -> dict[str, float]:
+def squad_scores(gold: Sequence[Sequence[str]], predicted: Sequence[str]) -> dict[str, float]:
     """Exact match and F1 in percent; with unanswerable questions (SQuAD 2) also on both kinds.
+
+    ``exact_match`` and ``f1`` are SQuAD's, as published for all languages. ``exact_match_characters`` and
+    ``f1_characters`` count characters where a script has no spaces, and know all punctuation; for other
+    scripts they are the same.
 
     Args:
         gold: right answers of each question; empty if it has none.
         predicted: an answer each, or the empty string.
-        words: see :func:`answer_tokens`.
     """
-    exact = [float(exact_match(p, g)) for p, g in zip(predicted, gold, strict=True)]
-    f1 = [answer_f1(p, g, words=words) for p, g in zip(predicted, gold, strict=True)]
+    pairs = list(zip(predicted, gold, strict=True))
+    exact = [float(exact_match(p, g)) for p, g in pairs]
+    f1 = [answer_f1(p, g) for p, g in pairs]
     answerable = [i for i, answers in enumerate(gold) if answers]
     rest = [i for i, answers in enumerate(gold) if not answers]
-    scores = {"exact_match": _percent(exact), "f1": _percent(f1)}
+    scores = {
+        "exact_match": _percent(exact),
+        "f1": _percent(f1),
+        "exact_match_characters": _percent([float(exact_match(p, g, characters=True)) for p, g in pairs]),
+        "f1_characters": _percent([answer_f1(p, g, characters=True) for p, g in pairs]),
+    }
     if rest:
         scores["no_answer_accuracy"] = _percent([exact[i] for i in rest])
         if answerable:

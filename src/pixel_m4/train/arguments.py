@@ -343,7 +343,6 @@ def parse_arguments(
         "remove_unused_columns": False,
         "dataloader_pin_memory": torch.cuda.is_available(),
         "use_cpu": not torch.accelerator.is_available(),  # without it, bf16 asks for a GPU
-        "train_sampling_strategy": "group_by_length",
         **task.recipe,
     }
     parser = _Parser(command, (FinetuneArguments, TrainingArguments, task.options_class), defaults)

@@ -93,14 +93,17 @@ def test_answers_are_moved_to_their_nearest_place() -> None:
 def test_normalization_is_that_of_squad() -> None:
     assert normalize_answer("The  Cat's (big) hat, a Theme!") == "cats big hat theme"
     assert normalize_answer("1990–1991") == "1990–1991"  # SQuAD knows ASCII punctuation only
-    assert normalize_answer("「東京」、大阪。") == "東京大阪"
+    assert normalize_answer("「東京」、大阪。") == "「東京」、大阪。"
+    assert normalize_answer("「東京」、大阪。", characters=True) == "東京大阪"
+    assert normalize_answer("«мир»", characters=True) == "«мир»"  # a script with spaces
 
 
 def test_tokens() -> None:
     assert answer_tokens("the big cat") == ["big", "cat"]
-    assert answer_tokens("2008 年的 Beijing") == ["2008", "年", "的", "beijing"]
-    assert answer_tokens("한국어를 말") == ["한", "국", "어", "를", "말"]
-    assert answer_tokens("한국어를 말", words=True) == ["한국어를", "말"]
+    assert answer_tokens("2008 年的 Beijing") == ["2008", "年的", "beijing"]
+    assert answer_tokens("2008 年的 Beijing", characters=True) == ["2008", "年", "的", "beijing"]
+    assert answer_tokens("한국어를 말", characters=True) == ["한", "국", "어", "를", "말"]
+    assert answer_tokens("한국어를 말") == ["한국어를", "말"]
 
 
 def test_scores_by_hand() -> None:
@@ -110,7 +113,8 @@ def test_scores_by_hand() -> None:
     assert answer_f1("cat cat dog", ["cat dog dog bird"]) == pytest.approx(
         2 * (2 / 3) * (2 / 4) / (2 / 3 + 2 / 4)
     )
-    assert answer_f1("北京市", ["北京"]) == pytest.approx(2 * (2 / 3) / (2 / 3 + 1))
+    assert answer_f1("北京市", ["北京"], characters=True) == pytest.approx(2 * (2 / 3) / (2 / 3 + 1))
+    assert answer_f1("北京市", ["北京"]) == 0  # one word, as SQuAD's script sees it
     assert answer_f1("", ["the"]) == 1  # nothing is left of either
     assert answer_f1("", ["cat"]) == 0
     assert answer_f1("Paris", ["Warsaw"]) == 0
@@ -118,13 +122,20 @@ def test_scores_by_hand() -> None:
 
 def test_scores_of_both_versions() -> None:
     first = squad_scores([["Warsaw"], ["a cat", "dog"]], ["in Warsaw", "cat"])
-    assert first == {"exact_match": 50, "f1": pytest.approx(100 * (2 / 3 + 1) / 2)}
+    f1 = pytest.approx(100 * (2 / 3 + 1) / 2)
+    assert first == {"exact_match": 50, "f1": f1, "exact_match_characters": 50, "f1_characters": f1}
+    # What SQuAD's script sees as one word, and punctuation that it does not know.
+    other = squad_scores([["กรุงเทพ"], ["北京。"]], ["กรุงเทพมหานคร", "北京"])
+    assert (other["exact_match"], other["f1"], other["exact_match_characters"]) == (0, 0, 50)
+    assert 50 < other["f1_characters"] < 100
     second = squad_scores([["Warsaw"], [], []], ["in Warsaw", "", "dog"])
     assert second == {
         "exact_match": pytest.approx(100 / 3),
         "f1": pytest.approx(100 * (2 / 3 + 1) / 3),
+        "exact_match_characters": pytest.approx(100 / 3),
+        "f1_characters": pytest.approx(100 * (2 / 3 + 1) / 3),
         "no_answer_accuracy": 50,
         "has_answer_exact_match": 0,
         "has_answer_f1": pytest.approx(200 / 3),
     }
-    assert squad_scores([[]], [""]) == {"exact_match": 100, "f1": 100, "no_answer_accuracy": 100}
+    assert set(squad_scores([[]], [""]).values()) == {100}
