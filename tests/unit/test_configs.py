@@ -30,7 +30,8 @@ def is_fetched(data_dir: Path, language: str | None) -> bool:
     """Whether `pixel-m4 data fetch` puts a data set there."""
     name = language or data_dir.name.removeprefix("UD_").removeprefix("UNER_")
     release = re.search(r"v(\d\.\d+)", str(data_dir))
-    items = [item for s in SOURCES.values() for item in s.items(name, release[1] if release else "2.10")]
+    offering = [source for source in SOURCES.values() if not source.all or name in source.all]
+    items = [item for source in offering for item in source.items(name, release[1] if release else "2.10")]
     return any(data_dir in (path := Path("data", item.path), *path.parents) for item in items)
 
 
