@@ -144,7 +144,7 @@ def _add_quickstart(commands: argparse._SubParsersAction) -> None:
     )
     quickstart.add_argument("--output_dir", type=Path, default=Path("quickstart"), help="default: quickstart")
     quickstart.add_argument(
-        "--max_steps", type=int, default=None, help="training steps; default: a few minutes"
+        "--max_steps", type=int, default=None, help="training steps; default: 700, a minute or two"
     )
 
 
