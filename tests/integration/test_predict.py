@@ -64,6 +64,71 @@ def test_pipe(parser: Path) -> None:
     assert not done.stderr
 
 
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2", ".zst"])
+def test_output_is_compressed_whole_and_never_overwritten_unasked(
+    parser: Path, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, output = tmp_path / "text.txt", tmp_path / f"out.conllu{suffix}"
+    text.write_text(TEXT, encoding="utf-8")
+    assert main(["predict", str(parser), str(text), "--output", str(output)]) == 0
+    whole = output.read_bytes()
+    assert b"sent_id" not in whole
+    assert len(read_conllu(output)) == 3
+    again = ["predict", str(parser), str(output), "--output", str(output)]
+    assert "is the file that is read" in fails(capsys, *again)
+    assert "is the file that is read" in fails(capsys, *again, "--overwrite")
+    command = ["predict", str(parser), str(text), "--output", str(output)]
+    assert "is there already; --overwrite replaces it" in fails(capsys, *command)
+    assert output.read_bytes() == whole
+    text.write_text("1\tcat\t_\t_\t_\t_\t_\t_\t_\t_\n\n2\tx\n", encoding="utf-8")
+    assert "text.txt:3" in fails(capsys, *command, "--overwrite")
+    assert output.read_bytes() == whole
+    assert main([*command, "--overwrite", "--skip_bad_rows"]) == 0
+    assert len(read_conllu(output)) == 1
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([output.name, "text.txt"])
+
+
+def test_raw_text_gives_valid_conllu_and_tokens_stay(parser: Path, tmp_path: Path) -> None:
+    from udtools import Validator
+
+    text = tmp_path / "text.txt"
+    text.write_text("Ada lives in Turin.\nThe cat [b] sleeps [/x] …\n", encoding="utf-8")
+    for form, words in (("auto", 5), ("text", 5), ("tokens", 4)):
+        output = tmp_path / f"{form}.conllu"
+        command = ["predict", str(parser), str(text), "--output", str(output), "--input_format", form]
+        assert main(command) == 0
+        assert len(read_conllu(output)[0].words) == words
+        validator = Validator(lang="ud", level=2)
+        with output.open(encoding="utf-8") as stream:
+            state = validator.validate_file_handle(stream)
+        validator.validate_end(state)
+        assert state.passed()
+
+
+def test_conllu_goes_through_unchanged(parser: Path, treebank: Path, tmp_path: Path) -> None:
+    rows = ["# sent_id = x/1", "# text = du", "1-2\tdu\t_\t_\t_\t_\t_\t_\t_\t_"]
+    rows += [f"{i}\t{word}\tL\tADP\tX\tA=b\t_\t_\t_\tm=1" for i, word in ((1, "de"), (2, "le"))]
+    file, output = tmp_path / "in.conllu", tmp_path / "out.conllu"
+    file.write_text("\n".join(rows) + "\n\n", encoding="utf-8")
+    assert main(["predict", str(parser), str(file), "--output", str(output)]) == 0
+    written = output.read_text(encoding="utf-8").splitlines()
+    assert written[:3] == rows[:3]
+    assert [line.split("\t")[:6] for line in written[3:5]] == [row.split("\t")[:6] for row in rows[3:]]
+
+
+def test_results_of_an_evaluation_are_not_overwritten_unasked(
+    parser: Path, treebank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = treebank / "[b] [/x]"  # which no markup is
+    folder.mkdir(parents=True)
+    (folder / "x-ud-test.conllu").write_bytes((treebank / "xx_y-ud-test.conllu").read_bytes())
+    command = ["evaluate", str(parser), "--data_dir", str(folder), "--output_dir", str(tmp_path)]
+    assert main(command) == 0
+    assert "[b] [/x]" in capsys.readouterr().out.replace("\n", "")
+    assert "is there already; --overwrite replaces it" in fails(capsys, *command)
+    assert main([*command, "--overwrite"]) == 0
+
+
 def test_a_closed_pipe_is_quiet(parser: Path) -> None:
     command = [
         sys.executable,
@@ -138,7 +203,9 @@ def test_bad_input(parser: Path, treebank: Path, tmp_path: Path, capsys: pytest.
     assert not target.exists()
     assert "broken.gz: does not decompress" in fails(capsys, "predict", str(parser), str(broken))
     assert str(tmp_path / "none") in fails(capsys, "predict", str(tmp_path / "none"), str(latin))
-    assert "--taste" in fails(capsys, "evaluate", str(parser), "--data_dir", str(treebank), "--taste", "1")
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(parser), "--data_dir", str(treebank), "--taste", "1"])
+    assert "--taste" in capsys.readouterr().err
 
 
 def test_standard_input_that_holds_nothing(

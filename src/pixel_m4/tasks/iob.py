@@ -213,7 +213,7 @@ def stream_raw(
 
 def _skipped(row: str) -> bool:
     """Whether a line before the first sentence is none of its words."""
-    return not row.strip() or row.startswith(("-DOCSTART-", "##")) or _is_note(row)
+    return not row.strip() or row.startswith("-DOCSTART-") or _is_klue_title(row) or _is_note(row)
 
 
 def _is_note(row: str) -> bool:

@@ -131,6 +131,7 @@ class QAPrediction:
         answer: its text, empty for no answer.
         start: its first character in the context, -1 for no answer.
         score: sum of the logits of first and last patch; for no answer, of CLS.
+        context: the text that was read.
     """
 
     id: str
@@ -138,6 +139,7 @@ class QAPrediction:
     answer: str
     start: int
     score: float
+    context: str = ""
 
 
 class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
@@ -329,6 +331,7 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
                     answer="" if best.start < 0 else example.context[best.start : best.end],
                     start=best.start,
                     score=best.score,
+                    context=example.context,
                 )
             )
         return predicted
@@ -339,9 +342,14 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
         return squad_scores(answers, [p.answer for p in predicted])
 
     def dump(self, predicted: Sequence[QAPrediction], stream: TextIO) -> None:
-        """Write a JSON object a question."""
+        """Write a JSON object a question, which can be read again: the answer also stands in ``answers``."""
         for prediction in predicted:
             values = {name: value for name, value in asdict(prediction).items() if name != "id" or value}
+            found = prediction.start >= 0
+            values["answers"] = {
+                "text": [prediction.answer] * found,
+                "answer_start": [prediction.start] * found,
+            }
             stream.write(json.dumps(values, ensure_ascii=False) + "\n")
 
     def baseline(self, train: Sequence[Question], test: Sequence[Question]) -> dict[str, float]:

@@ -177,7 +177,7 @@ def _answers(answers: Any, place: str) -> Iterator[tuple[str, int]]:
     for text, start in found:
         if not isinstance(text, str):
             raise DataError(f"{place}: an answer is no text, but {shown(text)}")
-        if text:
+        if text.strip():
             check_text(text, "answer", place)
         whole = isinstance(start, int) or (isinstance(start, float) and start.is_integer())
         if isinstance(start, str) and re.fullmatch(r"-?[0-9]{1,9}", start.strip()):

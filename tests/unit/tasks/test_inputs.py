@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pixel_m4.files import DataError, split_lines, writing
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.base import Task
-from pixel_m4.tasks.classification import Classification
+from pixel_m4.tasks.classification import Classification, TextPrediction
+from pixel_m4.tasks.conllu import stream_raw, with_tags, with_tree, write_conllu
+from pixel_m4.tasks.iob import TaggedSentence
 from pixel_m4.tasks.ner import NER
 from pixel_m4.tasks.parsing import Parsing
-from pixel_m4.tasks.qa import QuestionAnswering
+from pixel_m4.tasks.qa import QAPrediction, QuestionAnswering
 from pixel_m4.tasks.tagging import Tagging
 
 RENDERER = TextRenderer(max_seq_length=49)
@@ -71,7 +77,7 @@ def test_a_tab_makes_no_columns_of_text() -> None:
     expected = [["Ada", "lives", "in", "Turin", "."], ["Total", ":", "42", "goats", "were", "seen"]]
     expected.append(["Omar", "saw", "Lagos", "."])
     for task in (new(NER), new(Parsing), new(Tagging)):
-        for filler in (0, 1, 300, 5000):
+        for filler in (0, 1, 300):
             for lines in cuts("x y .\n" * filler + text):
                 found = [list(example.words) for example in task.stream(lines, "in")]
                 assert found[filler:] == expected
@@ -419,6 +425,185 @@ def test_an_answer_that_is_not_in_its_context(tmp_path: Path, caplog: pytest.Log
 
 
 # What predict writes.
+
+WORD = st.text("#a1 -_O\u2028\x85é漢", min_size=1, max_size=4).filter(str.strip)
+TEXT = st.text("#a1 \t\n\r\"'{[,-_\u2028é漢", min_size=1, max_size=12).filter(str.strip)
+
+
+def read_back(task: Task, predicted: list[Any], folder: Path) -> tuple[list[Any], list[Any]]:
+    """What the task's own readers make of a file of predictions: as data, and as text to annotate."""
+    path = task.write(predicted, folder / "predictions")
+    return task.read_file(path), list(task.read_unlabelled(path))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.lists(WORD, min_size=1, max_size=3), min_size=1, max_size=3))
+def test_entities_are_read_back(tmp_path_factory: pytest.TempPathFactory, sentences: list[list[str]]) -> None:
+    task = new(NER)
+    tags = [("B-X", "I-X", "O")[: len(sentence)] for sentence in sentences]
+    predicted = [
+        TaggedSentence(words=tuple(sentence), tags=tag, source="x")
+        for sentence, tag in zip(sentences, tags, strict=True)
+    ]
+    for part in read_back(task, predicted, tmp_path_factory.mktemp("ner")):
+        assert [list(sentence.words) for sentence in part] == sentences
+    task.labels = ["O", "B-X", "I-X"]
+    read, _ = read_back(task, predicted, tmp_path_factory.mktemp("ner"))
+    assert [sentence.tags for sentence in read] == tags
+    lines = "".join(f"{w}\t{t}\n" for s in predicted for w, t in [*zip(s.words, s.tags, strict=True)]) + "\n"
+    joined = [word for sentence in task.stream(split_lines(lines), "in") for word in sentence.words]
+    assert joined == [word for sentence in sentences for word in sentence]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(TEXT, min_size=1, max_size=3), st.sampled_from(["text", "tokens"]))
+def test_trees_and_tags_are_read_back(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], form: str
+) -> None:
+    folder = tmp_path_factory.mktemp("ud")
+    raw = list(stream_raw(lines, "in", form))  # type: ignore[arg-type]
+    if form == "tokens":
+        expected = [word for text in lines for line in split_lines(text) for word in line.split()]
+        assert [word for sentence in raw for word in sentence.words] == expected
+    trees = [with_tree(s, range(len(s.words)), ["root"] + ["dep"] * (len(s.words) - 1)) for s in raw]
+    write_conllu(trees, folder / "a.conllu")
+    assert [s.words for s in new(Parsing).read_file(folder / "a.conllu")] == [s.words for s in raw]
+    tagged = [with_tags(s, ["NOUN"] * len(s.words)) for s in raw]
+    write_conllu(tagged, folder / "b.conllu")
+    assert [s.upos for s in new(Tagging).read_file(folder / "b.conllu")] == [s.upos for s in tagged]
+    for kind, file in ((Tagging, "a.conllu"), (Parsing, "b.conllu")):  # what stands for nothing is no gold
+        with pytest.raises(DataError, match="stand"):
+            new(kind).read_file(folder / file)
+    both = with_tags(trees[0], tagged[0].upos)
+    assert not both.placeholders
+    assert not any("placeholder" in line for line in both.lines)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=3), st.booleans())
+def test_classes_and_answers_are_read_back(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[tuple[str, str]], pairs: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("texts")
+    task = new(Classification)
+    task.labels = ["no", "yes"]
+    given = [(first, second if pairs else None) for first, second in texts]
+    predicted = [
+        TextPrediction(text=first, pair=second, label="yes", probabilities={"yes": 1.0}, score=None)
+        for first, second in given
+    ]
+    for part in read_back(task, predicted, folder):
+        assert [(example.text, example.pair) for example in part] == given
+    assert {example.label for example in task.read_file(folder / "predictions.jsonl")} == {"yes"}
+    answers = []
+    for number, (first, second) in enumerate(texts):
+        found = second[number : number + 1]
+        start = number if found else -1
+        answers.append(
+            QAPrediction(id=str(number), question=first, answer=found, start=start, score=0.0, context=second)
+        )
+    read, raw = read_back(new(QuestionAnswering), answers, tmp_path_factory.mktemp("answers"))
+    assert [(q.question, q.context) for q in read] == [(q.question, q.context) for q in raw] == texts
+    assert ["".join(a.text for a in q.answers) for q in read] == [answer.answer for answer in answers]
+
+
+RAW = [
+    "Ada lives in Turin.", "don't worry... (really?!) a.b@c.de, 3,500.50 €5 #tag", "今日は、東京に行きます。",
+    "ฉันชอบแมว มาก", "नमस्ते दुनिया।", "a\u0301b  double\u00a0space", "# hash", "ខ្ញុំ\u200bស្រឡាញ់", "_ _",
+    "tab\tinside", "-", "\u200d lone",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["text", "tokens"])
+def test_raw_text_becomes_valid_conllu_at_level_2(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from udtools import Validator
+
+    stream = io.StringIO()
+    texts = [unicodedata.normalize("NFC", line) for line in RAW]
+    write_conllu(stream_raw(texts, "in", form), stream)  # type: ignore[arg-type]
+    stream.seek(0)
+    validator = Validator(lang="ud", level=2)
+    state = validator.validate_file_handle(stream)
+    validator.validate_end(state)
+    assert state.passed(), capsys.readouterr()
+
+
+def test_words_of_raw_text() -> None:
+    (first,) = stream_raw(["Ada (36) wasn't in U.S., no... #x 今日は、東京"], "in")
+    assert " ".join(first.words) == "Ada ( 36 ) wasn't in U.S . , no ... # x 今日は 、 東京"
+    assert first.text == "Ada (36) wasn't in U.S., no... #x 今日は、東京"
+    assert first.sent_id == "1"
+    assert "SpaceAfter=No" in first.lines[4]
+    assert first.lines[-1].endswith("\t_")
+
+
+def test_scripts_without_spaces_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    text = ["plain text\n", "今日は東京\n", "ฉันชอบแมว\n"] * 3
+    for task in (new(Parsing), new(Tagging), new(NER)):
+        caplog.clear()
+        assert len(list(task.stream(text, "in"))) == 9
+        assert [r.getMessage()[:40] for r in caplog.records] == ["in:2: Han is written without spaces and "]
+        caplog.clear()
+        assert len(list(task.stream(text, "in", "tokens"))) == 9
+        assert not caplog.records
+
+
+def test_pairs_and_texts_are_not_mixed() -> None:
+    task = new(Classification)
+    assert [e.pair for e in task.stream(["a\tb\n", "c\td\n"], "in")] == ["b", "d"]
+    for text, line in ((["a\n"] * 300 + ["b\tc\n"], 301), (["a\tb\n", "c\n"], 2), (["a\tb\tc\n"], 1)):
+        with pytest.raises(DataError, match=rf"in:{line}: .*--input_format text"):
+            list(task.stream(text, "in"))
+        assert all(e.pair is None for e in task.stream(text, "in", "text"))
+    with pytest.raises(DataError, match="in:2: the second text is no text"):
+        list(task.stream(['{"text": "a", "pair": "b"}', '{"text": "c"}'], "in"))
+
+
+# Anything at all.
+
+KEYS = "text label tokens ner_tags question context answers answer_start data paragraphs qas id pair"
+JUNK = st.one_of(
+    st.binary(max_size=60),
+    st.text('1\t _-#O\nB-X"{}[]:,a\r\u2028', max_size=60).map(str.encode),
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=3),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS.split()), inner, max_size=4)
+        ),
+        max_leaves=8,
+    ).map(lambda value: json.dumps(value).encode()),
+)
+SUFFIXES = (
+    ".txt",
+    ".tsv",
+    ".csv",
+    ".json",
+    ".jsonl",
+    ".conllu",
+    ".iob2",
+    ".parquet",
+    ".arrow",
+    ".gz",
+    ".zst",
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(JUNK, st.sampled_from(TASKS), st.booleans())
+def test_any_file_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, junk: bytes, kind: type[Task], skip: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("junk")
+    for suffix in SUFFIXES:
+        path = folder / f"a{suffix}"
+        path.write_bytes(junk)
+        task = new(kind, skip_bad_rows=skip)
+        for read in (task.read_file, task.read_unlabelled, lambda file: task.read_unlabelled(file, "text")):  # noqa: B023
+            try:
+                found, message = list(read(path)), ""
+            except DataError as error:
+                found, message = [], str(error)
+            assert found or "/a." in message, (suffix, message)
 
 
 def test_shared_inputs(shared: Path) -> None:

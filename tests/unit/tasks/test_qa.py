@@ -228,7 +228,10 @@ def test_predictions_are_written_as_json(tmp_path: Path) -> None:
     windows = task.encode(gold)
     predicted = task.predict(gold, windows, task.decode(perfect(task, windows), windows))
     (line,) = task.write(predicted, tmp_path / "out").read_text(encoding="utf-8").splitlines()
-    assert json.loads(line) == {"id": "q", "question": "Who?", "answer": "cat", "start": 2, "score": 20}
+    written = json.loads(line)
+    assert written.pop("answers") == {"text": ["cat"], "answer_start": [2]}
+    assert "cat" in written.pop("context")
+    assert written == {"id": "q", "question": "Who?", "answer": "cat", "start": 2, "score": 20}
 
 
 def test_baseline_does_not_look_at_the_question() -> None:
