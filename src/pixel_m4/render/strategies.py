@@ -24,6 +24,7 @@ _IGNORED = re.compile(rf"[\s{re.escape(string.punctuation + string.digits)}]+")
 # Extended grapheme clusters; a pile of marks is cut, so that a run stays bounded.
 _MAX_CLUSTER = 64
 _CLUSTER = regex.compile(r"\X")
+_FLAGS = regex.compile(rf"\p{{Regional_Indicator}}{{{_MAX_CLUSTER}}}(?=\p{{Regional_Indicator}})")
 # Characters that fill a patch each, their punctuation and marks of length and repetition.
 _SQUARE = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}\u3000-\u303f\u30fc\uff70]")
 _JOINED = regex.compile(r"[\p{Arabic}\p{Hebrew}]")
@@ -119,9 +120,22 @@ STRATEGIES: dict[str, type[Strategy]] = {
 
 def clusters(word: str) -> Iterator[Run]:
     """The extended grapheme clusters of a word, piles of marks in parts."""
-    for match in _CLUSTER.finditer(word):
-        for start in range(match.start(), match.end(), _MAX_CLUSTER):
-            yield Run(word[start : min(start + _MAX_CLUSTER, match.end())], start)
+    first = 0
+    for last in [*_flag_borders(word), len(word)]:
+        for match in _CLUSTER.finditer(word[first:last]):
+            end = first + match.end()
+            for start in range(first + match.start(), end, _MAX_CLUSTER):
+                yield Run(word[start : min(start + _MAX_CLUSTER, end)], start)
+        first = last
+
+
+def _flag_borders(word: str) -> list[int]:
+    """Borders of clusters in long rows of flag letters.
+
+    Flags are pairs of such letters, counted from the beginning of the row. At each cluster ``\\X`` counts
+    from there again, which takes quadratic time.
+    """
+    return [match.end() for match in _FLAGS.finditer(word)] if len(word) > _MAX_CLUSTER else []
 
 
 def _pairs(runs: Iterator[Run], alone: regex.Pattern[str] | None = None) -> Iterator[tuple[Run, ...]]:

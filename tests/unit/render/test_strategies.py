@@ -8,13 +8,23 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixel_m4.render import MissingGlyphWarning, TextRenderer
 from pixel_m4.render.glyphs import Typesetter
 from pixel_m4.render.itemize import Run, embedding_levels, itemize, script_of, visual_order
-from pixel_m4.render.strategies import MARGIN, STRATEGIES, Adaptive, Graphemes, Piece, Words, is_rtl
+from pixel_m4.render.strategies import (
+    MARGIN,
+    STRATEGIES,
+    Adaptive,
+    Graphemes,
+    Piece,
+    Words,
+    clusters,
+    is_rtl,
+)
 
 SENTENCES = [
     "My cat loves oatmeal; it eats 3 bowls a day, AVA!",
@@ -344,3 +354,20 @@ def test_bidi_is_linear(text: str) -> None:
     start = time.perf_counter()
     itemize(text)
     assert time.perf_counter() - start < 10
+
+
+def test_long_rows_of_flag_letters_take_linear_time() -> None:
+    """They took 46 s: a flag is a pair of letters counted from the beginning of its row."""
+    for strategy in ("graphemes", "adaptive"):
+        start = time.process_time()
+        TextRenderer(strategy=strategy, max_seq_length=60)("\U0001f1e9" * 80_000)
+        assert time.process_time() - start < 6
+
+
+def test_clusters_of_flags_are_those_of_unicode() -> None:
+    rng = random.Random(0)
+    for _ in range(200):
+        letters = rng.choices("🇩🇪a\u0301\u0600\u200d", [9, 9, 0.05, 0.1, 0.05, 0.05], k=rng.randint(1, 300))
+        text = "".join(letters)
+        expected = [match.start() for match in regex.finditer(r"\X", text)]
+        assert [run.start for run in clusters(text)] == expected, ascii(text)
