@@ -190,7 +190,7 @@ def test_dev_from_train(tmp_path: Path) -> None:
     output = tmp_path / "out"
     command = ["finetune", "parsing", "--data_dir", str(folder), "--output_dir", str(output), *SMALL, *FEW]
     assert main([*command, "--dev_from_train", "0.2"]) == 0
-    assert len(read_conllu(output / "dev_predictions.conllu")) == 4
+    assert len(read_conllu(output / "dev_predictions.conllu")) in (4, 5)  # copies of a sentence stay together
     assert json.loads((output / "run.json").read_text())["arguments"]["dev_from_train"] == 0.2
 
 

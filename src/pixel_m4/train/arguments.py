@@ -179,14 +179,14 @@ REFUSED: Mapping[str, str] = {
 """Arguments of the Trainer that have no meaning in fine-tuning, or would be ignored, and why."""
 
 
-class _Layer:
+class Layer:
     """Where a value comes from; what the user wrote is ``FILE`` or ``COMMAND``, and the higher one wins."""
 
     DEFAULT, FILE, COMMAND = range(3)
 
 
 @dataclass
-class _Settings:
+class Settings:
     """The values of all options, and the layer that each comes from."""
 
     values: dict[str, Any]
@@ -199,11 +199,11 @@ class _Settings:
 
     def layer(self, *names: str) -> int:
         """The highest layer that one of the options was written in."""
-        return max(self.layers.get(name, _Layer.DEFAULT) for name in names)
+        return max(self.layers.get(name, Layer.DEFAULT) for name in names)
 
     def given(self, name: str) -> bool:
         """Whether the user wrote it."""
-        return self.layer(name) > _Layer.DEFAULT
+        return self.layer(name) > Layer.DEFAULT
 
     def reset(self, *names: str, because: str = "") -> None:
         """Take back what was written in a lower layer, and say so if the reason is not another such value."""
@@ -224,6 +224,20 @@ class _Settings:
         """Of two options that exclude each other the one that wins; None if both stand in one layer."""
         one, other = self.layer(first), self.layer(second)
         return None if one == other else first if one > other else second
+
+    def choose(self, first: str, second: str) -> None:
+        """Of two options that exclude each other keep the one that was written higher.
+
+        Raises:
+            ValueError: both stand in one place.
+        """
+        if self.given(first) and self.given(second):
+            winner = self.higher(first, second)
+            if winner is None:
+                raise ValueError(
+                    f"{self.said(first)} and {self.said(second)} exclude each other; leave one of the two out"
+                )
+            self.reset(second if winner == first else first, because=self.said(winner))
 
     def needless(self, name: str, since: int, why: str) -> None:
         """Refuse an option that can have no effect, or take it back if something was decided above it.
@@ -259,7 +273,7 @@ class _Parser(HfArgumentParser):
         """Print one line and exit with code 2."""
         self.exit(2, f"{self.prog}: error: {message} (--help lists all arguments)\n")
 
-    def read(self, argv: Sequence[str], task: str | None = None) -> _Settings:
+    def read(self, argv: Sequence[str], task: str | None = None) -> Settings:
         """Read the command line, and the recipe that it names.
 
         Args:
@@ -286,10 +300,10 @@ class _Parser(HfArgumentParser):
         config = written.pop("config", None)
         recipe = _read_recipe(Path(config), self._types, task) if config is not None else {}
         defaults = {name: self.get_default(name) for name in names if name != "config"}
-        layers = {**dict.fromkeys(recipe, _Layer.FILE), **dict.fromkeys(written, _Layer.COMMAND)}
-        return _Settings({**defaults, **recipe, **written}, layers, defaults)
+        layers = {**dict.fromkeys(recipe, Layer.FILE), **dict.fromkeys(written, Layer.COMMAND)}
+        return Settings({**defaults, **recipe, **written}, layers, defaults)
 
-    def build(self, settings: _Settings) -> tuple[Any, ...]:
+    def build(self, settings: Settings) -> tuple[Any, ...]:
         """An object of each dataclass."""
         return tuple(
             group(**{entry.name: settings.values[entry.name] for entry in fields(group) if entry.init})
@@ -389,7 +403,7 @@ def check_direction(metric: str | None, greater: bool | None) -> None:
         )
 
 
-def _choose_data(parser: _Parser, settings: _Settings) -> None:
+def _choose_data(parser: _Parser, settings: Settings) -> None:
     sources = [name for name in ("data_dir", "data_file", "dataset_name") if name in settings.values]
     given = [name for name in sources if settings[name] is not None]
     if given:
@@ -406,7 +420,7 @@ def _choose_data(parser: _Parser, settings: _Settings) -> None:
         parser.error("the following arguments are required: --output_dir")
 
 
-def _choose_start(settings: _Settings) -> None:
+def _choose_start(settings: Settings) -> None:
     model, config = settings["model_name_or_path"], settings["config_name"]
     if model is not None and config is not None:
         winner = settings.higher("model_name_or_path", "config_name")
@@ -444,12 +458,12 @@ def check_start(model: str | None, config: str | None, *, training: bool, comman
         )
 
 
-def _choose_parts(settings: _Settings) -> None:
+def _choose_parts(settings: Settings) -> None:
     """Training, evaluation and prediction: what the highest layer asks for, and nothing else."""
     parts = ("do_train", "do_eval", "do_predict")
     wanted: dict[str, bool] = {}
     rest = True
-    for layer in (_Layer.COMMAND, _Layer.FILE):
+    for layer in (Layer.COMMAND, Layer.FILE):
         here = {name: bool(settings[name]) for name in parts if settings.layers.get(name) == layer}
         wanted = {**here, **wanted}
         if any(here.values()):
@@ -460,7 +474,7 @@ def _choose_parts(settings: _Settings) -> None:
         raise ValueError("there is nothing to do: --do_train, --do_eval and --do_predict are all false")
 
 
-def _choose_length(settings: _Settings) -> None:
+def _choose_length(settings: Settings) -> None:
     if settings.given("num_train_epochs") and settings["max_steps"] > 0:
         winner = settings.higher("num_train_epochs", "max_steps")
         if winner is None:
@@ -474,8 +488,18 @@ def _choose_length(settings: _Settings) -> None:
             settings.layers["max_steps"] = settings.layer("num_train_epochs")
         else:
             settings.reset("num_train_epochs", because=settings.said(winner))
+    if settings["do_train"]:
+        check_warmup(settings)
+
+
+def check_warmup(settings: Settings) -> None:
+    """Refuse a warm-up that is never over, or tell of one that the recipe has.
+
+    Raises:
+        ValueError: it was written beside the number of steps, or above.
+    """
     warmup, steps = settings["warmup_steps"], settings["max_steps"]
-    if settings["do_train"] and steps > 0 and warmup >= max(steps, 1):
+    if steps > 0 and warmup >= max(steps, 1):
         if settings.given("warmup_steps") and settings.higher("max_steps", "warmup_steps") != "max_steps":
             raise ValueError(
                 f"{settings.said('warmup_steps')} is not less than {settings.said('max_steps')}: the "
@@ -488,7 +512,7 @@ def _choose_length(settings: _Settings) -> None:
         )  # fmt: skip
 
 
-def _choose_optimizer(settings: _Settings) -> None:
+def _choose_optimizer(settings: Settings) -> None:
     if settings["muon_learning_rate"] is None:
         return
     for name in ("optim", "optim_args", "optim_target_modules"):
@@ -508,11 +532,11 @@ def _choose_optimizer(settings: _Settings) -> None:
     settings.values["optim"] = "adamw_torch"
 
 
-def _choose_evaluation(settings: _Settings) -> None:
+def _choose_evaluation(settings: Settings) -> None:
     """Evaluation during training, and what depends on it."""
     parts = settings.layer("do_train", "do_eval", "do_predict")
     if not settings["do_train"]:
-        written = [name for name in _ONLY_TRAINING if settings.layer(name) == _Layer.COMMAND]
+        written = [name for name in _ONLY_TRAINING if settings.layer(name) == Layer.COMMAND]
         if written:
             logger.warning("without --do_train, these have no effect: --%s", ", --".join(written))
         settings.values |= {"eval_strategy": "no", "load_best_model_at_end": False, "eval_on_start": False}
@@ -556,7 +580,7 @@ def _choose_evaluation(settings: _Settings) -> None:
             settings.needless(name, since, "no checkpoint is chosen by its score (--load_best_model_at_end)")
 
 
-def _choose_saving(settings: _Settings) -> None:
+def _choose_saving(settings: Settings) -> None:
     """Checkpoints: by default one for every evaluation, so that the best of them can be kept."""
     if not settings.given("save_strategy"):
         settings.values["save_strategy"] = (
@@ -581,7 +605,7 @@ def _choose_saving(settings: _Settings) -> None:
         )
 
 
-def _choose_interval(settings: _Settings, kind: str) -> None:
+def _choose_interval(settings: Settings, kind: str) -> None:
     """``--eval_steps`` asks for ``--eval_strategy steps``; so for ``save`` and ``logging``."""
     steps, strategy = f"{kind}_steps", f"{kind}_strategy"
     if not settings.given(steps) or settings[strategy] == "steps":
@@ -617,6 +641,7 @@ def parse_groups(
     defaults: Mapping[str, Any],
     argv: Sequence[str],
     required: Sequence[str] = (),
+    rules: Callable[[Settings], None] | None = None,
 ) -> tuple[Any, ...]:
     """Parse a command line into dataclasses; it wins over the ``--config`` file, and that over the defaults.
 
@@ -626,6 +651,7 @@ def parse_groups(
         defaults: by argument name, where they differ from the dataclasses'.
         argv: the command line.
         required: names of arguments that the command line or the file must give.
+        rules: settle what options mean for each other, and raise ValueError where they contradict.
 
     Returns:
         An object of each dataclass
@@ -641,6 +667,8 @@ def parse_groups(
         parser.error(f"the following arguments are required: {', '.join(missing)}")
     if "config_name" in settings.values:
         _choose_start(settings)
+    if rules is not None:
+        rules(settings)
     for kind in ("eval", "save", "logging"):
         if f"{kind}_steps" in settings.values:
             _choose_interval(settings, kind)

@@ -229,14 +229,25 @@ def check_space(output_dir: str | Path, needed: int) -> None:
         )
 
 
+def check_pretraining(training: TrainingArguments) -> None:
+    """Refuse settings of a pretraining that are impossible here, before text is read.
+
+    Raises:
+        ValueError: names the setting, and says what to write.
+    """
+    check_output(training.output_dir or ".")
+    _check_precision(training)
+    check_reports(training)
+    check_workers(training)
+    check_schedule(training)
+
+
 def checkpoint_bytes(parameters: int, training: TrainingArguments) -> int:
     """About how many bytes a run writes: checkpoints with two moments a parameter, and the last model.
 
     While a checkpoint is written, the ones that it replaces are still there.
     """
     model = 4 * parameters
-    if not training.do_train:
-        return 0
     if training.save_strategy.value == "no":
         return model
     kept = training.save_total_limit or 1

@@ -29,6 +29,7 @@ from pixel_m4.stopping import Stopping
 from pixel_m4.tasks.reading import PieceReader
 
 from .arguments import parse_overrides
+from .checks import check_pretraining, check_space, checkpoint_bytes
 from .finetune import make_renderer
 from .pictures import Pictures
 from .pretrain_arguments import PretrainArguments, PretrainTrainingArguments
@@ -79,6 +80,7 @@ def pretrain(
         OSError: a file cannot be read or written.
         Stopped: Ctrl-C or SIGTERM; the last checkpoint is whole.
     """
+    check_pretraining(training)
     stopping = Stopping()
     with stopping.listening(), kept_checkpoint(Path(training.output_dir)):
         return _pretrain(arguments, training, callbacks, stopping, quiet)
@@ -96,6 +98,7 @@ def _pretrain(
     renderer = make_renderer(arguments)
     masking = Masking(kind=arguments.masking, ratio=arguments.mask_ratio, max_span=arguments.max_span)
     model = make_model(arguments)
+    check_space(output_dir, checkpoint_bytes(model.num_parameters(), training))
 
     sources = make_sources(arguments)
     languages = list(sources)

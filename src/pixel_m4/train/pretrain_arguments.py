@@ -8,7 +8,21 @@ from dataclasses import dataclass, field
 import torch
 from transformers import TrainingArguments
 
-from .arguments import ModelArguments, parse_groups
+from .arguments import REFUSED, ModelArguments, Settings, check_warmup, parse_groups
+from .limits import check_values
+
+_OBEYED_HERE = ("torch_compile", "torch_compile_backend", "torch_compile_mode", "fsdp", "fsdp_config")
+_STREAM = "text is a stream that is shuffled by --seed and --shuffle_blocks"
+REFUSED_HERE = {
+    **{name: why for name, why in REFUSED.items() if name not in _OBEYED_HERE},
+    **dict.fromkeys(("train_sampling_strategy", "data_seed"), _STREAM),
+    "num_train_epochs": "text is a stream; give --max_steps",
+    "label_smoothing_factor": "pixels are no classes",
+    "do_predict": "there is nothing to predict; `pixel-m4 fill` paints hidden text",
+    **dict.fromkeys(("greater_is_better", "eval_on_start"), "the newest checkpoints are kept"),
+    **dict.fromkeys(("prediction_loss_only", "label_names", "include_for_metrics"), "there is only the loss"),
+}
+"""Arguments of the Trainer that have no meaning in pretraining, or would be ignored, and why."""
 
 BASE_BATCH = 256  # the batch that the base learning rate is meant for
 
@@ -133,9 +147,6 @@ class PretrainArguments(ModelArguments):
         for name in ("visible_pieces", "blank_pieces"):
             if getattr(self, name) and not self.num_pieces:
                 raise ValueError(f"--{name} needs --num_pieces, such as 8192")
-        for name in ("validation_blocks", "picture_steps", "num_pieces", "shuffle_blocks"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"--{name} must not be negative, got {getattr(self, name)}")
 
 
 @dataclass
@@ -199,6 +210,7 @@ class PretrainTrainingArguments(TrainingArguments):
                 f"one process sees {self.n_gpu} GPUs: start with torchrun --nproc_per_node {self.n_gpu}, or "
                 "set CUDA_VISIBLE_DEVICES to one of them"
             )
+        check_values(self)
         if self.max_steps < 1:
             raise ValueError(f"--max_steps must be at least 1, got {self.max_steps}")
         if accumulation is None:
@@ -237,5 +249,48 @@ def parse_arguments(argv: Sequence[str]) -> tuple[PretrainArguments, PretrainTra
     """
     groups = (PretrainArguments, PretrainTrainingArguments)
     defaults = {"report_to": "tensorboard"}
-    arguments, training = parse_groups("pixel-m4 pretrain", groups, defaults, argv, required=("output_dir",))
+    arguments, training = parse_groups(
+        "pixel-m4 pretrain", groups, defaults, argv, required=("output_dir",), rules=_settle
+    )
     return arguments, training
+
+
+def _settle(settings: Settings) -> None:
+    """What is written higher wins; what cannot have an effect is refused."""
+    for name, why in REFUSED_HERE.items():
+        if settings.given(name) and settings[name] not in (settings.defaults[name], None):
+            raise ValueError(f"{settings.said(name)} is not obeyed: {why}; leave it out")
+    if settings.given("do_train") and not settings["do_train"]:
+        raise ValueError("--do_train false is not obeyed: pretraining trains; leave it out")
+    for first, second in (
+        ("data_dir", "dataset_name"),
+        ("language_probabilities", "temperature"),
+        ("learning_rate", "base_learning_rate"),
+        ("gradient_accumulation_steps", "total_batch_size"),
+        ("lr_scheduler_kwargs", "min_learning_rate"),
+        ("validation_dir", "validation_share"),
+    ):
+        settings.choose(first, second)
+    for name, decides, wanted, why in (
+        ("muon_learning_rate", "optim", ("muon",), "it needs --optim muon"),
+        (
+            "min_learning_rate",
+            "lr_scheduler_type",
+            ("cosine_with_min_lr",),
+            "the schedule has no lowest rate",
+        ),
+        ("max_span", "masking", ("span",), "only --masking span hides spans"),
+    ):
+        if settings[decides] not in wanted:
+            settings.needless(name, settings.layer(decides), why)
+    if not settings["num_pieces"]:
+        settings.needless("piece_loss_weight", settings.layer("num_pieces"), "it needs --num_pieces")
+    if not settings["validation_blocks"]:
+        for name in ("validation_dir", "validation_share"):
+            settings.needless(name, settings.layer("validation_blocks"), "--validation_blocks is 0")
+    if settings["model_name_or_path"] is not None:
+        top = settings.layer("model_name_or_path")
+        settings.needless("center_pixels", top, "the weights of a checkpoint are not new")
+    if settings["eval_strategy"] == "no":
+        settings.needless("eval_steps", settings.layer("eval_strategy"), "--eval_strategy is no")
+    check_warmup(settings)

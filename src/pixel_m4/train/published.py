@@ -11,8 +11,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from pixel_m4.errors import report
 from pixel_m4.render.fonts import FontError, find_fallback_fonts
 
@@ -84,8 +82,6 @@ def translate(task: str, argv: Sequence[str]) -> list[str]:
         elif name == "language" and "language" not in TASKS[task].options_class.__dataclass_fields__:
             say(name, f"the task {task} has no use for it; the data tells the language")
         else:
-            if name == "bf16" and _is_true(value):
-                _tell_about_bf16()
             translated.append((_RENAMED.get(name, name), value))
     if not early_stopping:
         translated.append(("early_stopping_patience", "0"))
@@ -158,8 +154,3 @@ def _has_fonts(folder: str) -> bool:
     except FontError:
         say("fallback_fonts_dir", f"{folder} holds no fonts; only the default font is used")
         return False
-
-
-def _tell_about_bf16() -> None:
-    if not torch.accelerator.is_available() and not torch.cpu._is_avx512_bf16_supported():
-        say("bf16", "this processor has no bfloat16 instructions: training goes on, but slower than without")

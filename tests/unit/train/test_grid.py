@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pixel_m4.train.grid import Sweep, read_sweep
+from pixel_m4.tasks.tagging import Tagging
+from pixel_m4.train.arguments import parse_arguments
+from pixel_m4.train.grid import Sweep, check_runs, read_sweep
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "sweeps"
 
@@ -86,9 +88,57 @@ def test_a_label_is_the_value_of_its_axis_beside_a_bundle(read) -> None:  # type
     assert [run.arguments["data_dir"] for run in sweep.runs] == ["one", "other"]
 
 
+def test_values_have_the_types_of_their_arguments(read) -> None:  # type: ignore[no-untyped-def]
+    sweep = read(
+        "task: classification\nlanguage: [no, en, 012]\ntext_column: yes\nlearning_rate: 1e-3\nbf16: off\n"
+        "name: {a: {max_steps: 1_000, run_name: on}, b: {eval_strategy: no}}\nrate: [1e-6]\n"
+        "weight_decay: '{rate}'\nlr_scheduler_kwargs: {min_lr: 1e-7}\ndata_dir: '{name}'\n"
+    )
+    first, second = sweep.runs[0].arguments, sweep.runs[1].arguments
+    assert [run.arguments["language"] for run in sweep.runs[::2]] == ["no", "en", "012"]
+    assert (first["text_column"], first["learning_rate"], first["bf16"]) == ("yes", 1e-3, False)
+    assert (first["max_steps"], first["run_name"], second["eval_strategy"]) == (1000, "on", "no")
+    assert (first["weight_decay"], first["lr_scheduler_kwargs"]) == (1e-6, {"min_lr": 1e-7})
+    words = sweep.runs[0].command()
+    assert words[words.index("--lr_scheduler_kwargs") + 1] == '{"min_lr": 1e-07}'
+
+
+def test_null_takes_back_what_a_recipe_gives(read, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("model_name_or_path: pixel-m4-tiny\nmuon_learning_rate: 0.02\n")
+    text = f"task: pos\nconfig: {recipe}\ndata_dir: d\nmuon_learning_rate: [null, 0.1]\n"
+    sweep = read(text)
+    assert "none" in sweep.runs[0].command()
+    check_runs(sweep)
+    found = parse_arguments("x", Tagging, [*sweep.runs[0].command()[1:], "--output_dir", "o"])[0]
+    assert found.muon_learning_rate is None
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("model: {a: null, b: m}\n", "the run pos/model=a: .* needs a model to start from"),
+        ("config_name: tiny\noptim: sgd\nmuon_learning_rate: 1\n", "the run pos/run: --optim sgd and"),
+        ("config_name: tiny\nmax_steps: 3\nnum_train_epochs: [1, 2]\n", "num_train_epochs=1: .*contradict"),
+    ],
+)
+def test_runs_that_cannot_be_are_told_before_the_first(read, text: str, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=message):
+        check_runs(read(f"task: pos\ndata_dir: d\n{text}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("task: parsing\nlearning_rate: [1e-5, fast]\n", r"sweep\.yaml:2: learning_rate: fast is no number"),
+        ("task: parsing\nseed: 1\nseed: 2\n", r"sweep\.yaml:3: seed stands in line 2 already"),
+        ("task: parsing\nbf16: 'false'\n", "write true or false, without quotation marks"),
+        ("task: parsing\ndropout_prob: [0.1, 1.5]\n", "must be at least 0 and less than 1, got 1.5"),
+        ("task: parsing\nx: {a: {max_steps: 1.5}}\ndata_dir: '{x}'\n", "1.5 is no whole number"),
+        ("task: parsing\nx: [a]\nmax_steps: '{x}'\n", "max_steps: a is no whole number"),
+        ("task: {a: b}\n", "is a mapping"),
+        ("task: parsing\ndata_dir: [[a]]\n", "is a list; write one text"),
+        ("task: parsing\nlerning_rate: [1]\n", "did you mean learning_rate"),
         ("- task: parsing\n", "must hold a mapping"),
         ("task: [\n", "cannot read the sweep"),
         ("task: parsing\nlerning_rate: [1]\n", "'lerning_rate' is no argument"),

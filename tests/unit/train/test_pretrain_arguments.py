@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import yaml
 
-from pixel_m4.train.pretrain_arguments import parse_arguments
+from pixel_m4.train.pretrain_arguments import REFUSED_HERE, PretrainTrainingArguments, parse_arguments
 
 BASE = ["--data_dir", "d", "--output_dir", "o"]
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -71,6 +72,69 @@ def test_every_recipe_parses(file: Path) -> None:
         owner = arguments if hasattr(arguments, name) else training
         if name not in ("optim", "report_to", "per_device_train_batch_size"):
             assert getattr(owner, name) == value, name
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (
+            "learning_rate: 1e-3\nbase_learning_rate: 1e-4",
+            "--learning_rate 0.001 and --base_learning_rate 0.0001",
+        ),
+        (
+            "total_batch_size: 8\ngradient_accumulation_steps: 2",
+            "--gradient_accumulation_steps 2 and --total_batch",
+        ),
+        ("temperature: 2\nlanguage_probabilities: en=1", "exclude each other"),
+        (
+            "dataset_name: x\nlanguages: [en]\ndata_dir: d",
+            "--data_dir d and --dataset_name x exclude each other",
+        ),
+        ("muon_learning_rate: 0.1", "--muon_learning_rate 0.1 has no effect: it needs --optim muon"),
+        ("masking: random\nmax_span: 3", "--max_span 3 has no effect"),
+        ("lr_scheduler_type: linear\nmin_learning_rate: 1e-6", "--min_learning_rate 1e-06 has no effect"),
+        ("piece_loss_weight: 1", "it needs --num_pieces"),
+        ("validation_blocks: 0\nvalidation_share: 0.1", "--validation_share 0.1 has no effect"),
+        ("eval_strategy: no\neval_steps: 3", "--eval_steps 3 has no effect"),
+        ("warmup_steps: 9\nmax_steps: 9", "--warmup_steps 9 is not less than --max_steps 9"),
+        ("num_train_epochs: 1", "--num_train_epochs 1 is not obeyed: text is a stream; give --max_steps"),
+        ("label_smoothing_factor: 0.1", "--label_smoothing_factor 0.1 is not obeyed: pixels are no classes"),
+        ("push_to_hub: true", "--push_to_hub true is not obeyed"),
+        ("do_train: false", "--do_train false is not obeyed"),
+        ("mask_ratio: 1.5", "mask_ratio: must be more than 0 and less than 1, got 1.5"),
+        ("max_seq_length: 530", "must be a perfect square such as 529 or 576"),
+        ("masking: spam", "must be one of span, random, got 'spam'"),
+        ("total_batch_size: 0", "must be at least 1, got 0"),
+        ("model_name_or_path: m\nconfig_name: tiny", "leave one of the two out"),
+        ("model_name_or_path: m\nline_positions: true", "--line_positions is for random weights"),
+        ("model_name_or_path: m\ncenter_pixels: true", "--center_pixels true has no effect"),
+        ("languages: {en: 1}", "languages: {'en': 1} is a mapping"),
+        ("task: parsing", "is for the task 'parsing', not 'pretraining'"),
+    ],
+)
+def test_what_has_no_effect_is_refused(tmp_path: Path, recipe: str, message: str) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(recipe)
+    data = [] if "data_dir" in recipe else BASE[:2]
+    with pytest.raises(ValueError, match=message):
+        parse_arguments([*data, *BASE[2:], "--config", str(file)])
+
+
+def test_the_command_line_takes_back_what_a_recipe_says(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(
+        "dataset_name: x\nlearning_rate: 0.1\ntotal_batch_size: 64\nlanguages: en\nconfig_name: tiny\n"
+    )
+    options = ["--base_learning_rate", "2e-4", "--gradient_accumulation_steps", "1"]
+    options += ["--model_name_or_path", "m"]
+    arguments, training = parse_arguments([*BASE, "--config", str(file), *options])
+    assert (arguments.data_dir, arguments.dataset_name, arguments.languages) == ("d", None, ["en"])
+    assert training.learning_rate == pytest.approx(2e-4 * 32 / 256)
+    assert (arguments.model_name_or_path, arguments.config_name) == ("m", None)
+
+
+def test_every_argument_that_is_refused_is_one(tmp_path: Path) -> None:
+    assert set(REFUSED_HERE) <= {entry.name for entry in fields(PretrainTrainingArguments)}
 
 
 def test_there_are_recipes() -> None:

@@ -79,16 +79,19 @@ def test_fallback_fonts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert flag in translate("parsing", [flag])
 
 
-def test_bf16_without_an_accelerator(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(published.torch.accelerator, "is_available", lambda: False)
-    monkeypatch.setattr(published.torch.cpu, "_is_avx512_bf16_supported", lambda: True)
-    assert "--bf16" in translate("parsing", ["--bf16"])
-    assert not capsys.readouterr().err
-    monkeypatch.setattr(published.torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    assert "--bf16=True" in translate("parsing", ["--bf16=True"])
-    assert "no bfloat16 instructions" in capsys.readouterr().err
+def test_steps_beside_a_strategy_by_epochs(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = [
+        "--logging_strategy=epoch",
+        "--logging_steps=1",
+        "--evaluation_strategy",
+        "epoch",
+        "--eval_steps",
+        "5",
+    ]
+    ours = translate("parsing", flags)
+    assert ours[:2] == ["--logging_strategy=epoch", "--eval_strategy=epoch"]
+    assert "--logging_steps: has no effect, as the strategy is epoch" in capsys.readouterr().err
+    assert "--eval_steps=5" in translate("parsing", ["--evaluation_strategy=steps", "--eval_steps=5"])
 
 
 COMMON = shlex.split(
