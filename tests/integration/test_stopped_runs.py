@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import multiprocessing
@@ -15,12 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors import SafetensorError
 from test_finetune import make_treebank
 from test_text_tasks import make_questions, make_reviews
 
 from pixel_m4.cli import main
 from pixel_m4.inference import open_task
-from pixel_m4.train import saving
+from pixel_m4.model import PixelForBiaffineParsing
+from pixel_m4.render import TextRenderer
+from pixel_m4.tasks.parsing import Parsing
+from pixel_m4.train import finetune, saving
+from pixel_m4.train.records import RunRecord
 
 SMALL = shlex.split(
     """
@@ -236,7 +243,7 @@ def test_runs_that_are_killed_at_any_moment(
     kills = 0
     for _ in range(40):
         process = start(processes, [*base, "--output_dir", str(killed)], log)
-        process.join(rng.uniform(0.1, duration) if kills < 6 else None)
+        process.join(rng.uniform(0.1, duration / 2) if kills < 6 else None)
         if process.exitcode is not None:
             break
         process.kill()
@@ -245,7 +252,7 @@ def test_runs_that_are_killed_at_any_moment(
         if is_finished(killed):
             break
     assert is_finished(killed), log.read_text(encoding="utf-8")
-    assert kills > 1
+    assert kills
     assert weights(killed) == weights(tmp_path / "whole")
     assert results(killed) == pytest.approx(results(tmp_path / "whole"), rel=1e-6)
     names = [sorted(path.name for path in folder.iterdir()) for folder in (killed, tmp_path / "whole")]
@@ -274,3 +281,59 @@ def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(
     assert main(words) == 0
     assert main(command(treebank, tmp_path / "whole", *words[len(command(treebank, tmp_path)) :])) == 0
     assert weights(tmp_path / "stopped") == weights(tmp_path / "whole")
+
+
+def failing(real: Any, path: str, error: Exception) -> Any:
+    """A function that fails when one of its arguments names a path."""
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        if any(path in str(argument) for argument in args):
+            raise error
+        return real(*args, **kwargs)
+
+    return fail
+
+
+@pytest.mark.slow
+def test_a_full_disk_loses_nothing(
+    treebank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At one place after the other; in between there is room again, and the run goes on."""
+    whole, full = tmp_path / "whole", tmp_path / "full"
+    assert main(command(treebank, whole, *FEW)) == 0
+    places: list[tuple[Any, str, str, Exception | None]] = [
+        (torch, "save", "checkpoint-2/optimizer.pt", None),
+        (torch, "save", "checkpoint-4/scheduler.pt", RuntimeError("PytorchStreamWriter failed writing file")),
+        (
+            PixelForBiaffineParsing,
+            "save_pretrained",
+            "checkpoint-4",
+            SafetensorError("IoError(Os { code: 28 })"),
+        ),
+        (TextRenderer, "save_pretrained", "checkpoint-6", None),
+        (os, "fsync", "", None),
+        (saving, "publish_files", "model", None),
+        (finetune, "save_metrics", "", None),
+        (Parsing, "write", "dev_predictions", None),
+        (Parsing, "write", "test_predictions", None),
+        (finetune, "write_card", "", None),
+        (RunRecord, "finish", "", None),
+    ]
+    last = 0
+    for where, name, path, error in places:
+        error = error or OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
+        real = getattr(where, name)
+        with monkeypatch.context() as patched:
+            patched.setattr(where, name, failing(real, path, error))
+            assert main(command(treebank, full, *FEW)) == 1, (name, path)
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("pixel-m4: ")]
+        assert len(lines) == 1
+        assert " kept" in lines[0]
+        assert set(full.glob("checkpoint-*")) == set(saving.whole_checkpoints(full))
+        kept = saving.last_whole(full)
+        last, before = saving.step_of(kept) if kept else 0, last
+        assert last >= before
+        assert not is_finished(full)
+    assert main(command(treebank, full, *FEW)) == 0
+    assert weights(full) == weights(whole)
+    assert results(full) == pytest.approx(results(whole))

@@ -221,7 +221,9 @@ def check_space(output_dir: str | Path, needed: int) -> None:
     folder = Path(output_dir).absolute()
     there = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(there).free
-    if free < needed:
+    # A run that goes on has its checkpoints already.
+    has = sum(file.stat().st_size for file in folder.glob("checkpoint-*/*") if file.is_file())
+    if free + has < needed:
         raise ValueError(
             f"--output_dir {output_dir}: the checkpoints need about {needed / 1e9:.2g} GB, and {there} has "
             f"{free / 1e9:.2g} GB left; make room, give another folder, a lower --save_total_limit, or "

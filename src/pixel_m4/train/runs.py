@@ -7,11 +7,13 @@ number of processes.  Names of folders, logs, loader workers and how many checkp
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import re
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +44,8 @@ _WITHOUT_EFFECT = (
     *("dataloader_(?!drop_last).*", "per_device_eval_batch_size", "eval_accumulation_steps"),
     *("include_.*", "restore_callback_states_from_checkpoint", "ddp_timeout", "use_cpu"),
 )
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 logger = logging.getLogger(__name__)
 
@@ -222,16 +226,35 @@ def not_gone_on_from(last: Path) -> str:
 
 @contextmanager
 def kept_checkpoint(folder: Path) -> Iterator[None]:
-    """Around a training: if it is stopped, say which checkpoint is kept.
+    """Around a training: if it is stopped, or the disk is full, say which checkpoint is kept.
 
     Raises:
         Stopped: it was stopped.
+        OSError: the disk is full.
     """
+    before = threading.excepthook
+
+    def quiet(args: threading.ExceptHookArgs) -> None:
+        if not issubclass(args.exc_type, OSError):  # a log's thread; the main thread hears of it, too
+            before(args)
+
+    threading.excepthook = quiet
     try:
         yield
     except KeyboardInterrupt as stop:
         message = f"stopped; {last_whole(folder) or 'no checkpoint'} is kept"
         raise Stopped(getattr(stop, "signum", signal.SIGINT), message) from None
+    except OSError as error:
+        if error.errno not in _FULL or "is kept" in str(error):
+            raise
+        raise OSError(
+            error.errno,
+            f"cannot write into {error.filename or folder} ({error.strerror}); "
+            f"{last_whole(folder) or 'no checkpoint'} is kept. Make room, and start the same command again: "
+            "it goes on from there",
+        ) from error
+    finally:
+        threading.excepthook = before
 
 
 def last_usable(folder: Path) -> Path | None:

@@ -228,7 +228,7 @@ class WholeCheckpoints(Trainer):
         except (OSError, RuntimeError, SafetensorError) as error:
             shutil.rmtree(output_dir / STAGING, ignore_errors=True)
             last = last_whole(output_dir)
-            kept = f"the last whole checkpoint is {last}" if last else "there is no earlier checkpoint"
+            kept = f"the last whole checkpoint, {last}, is kept" if last else "no earlier checkpoint is kept"
             number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
             raise OSError(
                 number,
