@@ -117,11 +117,16 @@ def _how(words: Sequence[str]) -> str:
     from pixel_m4.redact import redact_command
 
     kept: list[str] = []
-    overwrites = False
+    value = False  # of the option that is left out
     for word in words:
-        if not (overwrites and not word.startswith("-")):
-            overwrites = word.partition("=")[0].replace("-", "_") == "__overwrite_output_dir"
-            kept += [] if overwrites else [word]
+        option, equals, _ = word.partition("=")
+        if option.replace("-", "_") == "__overwrite_output_dir":
+            value = not equals
+        elif value and not word.startswith("-"):
+            value = False
+        else:
+            value = False
+            kept.append(word)
     command = redact_command(["pixel-m4", *kept])
     return f"{command} (under torchrun, as before)" if "TORCHELASTIC_RUN_ID" in os.environ else command
 

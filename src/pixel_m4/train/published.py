@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pixel_m4.errors import report
 from pixel_m4.render.fonts import FontError, find_fallback_fonts
+from pixel_m4.stopping import Stopped, Stopping
 
 from .arguments import parse_arguments
 from .finetune import TASKS, finetune
@@ -42,8 +43,15 @@ _said: set[str] = set()
 def main(task: str, argv: Sequence[str]) -> int:
     """Run a published command line; errors that users can mend come as one line and exit code 1."""
     try:
-        names = parse_arguments(Path(sys.argv[0]).name, TASKS[task], translate(task, argv))
-        finetune(TASKS[task], *names)
+        with Stopping().listening():
+            names = parse_arguments(Path(sys.argv[0]).name, TASKS[task], translate(task, argv))
+            finetune(TASKS[task], *names)
+    except KeyboardInterrupt as stop:
+        how = "the same command goes on, without --overwrite_output_dir"
+        print(
+            f"{Path(sys.argv[0]).name}: {getattr(stop, 'message', '') or 'stopped'}; {how}", file=sys.stderr
+        )
+        return stop.exit_code if isinstance(stop, Stopped) else 130
     except Exception as error:
         report(error, Path(sys.argv[0]).name)
         return 1
