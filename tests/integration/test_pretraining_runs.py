@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from pixel_m4.cli import main
-from pixel_m4.data.corpora import TextStream
+from pixel_m4.data.corpora import Block, TextStream
 from pixel_m4.data.heldout import without_held_out
+from pixel_m4.data.pretraining import MaskedBlocks
 from pixel_m4.data.sources import local_sources
 from pixel_m4.model import PixelForPreTraining
 from pixel_m4.model.positions import line_positions
@@ -40,6 +42,7 @@ WORDS = {
 # Two parts a step, so that accumulation takes part in everything that is tested.
 NANO = "--config_name nano --max_seq_length 64 --total_batch_size 8 --per_device_train_batch_size 4 "
 NANO += "--learning_rate 1e-3 --validation_share 0.1 --validation_blocks 3 --disable_tqdm true "
+BARE = NANO.replace("--validation_share 0.1 --validation_blocks 3", "--validation_blocks 0")
 SHORT = NANO + "--max_steps 10 --save_steps 3 --eval_steps 4 --picture_steps 4 --logging_steps 2 "
 
 
@@ -87,6 +90,11 @@ def same_weights(first: Path, second: Path) -> bool:
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
+def position(output: Path) -> dict[str, Any]:
+    """Where the text was when the last checkpoint was written."""
+    return json.loads((last_whole(output) / "stream_0.json").read_text())["loader"]  # type: ignore[operator]
+
+
 def history(output: Path) -> list[dict[str, float]]:
     state = json.loads((last_whole(output) / "trainer_state.json").read_text())  # type: ignore[operator]
     return state["log_history"]
@@ -99,9 +107,45 @@ def test_a_run_cut_off_anywhere_ends_in_the_same_weights(corpus: Path, whole: Pa
         (tmp_path / "cut" / STAGING / "checkpoint-9").mkdir(parents=True, exist_ok=True)
     run(corpus, tmp_path / "cut", SHORT)
     assert same_weights(whole, tmp_path / "cut")
+    assert position(whole) == position(tmp_path / "cut")
     assert not (tmp_path / "cut" / STAGING).exists()
     last = {**history(whole)[-2]}, {**history(tmp_path / "cut")[-2]}
     assert last[0]["patches_seen"] == last[1]["patches_seen"]
+
+
+def test_nothing_is_read_twice(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Going on begins at the saved position: earlier batches are not made again to be thrown away."""
+    options = BARE + "--max_steps 10 --save_steps 1 --report_to none --picture_steps 0 "
+    made: list[int] = []
+    call = MaskedBlocks.__call__
+
+    def counted(self: MaskedBlocks, blocks: Sequence[Block]) -> dict[str, Any]:
+        made.extend(block.number for block in blocks)
+        return call(self, blocks)
+
+    monkeypatch.setattr(MaskedBlocks, "__call__", counted)
+    for step in (1, 2, 2, 6):  # also twice at one place
+        with pytest.raises(Cut):
+            run(corpus, tmp_path, options, CutAt(step))
+    run(corpus, tmp_path, options)
+    assert sorted(set(made)) == list(range(80))
+    assert len(made) <= 80 + 4 * 8  # but for the step that was cut off each time
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_early_stops_twice_in_a_row(corpus: Path, tmp_path: Path, workers: int) -> None:
+    """Before the first step after going on, and after one, two or three."""
+    options = BARE + f"--dataloader_num_workers {workers} --max_steps 6 --save_steps 1 --report_to none "
+    options += "--picture_steps 0 --logging_steps 1 "
+    run(corpus, tmp_path / "whole", options)
+    for step in (1, 1, 2, 4):
+        with pytest.raises(Cut):
+            run(corpus, tmp_path / "cut", options, CutAt(step))
+    run(corpus, tmp_path / "cut", options)
+    assert same_weights(tmp_path / "whole", tmp_path / "cut")
+    if not workers:
+        assert position(tmp_path / "whole") == position(tmp_path / "cut")
 
 
 def test_what_is_recorded(whole: Path) -> None:
@@ -220,7 +264,7 @@ def test_the_second_objective_goes_on_and_leaves_no_trace(corpus: Path, tmp_path
     assert same_weights(whole, cut)
     assert PixelForPreTraining.from_pretrained(cut).piece_head is None
 
-    options = NANO + "--max_steps 1 --picture_steps 0 --validation_blocks 0 --report_to none "
+    options = BARE + "--max_steps 1 --picture_steps 0 --report_to none "
     options += f"--model_name_or_path {whole / 'checkpoint-10'} --max_positions 64 --max_seq_length 36 "
     with pytest.raises(ValueError, match="names 12 patches: give --num_pieces 12, or 0"):
         run(corpus, tmp_path / "next", options + "--num_pieces 5")
@@ -348,7 +392,7 @@ def test_a_corrupt_line_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     lines = [json.dumps({"text": "the cat reads " * 20})] * 30
     lines[20] = lines[20][:-5]
     (tmp_path / "corpus" / "en" / "a.jsonl").write_text("\n".join(lines))
-    options = SHORT + "--validation_blocks 0"
+    options = BARE + "--max_steps 10"
     assert main(["pretrain", *command(tmp_path / "corpus", tmp_path / "out", options)]) == 1
     assert "a.jsonl, line 21" in capsys.readouterr().err
 

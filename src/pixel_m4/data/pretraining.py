@@ -74,7 +74,7 @@ class MaskedBlocks:
             as far as their canvas leaves room. None: at the first.
 
     Raises:
-        ValueError: there are fewer positions than patches of a canvas.
+        ValueError: there are fewer positions than patches of a canvas, or known patches with an RGB renderer.
     """
 
     def __init__(
@@ -93,9 +93,13 @@ class MaskedBlocks:
                 f"positions must be at least the {renderer.max_seq_length} patches of a canvas, "
                 f"got {positions}"
             )
+        if vocabulary is not None and renderer.rgb:
+            raise ValueError("patches with names are grey, and the renderer draws in colour (RGB)")
+        if seed < 0 or rank < 0:
+            raise ValueError(f"seed and rank must be 0 or more, not {seed} and {rank}")
         self._renderer = renderer
         self._languages = {language: number for number, language in enumerate(languages)}
-        self._masking = masking
+        self.masking = masking
         self._seed = seed
         self._rank = rank
         self._vocabulary = vocabulary
@@ -117,10 +121,7 @@ class MaskedBlocks:
         patches = batch["attention_mask"].shape[1]
         generators = [self._generator(block.number) for block in blocks]
         masks = np.stack(
-            [
-                self._masking.draw(length, patches, rng)
-                for rng, length in zip(generators, lengths, strict=True)
-            ]
+            [self.masking.draw(length, patches, rng) for rng, length in zip(generators, lengths, strict=True)]
         )
         if self._vocabulary is not None:
             size = self._renderer.pixels_per_patch

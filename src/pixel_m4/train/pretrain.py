@@ -8,7 +8,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import torch
 from accelerate.utils import set_seed as set_seed_of_process
 from torch.utils.tensorboard import SummaryWriter
 from transformers import PrinterCallback, TrainerCallback, TrainerState, set_seed
@@ -23,6 +25,7 @@ from pixel_m4.data.prepared import PreparedSource
 from pixel_m4.data.pretraining import MaskedBlocks, Masking
 from pixel_m4.files import replacing
 from pixel_m4.model import PixelConfig, PixelForPreTraining
+from pixel_m4.model.config import check_square
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.renderer import CONFIG_NAME as RENDERER_CONFIG_NAME
 from pixel_m4.stopping import Stopping
@@ -32,7 +35,8 @@ from .arguments import parse_overrides
 from .checks import check_pretraining, check_space, checkpoint_bytes
 from .finetune import make_renderer
 from .pictures import Pictures
-from .pretrain_arguments import PretrainArguments, PretrainTrainingArguments
+from .pretrain_arguments import PretrainArguments, PretrainTrainingArguments, parse_probabilities
+from .pretrain_checks import check_position, check_text
 from .pretrain_trainer import PretrainTrainer, last_losses
 from .runs import kept_checkpoint, not_gone_on_from, refuse_others_than_pretraining
 from .saving import STAGING, is_whole, last_whole, publish_files, start_anew, step_of
@@ -93,18 +97,30 @@ def _pretrain(
     stopping: Stopping,
     quiet: bool,
 ) -> dict[str, float]:
-    set_seed(training.seed)
     output_dir = Path(training.output_dir)
     renderer = make_renderer(arguments)
     masking = Masking(kind=arguments.masking, ratio=arguments.mask_ratio, max_span=arguments.max_span)
-    model = make_model(arguments)
-    check_space(output_dir, checkpoint_bytes(model.num_parameters(), training))
+    config = make_config(arguments)
+    check_renderer(arguments, renderer, config)
+    with torch.device("meta"):  # only to count
+        parameters = PixelForPreTraining(config).num_parameters()
+    check_space(output_dir, checkpoint_bytes(parameters, training))
 
     sources = make_sources(arguments)
     languages = list(sources)
     held_out: dict[str, Source] = {}
     if arguments.validation_blocks:
         sources, held_out = hold_out(arguments, sources)
+    stream = make_stream(arguments, training, sources, renderer)
+    with training.main_process_first(local=False, desc="looking for checkpoints"):
+        checkpoint = find_checkpoint(arguments, training)
+    if checkpoint is not None:
+        check_same_model(checkpoint, config)
+        if step_of(checkpoint) >= training.max_steps:
+            logger.warning("%s has all its %d steps already", output_dir, training.max_steps)
+            return finish(output_dir, checkpoint, write=training.process_index == 0)
+        check_position(checkpoint, training, stream, masking)
+    check_text(stream, max(training.dataloader_num_workers, 1), held_out)
     reader = None
     if arguments.num_pieces or (held_out and arguments.read_back):
         reader = make_reader(arguments, sources, renderer)
@@ -112,19 +128,6 @@ def _pretrain(
     validation = None
     if held_out:
         validation = make_validation(arguments, training, held_out, renderer, masking, reader, vocabulary)
-    stream = TextStream(
-        sources,
-        renderer,
-        probabilities=parse_probabilities(arguments.language_probabilities),
-        temperature=arguments.temperature,
-        exhausted=arguments.exhausted,
-        max_seq_length=arguments.max_seq_length,
-        min_patches=arguments.min_patches,
-        shuffle=arguments.shuffle_blocks,
-        seed=training.seed,
-        rank=training.process_index,
-        world_size=training.world_size,
-    )
     collate = MaskedBlocks(
         renderer,
         languages,
@@ -134,14 +137,11 @@ def _pretrain(
         vocabulary=vocabulary,
         positions=arguments.max_positions if arguments.draw_positions else None,
     )
-    with training.main_process_first(local=False, desc="looking for checkpoints"):
-        checkpoint = find_checkpoint(arguments, training)
-    if checkpoint is not None:
-        check_same_model(checkpoint, model.config)
-    if checkpoint is not None and step_of(checkpoint) >= training.max_steps:
-        logger.warning("%s has all its %d steps already", output_dir, training.max_steps)
-        return finish(output_dir, checkpoint, write=training.process_index == 0)
-
+    set_seed(training.seed)
+    model = make_model(arguments)
+    # All that can be known is known to be right: only now an earlier run is deleted, if that was asked for.
+    if training.process_index == 0:
+        start_anew(output_dir, checkpoints=arguments.overwrite_output_dir)
     writer = tensorboard_writer(training, 0 if checkpoint is None else step_of(checkpoint))
     pictures = None
     if validation is not None and arguments.picture_steps:
@@ -170,6 +170,8 @@ def _pretrain(
     with stopping.patient():
         result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
+    if not trainer.state.global_step:
+        raise ValueError("the text came to its end before the first step; give more text or a smaller batch")
     trainer.save_final()
     metrics = {**last_losses(trainer.state.log_history), **result.metrics}
     metrics |= {"train_parameters": model.num_parameters(), "train_steps": trainer.state.global_step}
@@ -302,7 +304,12 @@ def make_reader(
 ) -> PieceReader:
     """Knows the pieces that are frequent at the beginning of the text of each language."""
     texts: list[str] = []
-    counting = make_renderer(replace(arguments, max_seq_length=_COUNTED_LENGTH, max_positions=None))
+    lengths: dict[str, Any] = {
+        "max_seq_length": _COUNTED_LENGTH,
+        "max_positions": None,
+        "draw_positions": True,
+    }
+    counting = make_renderer(replace(arguments, **lengths))
     for language, source in sources.items():
         blocks = first_blocks(
             language,
@@ -340,7 +347,21 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
     Raises:
         ValueError: a value is not possible, such as a length that is no perfect square.
     """
-    overrides = {
+    config = make_config(arguments)
+    if arguments.model_name_or_path is not None:
+        model = PixelForPreTraining.from_pretrained(arguments.model_name_or_path, **_overrides(arguments))
+        positions = arguments.max_positions or arguments.max_seq_length
+        if model.config.max_seq_length != positions:
+            model.resize_positions(positions)
+        return model
+    model = PixelForPreTraining(config)
+    # Learns faster from nothing: docs/log.md, 2026-11-23 and 2026-11-25.
+    model.set_new_weights(arguments.center_pixels, arguments.line_positions, arguments.look_at_neighbours)
+    return model
+
+
+def _overrides(arguments: PretrainArguments) -> dict[str, Any]:
+    return {
         "hidden_dropout_prob": arguments.dropout_prob,
         "attention_probs_dropout_prob": arguments.dropout_prob,
         "mask_ratio": arguments.mask_ratio,
@@ -351,6 +372,15 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
         "blank_pieces": arguments.blank_pieces,
         **parse_overrides(arguments.config_overrides),
     }
+
+
+def make_config(arguments: PretrainArguments) -> PixelConfig:
+    """The configuration that the model will have; no weights are made or loaded.
+
+    Raises:
+        ValueError: a value is not possible, such as a length that is no perfect square.
+    """
+    overrides = _overrides(arguments)
     positions = arguments.max_positions or arguments.max_seq_length
     if arguments.model_name_or_path is not None:
         saved = PixelConfig.from_pretrained(arguments.model_name_or_path).num_pieces
@@ -359,43 +389,81 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
                 f"{arguments.model_name_or_path} names {saved} patches: give --num_pieces {saved}, or 0 to "
                 "go on without the second objective"
             )
-        model = PixelForPreTraining.from_pretrained(arguments.model_name_or_path, **overrides)
-        if model.config.max_seq_length != positions:
-            model.resize_positions(positions)
-        return model
-    config = PixelConfig.named(arguments.config_name or "base", image_size=[16, 16 * positions], **overrides)
-    model = PixelForPreTraining(config)
-    # Learns faster from nothing: docs/log.md, 2026-11-23 and 2026-11-25.
-    model.set_new_weights(arguments.center_pixels, arguments.line_positions, arguments.look_at_neighbours)
-    return model
+        config = PixelConfig.from_pretrained(arguments.model_name_or_path, **overrides)
+        check_square(positions)
+        config.image_size = [config.patch_size, config.patch_size * positions]
+        return config
+    return PixelConfig.named(arguments.config_name or "base", image_size=[16, 16 * positions], **overrides)
 
 
-def parse_probabilities(text: str) -> dict[str, float] | None:
-    """``"en=0.5,hi=0.5"`` as a dictionary, None if there is nothing.
+def check_renderer(arguments: PretrainArguments, renderer: TextRenderer, config: PixelConfig) -> None:
+    """Refuse a renderer that the model or its second objective cannot be trained with.
 
     Raises:
-        ValueError: a value is no number.
+        ValueError: says what does not fit.
     """
-    found = parse_overrides(text)
-    for language, value in found.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"--language_probabilities: {language}={value} is no number")
-    return found or None
+    if arguments.num_pieces and renderer.rgb:
+        raise ValueError(
+            f"--num_pieces {arguments.num_pieces} names grey patches, and the renderer draws in colour "
+            "(RGB): give a grey renderer, or --num_pieces 0"
+        )
+    if renderer.rgb and config.num_channels != 3:
+        raise ValueError(
+            f"the renderer draws in colour (RGB), and the model takes {config.num_channels} channel"
+        )
+    if renderer.pixels_per_patch != config.patch_size:
+        raise ValueError(
+            f"the renderer draws patches of {renderer.pixels_per_patch} pixels, and the model takes "
+            f"{config.patch_size}"
+        )
+
+
+def make_stream(
+    arguments: PretrainArguments,
+    training: PretrainTrainingArguments,
+    sources: Mapping[str, Source],
+    renderer: TextRenderer,
+) -> TextStream:
+    """The share of the text that this process reads.
+
+    Raises:
+        ValueError: an option does not fit the text, such as probabilities of other languages.
+    """
+    return TextStream(
+        sources,
+        renderer,
+        probabilities=parse_probabilities(arguments.language_probabilities),
+        temperature=arguments.temperature,
+        exhausted=arguments.exhausted,
+        max_seq_length=arguments.max_seq_length,
+        min_patches=arguments.min_patches,
+        shuffle=arguments.shuffle_blocks,
+        seed=training.seed,
+        rank=training.process_index,
+        world_size=training.world_size,
+    )
 
 
 def find_checkpoint(arguments: PretrainArguments, training: PretrainTrainingArguments) -> Path | None:
-    """The checkpoint to go on from; what a killed run left half-written is removed.
+    """The checkpoint to go on from, None to begin; what a killed run left half-written is removed.
 
     Raises:
         ValueError: ``--resume_from_checkpoint`` names a folder that is no whole checkpoint, or the output
             folder holds something that would be lost.
     """
     output_dir = Path(training.output_dir)
-    given = training.resume_from_checkpoint
+    given = None if training.resume_from_checkpoint is None else str(training.resume_from_checkpoint)
     if training.process_index == 0:
         refuse_others_than_pretraining(output_dir, arguments.overwrite_output_dir)
         output_dir.mkdir(parents=True, exist_ok=True)
-        start_anew(output_dir, checkpoints=arguments.overwrite_output_dir)
+    if arguments.overwrite_output_dir:
+        if given is not None and given.lower() != "false":
+            raise ValueError(
+                f"--resume_from_checkpoint {given} contradicts --overwrite_output_dir; leave one of them out"
+            )
+        return None
+    if training.process_index == 0:
+        start_anew(output_dir, checkpoints=False)
     if given is None or given.lower() in ("true", "false"):
         last = last_whole(output_dir)
         if last is not None and given is not None and given.lower() == "false":

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from transformers import TrainingArguments
 
-from .arguments import REFUSED, ModelArguments, Settings, check_warmup, parse_groups
+from pixel_m4.data.masking import goal_of
+from pixel_m4.data.pretraining import Masking
+
+from .arguments import REFUSED, ModelArguments, Settings, check_warmup, parse_groups, parse_overrides
 from .limits import check_values
 
 _OBEYED_HERE = ("torch_compile", "torch_compile_backend", "torch_compile_mode", "fsdp", "fsdp_config")
@@ -20,10 +24,17 @@ REFUSED_HERE = {
     "label_smoothing_factor": "pixels are no classes",
     "do_predict": "there is nothing to predict; `pixel-m4 fill` paints hidden text",
     **dict.fromkeys(("greater_is_better", "eval_on_start"), "the newest checkpoints are kept"),
+    "ignore_data_skip": "text always goes on at its saved position",
+    **dict.fromkeys(
+        ("dataloader_in_order", "save_only_model"), "a run could not go on exactly where it was stopped"
+    ),
     **dict.fromkeys(("prediction_loss_only", "label_names", "include_for_metrics"), "there is only the loss"),
 }
 """Arguments of the Trainer that have no meaning in pretraining, or would be ignored, and why."""
 
+_OWN_OPTIONS = {
+    *("mask_ratio", "norm_pix_loss", "num_pieces", "piece_loss_weight", "visible_pieces", "blank_pieces"),
+}
 BASE_BATCH = 256  # the batch that the base learning rate is meant for
 
 
@@ -144,9 +155,55 @@ class PretrainArguments(ModelArguments):
             raise ValueError(
                 f"--max_positions {self.max_positions} is less than --max_seq_length {self.max_seq_length}"
             )
+        self._check_languages()
+        if not self.draw_positions and self.max_positions is None:
+            raise ValueError("--draw_positions false has no effect without --max_positions")
+        for name in _OWN_OPTIONS & set(parse_overrides(self.config_overrides)):
+            raise ValueError(f"--config_overrides {name}: there is an option of its own, --{name}")
+        if self.min_patches > self.max_seq_length:
+            raise ValueError(
+                f"--min_patches {self.min_patches} is more than --max_seq_length {self.max_seq_length}"
+            )
+        Masking(kind=self.masking, ratio=self.mask_ratio, max_span=self.max_span)
+        try:
+            goal_of(1, self.max_seq_length, self.mask_ratio)
+        except ValueError as error:
+            raise ValueError(
+                f"--mask_ratio {self.mask_ratio:g} of --max_seq_length {self.max_seq_length} patches: {error}"
+            ) from error
         for name in ("visible_pieces", "blank_pieces"):
             if getattr(self, name) and not self.num_pieces:
                 raise ValueError(f"--{name} needs --num_pieces, such as 8192")
+
+    def _check_languages(self) -> None:
+        names = [language.partition("=")[0] for language in self.languages or ()]
+        if self.languages is not None and not names:
+            raise ValueError("--languages is an empty list; name some, or leave it out")
+        for name in names:
+            if not name or name != name.strip() or "," in name or "/" in name:
+                raise ValueError(f"--languages: {name!r} is no name of a language; write en hi, or [en, hi]")
+            if names.count(name) > 1:
+                raise ValueError(f"--languages: {name} is there twice")
+        if self.data_dir is not None and any("=" in language for language in self.languages or ()):
+            raise ValueError(
+                "--languages: NAME=CONFIG is for --dataset_name; with --data_dir write names only"
+            )
+        shares = parse_probabilities(self.language_probabilities) or {}
+        for name, share in shares.items():
+            if not share > 0 or not math.isfinite(share):
+                raise ValueError(
+                    f"--language_probabilities: {name}={share:g} must be greater than 0; leave the language "
+                    "out of --languages instead"
+                )
+        if shares and names and (differing := set(shares) ^ set(names)):
+            raise ValueError(
+                f"--language_probabilities and --languages differ: {', '.join(sorted(differing))}"
+            )
+        if shares and abs(math.fsum(shares.values()) - 1) > 1e-6:
+            raise ValueError(
+                f"--language_probabilities must sum to one, not {math.fsum(shares.values()):g}: "
+                f"{self.language_probabilities}"
+            )
 
 
 @dataclass
@@ -189,6 +246,10 @@ class PretrainTrainingArguments(TrainingArguments):
     save_steps: float = field(default=5_000, metadata={"help": "save a checkpoint every so many steps"})
     save_total_limit: int | None = field(default=2, metadata={"help": "newest checkpoints to keep"})
     remove_unused_columns: bool = field(default=False, metadata={"help": "has no use here"})
+    ignore_data_skip: bool = field(
+        default=True,
+        metadata={"help": "always: the text goes on at its saved position, nothing is read twice"},
+    )
     dataloader_pin_memory: bool = field(
         default_factory=torch.cuda.is_available, metadata={"help": "keep batches where GPUs can fetch them"}
     )
@@ -197,7 +258,18 @@ class PretrainTrainingArguments(TrainingArguments):
     def __post_init__(self) -> None:
         if self.load_best_model_at_end or self.metric_for_best_model or self.save_strategy == "best":
             raise ValueError("pretraining keeps the newest checkpoints, there is no choice of the best one")
+        if not self.ignore_data_skip:
+            raise ValueError(
+                "--ignore_data_skip false is not obeyed: text always goes on at its saved position"
+            )
+        for name in ("save_strategy", "eval_strategy", "logging_strategy"):
+            value = getattr(self, name)
+            if getattr(value, "value", value) == "epoch":
+                raise ValueError(f"--{name} epoch: pretraining counts steps; write steps or no")
         self.muon = self.optim == "muon"
+        for name in ("optim_args", "optim_target_modules"):
+            if self.muon and getattr(self, name):
+                raise ValueError(f"--{name} has no effect with --optim muon; leave it out")
         if self.muon:
             self.optim = "adamw_torch_fused"
         if not torch.accelerator.is_available():
@@ -238,6 +310,22 @@ class PretrainTrainingArguments(TrainingArguments):
                 f"{share} blocks, which is no multiple of --per_device_train_batch_size "
                 f"{self.per_device_train_batch_size}"
             )
+
+
+def parse_probabilities(text: str) -> dict[str, float] | None:
+    """``"en=0.5,hi=0.5"`` as a dictionary, None if there is nothing.
+
+    Raises:
+        ValueError: an item has no ``=``, a language is there twice, or a value is no number.
+    """
+    try:
+        found = parse_overrides(text)
+    except ValueError as error:
+        raise ValueError(str(error).replace("config_overrides", "--language_probabilities")) from error
+    for language, value in found.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"--language_probabilities: {language}={value} is no number")
+    return found or None
 
 
 def parse_arguments(argv: Sequence[str]) -> tuple[PretrainArguments, PretrainTrainingArguments]:

@@ -10,6 +10,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pixel_m4.data.progress import progress
 
 from .optim import muon_for
 from .pictures import Pictures
+from .pretrain_checks import layout_of, read_position
 from .reporting import ReportingTrainer
 from .saving import WholeCheckpoints
 from .throughput import Throughput, matmul_peak
@@ -61,6 +63,7 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
         super().__init__(data_collator=collate, **kwargs)
         self.add_callback(_AtTheEnd())
         self._languages = languages
+        self._masking = collate.masking
         self._validation = validation
         self._pictures = pictures
         self._endless = endless
@@ -92,6 +95,8 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
                 collate_fn=self.data_collator,
                 num_workers=workers,
                 pin_memory=self.args.dataloader_pin_memory,
+                drop_last=self.args.dataloader_drop_last,
+                persistent_workers=self.args.dataloader_persistent_workers and workers > 0,
                 prefetch_factor=self.args.dataloader_prefetch_factor if workers else None,
                 multiprocessing_context=self.args.dataloader_multiprocessing_context if workers else None,
                 # Its own source of chance: the common one would give another dropout after a resumption.
@@ -119,30 +124,8 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
     def _stream_file(self, checkpoint: Path) -> Path:
         return checkpoint / f"stream_{self.args.process_index}.json"
 
-    def _layout(self) -> dict[str, int]:
-        return {
-            "processes": self.args.world_size,
-            "dataloader_num_workers": self.args.dataloader_num_workers,
-            "per_device_train_batch_size": self.args.per_device_train_batch_size,
-        }
-
     def _read_stream(self, checkpoint: Path) -> dict[str, Any]:
-        file = self._stream_file(checkpoint)
-        try:
-            state = json.loads(file.read_text(encoding="utf-8"))
-            layout = state["layout"]
-        except (OSError, ValueError, KeyError) as error:
-            # A run of fewer processes has no file for this one; its first one has.
-            first = checkpoint / "stream_0.json"
-            if file == first or not first.is_file():
-                raise ValueError(f"{file} does not hold a position in the text: {error}") from error
-            layout = json.loads(first.read_text(encoding="utf-8"))["layout"]
-        if layout != self._layout():
-            raise ValueError(
-                f"{checkpoint} was written with {layout}, and this run has {self._layout()}: the text is "
-                "divided in another way, so its position has no meaning here. Use the same numbers, or start "
-                f"anew from its weights: --model_name_or_path {checkpoint} with another --output_dir"
-            )
+        state = read_position(checkpoint, self.args)
         self._throughput.load(state["throughput"])
         return state["loader"]
 
@@ -262,7 +245,8 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
     def complete(self, staged: Path) -> None:
         """Add the position in the text."""
         state = {
-            "layout": self._layout(),
+            "layout": layout_of(self.args),
+            "masking": asdict(self._masking),
             "throughput": self._throughput.state(),
             "loader": self._loader.state_dict() if self._loader is not None else None,
         }

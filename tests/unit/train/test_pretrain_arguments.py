@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -139,3 +140,44 @@ def test_every_argument_that_is_refused_is_one(tmp_path: Path) -> None:
 
 def test_there_are_recipes() -> None:
     assert {file.stem for file in CONFIGS.glob("pretrain-*.yaml")} >= {"pretrain-m4", "pretrain-nano"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--load_best_model_at_end true", "no choice of the best one"),
+        ("--metric_for_best_model eval_loss", "no choice of the best one"),
+        ("--greater_is_better false", "--greater_is_better false is not obeyed"),
+        ("--save_strategy best", "no choice of the best one"),
+        ("--save_strategy epoch", "pretraining counts steps"),
+        ("--eval_strategy epoch", "pretraining counts steps"),
+        ("--train_sampling_strategy group_by_length", "text is a stream"),
+        ("--remove_unused_columns true", "--remove_unused_columns true is not obeyed"),
+        ("--data_seed 3", "text is a stream"),
+        ("--dataloader_in_order false", "could not go on exactly"),
+        ("--save_only_model true", "could not go on exactly"),
+        ("--ignore_data_skip false", "always goes on at its saved position"),
+        ("--auto_find_batch_size true", "--auto_find_batch_size true is not obeyed"),
+        ("--do_predict true", "--do_predict true is not obeyed"),
+        ("--hub_token secret", "--hub_token"),
+        ("--optim muon --optim_args x=1", "--optim_args has no effect with --optim muon"),
+        ("--languages en en", "en is there twice"),
+        ("--languages en,hi", "'en,hi' is no name of a language; write en hi"),
+        ("--languages en=x", "NAME=CONFIG is for --dataset_name"),
+        ("--language_probabilities en=0.5,en=0.5", "--language_probabilities: en stands twice"),
+        ("--language_probabilities en=half", "en=half is no number"),
+        ("--language_probabilities en=-1,hi=2", "en=-1 must be greater than 0"),
+        ("--language_probabilities en=0.5,hi=0.4", "must sum to one, not 0.9"),
+        ("--language_probabilities en", "'en' is not name=value"),
+        ("--languages en hi --language_probabilities en=0.5,uk=0.5", "differ: hi, uk"),
+        ("--temperature 0", "temperature"),
+        ("--max_seq_length 4 --min_patches 1 --mask_ratio 0.9", "none stay visible"),
+        ("--min_patches 30 --max_seq_length 25", "--min_patches 30 is more than --max_seq_length 25"),
+        ("--draw_positions false", "has no effect without --max_positions"),
+        ("--config_overrides mask_ratio=0.5", "there is an option of its own, --mask_ratio"),
+        ("--seed -1", "seed"),
+    ],
+)
+def test_nothing_is_ignored_or_replaced_in_silence(options: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        parse_arguments([*BASE, *options.split()])
