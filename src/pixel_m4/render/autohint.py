@@ -18,6 +18,7 @@ import mmap
 import struct
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from .fonts import FontError
@@ -86,7 +87,7 @@ def blind_autohinter(font: Path | bytes, glyph_of: Callable[[int], int | None]) 
     """
     try:
         content = font if isinstance(font, bytes) else font.read_bytes()
-        data = mmap.mmap(-1, len(content))
+        data = _memory(len(content))
     except (OSError, ValueError) as error:
         raise FontError(f"cannot read font {font!s}: {error}") from error
     data[:] = content
@@ -112,6 +113,17 @@ def blind_autohinter(font: Path | bytes, glyph_of: Callable[[int], int | None]) 
     if directory:
         data[directory.start : directory.stop] = b"".join(sorted(data[at : at + 16] for at in directory))
     return data
+
+
+def _memory(size: int) -> mmap.mmap:
+    """Memory of our own, in few pages where the system has large ones: filling it is then twice as fast."""
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, size)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
 
 
 def _directory(data: mmap.mmap) -> range:

@@ -1,6 +1,7 @@
 """A font file, read into memory once: what is drawn from it does not change when the file does.
 
-Renderers of one process share what they read, and let go of it with the last of them.
+Renderers of one process share what they read, and let go of it with the last of them; only the font that was
+read last stays, so that making one renderer after another costs nothing.
 """
 
 from __future__ import annotations
@@ -65,7 +66,18 @@ class FontFile:
 
 
 _files: weakref.WeakValueDictionary[tuple[object, ...], FontFile] = weakref.WeakValueDictionary()
+_latest: list[FontFile] = []
 _lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """A lock that another thread held while the process forked would stay locked in the child for ever."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def read_font(path: Path) -> FontFile:
@@ -85,6 +97,7 @@ def read_font(path: Path) -> FontFile:
                     if not content:
                         raise FontError(f"cannot read font {path}: it is empty")
                     font = _files[key] = FontFile(path, content)
+                _latest[:] = [font]
                 return font
     except OSError as error:
         raise FontError(f"cannot read font {path}: {error.strerror or error}") from error

@@ -94,6 +94,7 @@ class FontFace:
         _check(error, path)
         self.coverage: frozenset[int] = self.file.coverage
         self._has: dict[str, bool] = {}
+        self._loaded: tuple[int, tuple[np.ndarray | None, int, int] | None] = (-1, None)
         flags = self._face.contents.face_flags
         self._flags = _LOAD_COLOUR if flags & _FACE_HAS_COLOUR else _LOAD_FLAGS
         self._pictures: _Pictures | None = None
@@ -251,8 +252,17 @@ class FontFace:
         """
         if self._pictures is not None:
             return self._pictures.get(index)
-        if ft.FT_Load_Glyph(self._face, index, self._flags):
+        if self._loaded[0] != index:  # what has been looked at for its ink is drawn next
+            self._loaded = index, self._load(index)
+        glyph = self._loaded[1]
+        if glyph is None:
             return (None, 0, 0) if damaged is None else self._glyph(damaged, None)
+        return glyph
+
+    def _load(self, index: int) -> tuple[np.ndarray | None, int, int] | None:
+        """What :meth:`_glyph` gives; None if the glyph cannot be read."""
+        if ft.FT_Load_Glyph(self._face, index, self._flags):
+            return None
         slot = self._face.contents.glyph.contents
         bitmap = slot.bitmap
         if not bitmap.rows or not bitmap.width:
