@@ -12,18 +12,27 @@ from types import ModuleType
 from typing import Any
 
 AUTO = "transformers.models.auto.configuration_auto"
+# These import the auto classes in their middle, when our models cannot be defined yet.
+_AROUND = ("transformers.modeling_utils", "transformers.models.auto.modeling_auto")
 
 
 class AutoClassesFinder(MetaPathFinder):
-    """Waits for the auto classes to be imported, then imports `pixel_m4.model`, which registers with them."""
+    """Waits for the auto classes to be imported, then imports `pixel_m4.model`, which registers with them.
+
+    It does so when the last of the modules that it knows has come to its end, as they import each other.
+    """
+
+    def __init__(self) -> None:
+        self._looking: set[str] = set()
+        self._running = 0
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find no module but that of the auto classes."""
-        if fullname != AUTO or self not in sys.meta_path:
+        """Find no module but these."""
+        if fullname not in (AUTO, *_AROUND) or fullname in self._looking:
             return None
-        sys.meta_path.remove(self)
+        self._looking.add(fullname)
         spec = find_spec(fullname)
         if spec is None or spec.loader is None:
             return spec
@@ -31,8 +40,14 @@ class AutoClassesFinder(MetaPathFinder):
         run = loader.exec_module
 
         def run_and_register(module: ModuleType) -> None:
-            run(module)
-            import_module("pixel_m4.model")
+            self._running += 1
+            try:
+                run(module)
+            finally:
+                self._running -= 1
+            if AUTO in sys.modules and not self._running and self in sys.meta_path:
+                sys.meta_path.remove(self)
+                import_module("pixel_m4.model")
 
         loader.exec_module = run_and_register
         return spec
