@@ -20,6 +20,7 @@ from pixel_m4.render.encoding import Encoding
 from pixel_m4.render.strategies import is_rtl
 
 HOLE = re.compile(r"\[MASK(?::(\d+))?\]")
+_NO_HOLE = re.compile(r"\[MASK(?!\]|:\d+\])[^\[\]]*(?:\]|(?=\[)|$)")
 HOLE_WIDTH = 2  # patches of a plain [MASK]: three or four letters, or one or two Han characters
 _FILLER = "."  # says nothing about the direction of a text
 _HOW = "write [MASK] into the text, or name words, strings, patches or a ratio to mask"
@@ -42,6 +43,10 @@ class Hiding:
     patches: Sequence[int] = ()
     ratio: float | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
 
 
 class Stretch(NamedTuple):
@@ -100,6 +105,11 @@ def hide(renderer: TextRenderer, text: str, hiding: Hiding | None = None, rtl: b
     hiding = hiding or Hiding()
     if not text.strip():
         raise ValueError("there is no text to mask")
+    if wrong := _NO_HOLE.search(text):
+        raise ValueError(
+            f"{wrong[0]!r} at character {wrong.start() + 1} is no hole: write [MASK], or [MASK:5] for one "
+            "of 5 patches"
+        )
     drawn = _dig(renderer, text)
     limit = renderer.max_seq_length
     words = drawn.text.split()

@@ -285,3 +285,12 @@ def test_hub_datasets_in_workers_are_read_once_and_resumed(tmp_path: Path, rende
     second = make()
     second.load_state_dict(state)
     assert list(second) == rest
+
+
+def test_blocks_count_the_patches_that_they_are_drawn_on(data: Path, renderer: TextRenderer) -> None:
+    """Each document's end takes a patch: the black one after it."""
+    blocks = list(islice(stream(data, renderer), 60))
+    assert max(len(block.texts) for block in blocks) > 2
+    for block in blocks:
+        assert block.num_patches == sum(renderer(text).num_text_patches + 1 for text in block.texts)
+        assert block.num_patches <= 64

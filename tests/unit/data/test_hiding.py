@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -132,3 +134,40 @@ def test_errors(renderer: TextRenderer, text: str, hiding: Hiding, message: str)
 
 def test_the_longest_text_fits(renderer: TextRenderer) -> None:
     assert hide(renderer, "ab" * 63, Hiding(patches=[62])).encoding.num_text_patches == 63
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "[MASK:]",
+        "[MASK:x]",
+        "[MASK:-1]",
+        "[MASK:1.5]",
+        "[MASK 3]",
+        "[MASKED]",
+        "[MASK",
+        "[MASK:3",
+        "[MASK:[MASK]]",
+    ],
+)
+def test_holes_that_are_written_wrong_are_named(wrong: str) -> None:
+    renderer = TextRenderer(max_seq_length=64)
+    named = wrong.removesuffix("[MASK]]")
+    with pytest.raises(ValueError, match=re.escape(f"{named!r} at character 5 is no hole: write [MASK], or")):
+        hide(renderer, f"the {wrong}")
+
+
+def test_brackets_that_are_no_holes_are_text() -> None:
+    text = "the [b]bold[/b] [/x] [mask] [red] MASK [MASK]"
+    hidden = hide(TextRenderer(max_seq_length=64), text)
+    assert hidden.text == text
+    assert len(hidden.stretches) == 1
+
+
+def test_what_cannot_be_hidden() -> None:
+    renderer = TextRenderer(max_seq_length=64)
+    with pytest.raises(ValueError, match="seed must be 0 or more, got -1"):
+        Hiding(seed=-1)
+    for ratio in (0.0, 1.0, float("nan")):
+        with pytest.raises(ValueError, match="ratio must lie between 0 and 1"):
+            hide(renderer, "some text", Hiding(ratio=ratio))

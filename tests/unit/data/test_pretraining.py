@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import math
+from collections import Counter
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import torch
 
+from pixel_m4.data import pretraining
 from pixel_m4.data.corpora import Block
 from pixel_m4.data.patches import PatchVocabulary
 from pixel_m4.data.pretraining import MaskedBlocks, Masking
@@ -82,3 +87,62 @@ def test_names_are_those_of_the_pixels_and_places_fit_the_table() -> None:
     assert torch.equal(named(BLOCKS)["first_position"], batch["first_position"])
     with pytest.raises(ValueError, match="positions must be at least the 64 patches of a canvas, got 49"):
         MaskedBlocks(RENDERER, ["en"], masking=masking, positions=49)
+
+
+class Worker(NamedTuple):
+    id: int
+    num_workers: int
+
+
+def test_every_worker_of_every_process_hides_other_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of one number have other masks in other shares, and a share has the same wherever it is."""
+    blocks = [BLOCKS[0]._replace(number=number) for number in (0, 1, 2)]
+
+    def masks(rank: int, worker: Worker | None) -> list[tuple[bool, ...]]:
+        monkeypatch.setattr(pretraining, "get_worker_info", lambda: worker)
+        return [tuple(mask) for mask in collate(rank=rank)(blocks)["patch_mask"].tolist()]
+
+    found = {(rank, id): masks(rank, Worker(id, 2)) for rank in range(2) for id in range(2)}
+    assert len({mask for of_share in found.values() for mask in of_share}) == 4 * 3
+    for share in range(4):
+        assert masks(share, None) == found[divmod(share, 2)] == masks(0, Worker(share, 4))
+
+
+@pytest.mark.parametrize("kind", ["span", "random"])
+def test_as_many_patches_as_asked_are_hidden(kind: str) -> None:
+    for patches in (36, 49, 64, 100, 529):
+        for ratio in (0.1, 0.25, 0.3, 0.5):
+            mask = Masking(kind=kind, ratio=ratio).draw(patches, patches, np.random.default_rng(patches))
+            assert mask.sum() == math.ceil(round(ratio * patches, 6))
+
+
+@pytest.mark.parametrize("longest", range(1, 7))
+def test_spans_have_their_lengths(longest: int) -> None:
+    masking = Masking(max_span=longest, ratio=0.06)
+    masks = [masking.draw(529, 529, np.random.default_rng(seed)) for seed in range(40)]
+    runs = Counter(
+        len(run) for mask in masks for run in "".join("01"[bit] for bit in mask.astype(int)).split("0") if run
+    )
+    # The last span of a mask may be cut short, and none is longer: there is room between them.
+    assert max(runs) == longest
+    assert set(runs) == set(range(1, longest + 1))
+
+
+def test_every_text_of_a_block_ends_with_a_black_patch_that_counts() -> None:
+    texts = ("a cat reads pixels", "near", "a river")
+    widths = [RENDERER(text).num_text_patches + 1 for text in texts]
+    batch = collate()([Block("en", texts, sum(widths), 0)])
+    assert batch["attention_mask"].sum() == sum(widths)
+    patches = split_patches(batch["pixel_values"])[0]
+    black = [number for number, patch in enumerate(patches) if not patch.any()]
+    assert black == [end - 1 for end in np.cumsum(widths)]
+
+
+def test_names_are_for_grey_patches() -> None:
+    with pytest.raises(ValueError, match="the renderer draws in colour"):
+        MaskedBlocks(
+            TextRenderer(max_seq_length=64, rgb=True),
+            ["en"],
+            masking=Masking(),
+            vocabulary=PatchVocabulary(np.zeros((1, 256), np.uint8)),
+        )

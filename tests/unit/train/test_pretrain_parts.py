@@ -5,8 +5,17 @@ from typing import Any
 
 import pytest
 
+from pixel_m4.model import PixelConfig
+from pixel_m4.render import TextRenderer
 from pixel_m4.train import pretrain
-from pixel_m4.train.pretrain import hold_out, make_model, make_sources, parse_language, parse_probabilities
+from pixel_m4.train.pretrain import (
+    check_renderer,
+    hold_out,
+    make_model,
+    make_sources,
+    parse_language,
+    parse_probabilities,
+)
 from pixel_m4.train.pretrain_arguments import PretrainArguments
 
 
@@ -61,3 +70,15 @@ def test_a_model_from_nothing() -> None:
     plain = make_model(PretrainArguments(**options, center_pixels=False, norm_pix_loss=False))
     assert not plain.vit.embeddings.patch_embeddings.projection.bias.any()
     assert not plain.config.norm_pix_loss
+
+
+def test_colour_and_the_second_objective_do_not_go_together() -> None:
+    options = {"data_dir": "d", "config_name": "nano", "max_seq_length": 64}
+    colour, config = TextRenderer(max_seq_length=64, rgb=True), PixelConfig.named("nano", max_seq_length=64)
+    check_renderer(PretrainArguments(**options), colour, config)
+    with pytest.raises(
+        ValueError, match="--num_pieces 8 names grey patches, and the renderer draws in colour"
+    ):
+        check_renderer(PretrainArguments(**options, num_pieces=8), colour, config)
+    with pytest.raises(ValueError, match="draws patches of 24 pixels, and the model takes 16"):
+        check_renderer(PretrainArguments(**options), TextRenderer(pixels_per_patch=24), config)
