@@ -74,15 +74,17 @@ def make_weights(config: PixelConfig) -> dict[str, Tensor]:
     for name, value in sorted({k: v for model in models for k, v in model.state_dict().items()}.items()):
         noise = torch.randn(value.shape, generator=generator)
         if name.endswith(("position_embeddings", "decoder_pos_embed")):
-            new = 0.02 * value + 0.02 * noise
+            new = 0.005 * value + 0.005 * noise
         elif "norm" in name or ".ln." in name:
             new = float(name.endswith("weight")) + 0.2 * noise
+        elif name == "pooler.linear.bias":
+            new = 0.3 * noise - 3  # where kinds of GELU differ, and small, for the epsilon after it
         elif name.endswith("bias"):
             new = 0.1 * noise
         elif any(part in name for part in ("query", "key", "intermediate")):
             new = 0.6 * noise
         elif any(part in name for part in ("embed", "token", "output.dense")):
-            new = 0.02 * noise if "projection" not in name else 0.002 * noise
+            new = 0.005 * noise if "projection" not in name else 0.0005 * noise
         else:
             new = 0.3 * noise
         if name.endswith("output.dense.bias") or "embeddings.projection.bias" in name:

@@ -108,7 +108,12 @@ def named_errors(name: Any) -> Iterator[None]:
         raise ValueError(
             f"{weights_files(name)} is truncated or damaged: {str(error).split('. ')[0]}"
         ) from error
-    except (RuntimeError, AttributeError, TypeError) as error:  # of torch.load, of what it loaded, or others
+    except (
+        RuntimeError,
+        AttributeError,
+        TypeError,
+        ValueError,
+    ) as error:  # of torch.load, of what it loaded, or others
         if "PytorchStreamReader" in str(error):
             reason = str(error).split(". ")[0]
             raise ValueError(f"{weights_files(name)} is truncated or damaged: {reason}") from error

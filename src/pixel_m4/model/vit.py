@@ -231,7 +231,9 @@ class PixelPreTrainedModel(PreTrainedModel):
     ) -> Any:
         """Load a folder, a checkpoint that the package ships, or a name on the hub.
 
-        Weights are safetensors or `pytorch_model.bin` (tensors only).
+        Weights are safetensors or `pytorch_model.bin` (tensors only). They become float32 whatever they are
+        in the file, as many CPUs are slow in 16 bits and training in them loses small steps; `dtype` says
+        otherwise ("auto": as in the file).
 
         What the checkpoint does not have, such as a new head, is named in one line of the log. Heads that it
         has and the model has not are left out. Positions for another length than the checkpoint's, asked for
@@ -261,6 +263,8 @@ class PixelPreTrainedModel(PreTrainedModel):
             folder = Path(name, hub.get("subfolder") or "") if Path(name).is_dir() else name
             check_folder(folder, needs_config=config is None)
             config, length = config_to_load(config, name, hub, kwargs)
+        if "torch_dtype" not in kwargs and kwargs.get("dtype") is None:
+            kwargs["dtype"] = torch.float32
         # Sizes that do not match are ours to report: transformers refers to a table that is not shown.
         options = {**kwargs, "config": config, "output_loading_info": True, "ignore_mismatched_sizes": True}
         with named_errors(folder), without_report():

@@ -113,6 +113,14 @@ class FinetuneArguments(ModelArguments):
             "those that Muon trained learn new things sooner"
         },
     )
+    padding_competes: bool | None = field(
+        default=None,
+        metadata={
+            "help": "parsing and qa: whether the loss counts absent words and patches as wrong choices, up "
+            "to max_seq_length, as published; false: only what is there. Default: as the checkpoint says, "
+            "else true"
+        },
+    )
     dev_from_train: float = field(
         default=0.0,
         metadata={"help": "share of train to hold out as dev if the data has no dev split: 0.1; 0: an error"},

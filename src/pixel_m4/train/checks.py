@@ -315,6 +315,10 @@ def check_model(
     Raises:
         ValueError: says what the checkpoint is.
     """
+    if arguments.padding_competes is not None and task.name not in ("parsing", "qa"):
+        raise ValueError(
+            f"--padding_competes is for parsing and qa; the loss of {task.name} has no choice of places"
+        )
     name = arguments.model_name_or_path
     heads = [architecture.lower() for architecture in config.architectures or ()]
     trained_for = getattr(config, "task", None)

@@ -276,6 +276,8 @@ def make_config(arguments: FinetuneArguments) -> PixelConfig:
         "attention_probs_dropout_prob": arguments.dropout_prob,
         **parse_overrides(arguments.config_overrides),
     }
+    if arguments.padding_competes is not None:
+        overrides["padding_competes"] = arguments.padding_competes
     if arguments.model_name_or_path is not None:
         return PixelConfig.from_pretrained(arguments.model_name_or_path, **overrides)
     return PixelConfig.named(

@@ -162,6 +162,16 @@ def test_pytorch_weights(tmp_path: Path, zipped: bool) -> None:
     assert_same_weights(again.state_dict(), model.state_dict())
 
 
+@pytest.mark.parametrize("saved", [torch.bfloat16, torch.float16, torch.float64])
+def test_weights_become_float32_unless_asked(tmp_path: Path, saved: torch.dtype) -> None:
+    """A checkpoint in 16 bits must not make training and CPUs work in 16 bits unasked."""
+    PixelModel(config()).to(saved).save_pretrained(tmp_path)
+    assert PixelModel.from_pretrained(tmp_path).dtype == torch.float32
+    assert AutoModel.from_pretrained(tmp_path).dtype == torch.float32
+    assert PixelModel.from_pretrained(tmp_path, dtype="auto").dtype == saved
+    assert PixelModel.from_pretrained(tmp_path, dtype=torch.bfloat16).dtype == torch.bfloat16
+
+
 def test_a_seed_gives_a_model() -> None:
     assert_same_weights(PixelModel(config()).state_dict(), PixelModel(config()).state_dict())
 
