@@ -212,7 +212,8 @@ def test_loss_falls(corpus: Path, tmp_path: Path) -> None:
 
 
 def test_muon_goes_on_in_the_same_weights(corpus: Path, tmp_path: Path) -> None:
-    options = SHORT + "--optim muon --report_to none --picture_steps 0 --eval_strategy no "
+    options = SHORT.replace("--eval_steps 4 ", "") + "--optim muon --report_to none --picture_steps 0 "
+    options += "--eval_strategy no "
     run(corpus, tmp_path / "whole", options)
     with pytest.raises(Cut):
         run(corpus, tmp_path / "cut", options, CutAt(5))
@@ -264,7 +265,7 @@ def test_the_second_objective_goes_on_and_leaves_no_trace(corpus: Path, tmp_path
     assert same_weights(whole, cut)
     assert PixelForPreTraining.from_pretrained(cut).piece_head is None
 
-    options = BARE + "--max_steps 1 --picture_steps 0 --report_to none "
+    options = BARE.replace("--config_name nano ", "") + "--max_steps 1 --picture_steps 0 --report_to none "
     options += f"--model_name_or_path {whole / 'checkpoint-10'} --max_positions 64 --max_seq_length 36 "
     with pytest.raises(ValueError, match="names 12 patches: give --num_pieces 12, or 0"):
         run(corpus, tmp_path / "next", options + "--num_pieces 5")
@@ -338,7 +339,8 @@ def test_a_checkpoint_copied_in_part_is_passed_over(corpus: Path, whole: Path, t
 
 
 def test_training_goes_on_from_weights(corpus: Path, whole: Path, tmp_path: Path) -> None:
-    options = NANO + "--max_steps 1 --picture_steps 0 --report_to none --max_seq_length 36 "
+    options = NANO.replace("--config_name nano ", "") + "--max_steps 1 --picture_steps 0 --report_to none "
+    options += "--max_seq_length 36 "
     results = run(corpus, tmp_path, options + f"--model_name_or_path {whole}")
     assert results["train_steps"] == 1
     assert PixelForPreTraining.from_pretrained(tmp_path).config.max_seq_length == 36
