@@ -287,6 +287,13 @@ def check_splits(task: Task, arguments: FinetuneArguments, training: TrainingArg
     folder = Path(arguments.data_dir or ".")
     if only_file(folder, task.files) is not None:
         return
+    for name in ("dev_share", "test_share"):
+        value = getattr(arguments, name)
+        if value != FinetuneArguments.__dataclass_fields__[name].default:
+            raise ValueError(
+                f"--{name} {value:g} divides a single file, but {folder} has files of splits; leave it out, "
+                "or give --data_file"
+            )
     folder = find_language(folder, getattr(task.options, "language", None))
     if is_arrow(folder):
         return

@@ -65,6 +65,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (f"parsing --data_dir no-dev {NEW}", "has no 'dev' split .* --dev_from_train 0.1 holds"),
         (f"parsing --data_dir no-test {NEW}", "has no 'test' split .*--do_train --do_eval do without test"),
         ("parsing --data_dir no-test --do_predict --model_name_or_path parser", "has no 'test' split"),
+        (f"{PARSE} --test_share 0.2", "--test_share 0.2 divides a single file, but ud has files of splits"),
         (f"parsing --data_dir nowhere {NEW}", "--data_dir is no folder: nowhere"),
         (f"parsing --data_dir file {NEW}", "--data_dir is no folder: file; write --data_file file"),
         (f"parsing --data_file nowhere {NEW}", "--data_file is no file: nowhere"),
