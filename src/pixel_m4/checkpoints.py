@@ -12,7 +12,12 @@ from rich.text import Text
 from transformers.utils import logging as transformers_logging
 
 from pixel_m4.files import replacing
-from pixel_m4.model import PixelConfig, PixelForBiaffineParsing, PixelForPreTraining
+from pixel_m4.model import (
+    PixelConfig,
+    PixelForBiaffineParsing,
+    PixelForPreTraining,
+    PixelForTokenClassification,
+)
 from pixel_m4.model.checkpoint import Checkpoint, open_checkpoint
 from pixel_m4.model.config import NAMED
 from pixel_m4.model.flops import PATCHES_PER_WORD, Cost, forward_flops, parameters, training_flops
@@ -104,6 +109,11 @@ def describe(checkpoint: Checkpoint) -> list[tuple[str, str]]:
     head = checkpoint.model.__name__
     if head.endswith("Classification") or checkpoint.model is PixelForBiaffineParsing:
         facts.append(("labels", labels(config)))
+    if config.num_tags and checkpoint.model is PixelForBiaffineParsing:
+        facts.append(("parts of speech", f"{config.num_tags}, told beside the tree"))
+    if checkpoint.model in (PixelForBiaffineParsing, PixelForTokenClassification):
+        default = "mean" if checkpoint.model is PixelForBiaffineParsing else "first"
+        facts.append(("states of words", word_states(config, default)))
     if head.endswith("SequenceClassification"):
         facts.append(("pooling", config.pooling_mode))
     facts.append(("renderer", renderer_settings(checkpoint.name)))
@@ -112,6 +122,12 @@ def describe(checkpoint: Checkpoint) -> list[tuple[str, str]]:
         weights += f", {checkpoint.size / 1e6:,.1f} MB, {', '.join(checkpoint.dtypes)}"
     facts.append(("weights", weights or "none here"))
     return facts
+
+
+def word_states(config: PixelConfig, default: str) -> str:
+    """How states of patches become states of words."""
+    layers = f", {config.num_word_layers} layers over words" if config.num_word_layers else ""
+    return f"pooled by {config.word_pooling or default}{layers}"
 
 
 def labels(config: PixelConfig) -> str:
@@ -176,6 +192,7 @@ def export(name: str, output: Path, int8: bool = False, renderer: str | None = N
         check_extra,
         compare,
         load_for_export,
+        needs_words,
         open_session,
         quantise,
         to_onnx,
@@ -196,7 +213,7 @@ def export(name: str, output: Path, int8: bool = False, renderer: str | None = N
     if int8:
         content = quantise(content)
         samples = sample_sentences(drawn)
-        if not isinstance(model, PixelForBiaffineParsing):
+        if not needs_words(model):
             samples.pop("word_starts")
         for place, cost in compare(model, open_session(content), samples).items():
             line = f"{place} in int8: off by {cost.mean:.2g} (mean), {cost.largest:.2g} (largest), "

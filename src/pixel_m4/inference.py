@@ -67,6 +67,8 @@ def open_task(
     drawn = open_renderer(model, renderer, **changes)
     opened = task_class(drawn, options=options if options is not None else saved)
     opened.labels = saved_labels(opened, config)
+    opened.settle(config)
+    opened.refuse_changes(config)
     network = task_class.model_class.from_pretrained(model)
     return opened, network.to(place).eval()
 

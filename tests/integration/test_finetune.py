@@ -200,3 +200,24 @@ def test_dev_from_train_that_is_no_share(tmp_path: Path, capsys: pytest.CaptureF
     assert "--dev_from_train must be at least 0 and less than 1, got 1.5" in run(
         capsys, folder, tmp_path, "--dev_from_train", "1.5"
     )
+
+
+def test_parts_of_speech_and_words_that_see_words(treebank: Path, tmp_path: Path) -> None:
+    options = ["--upos", "true", "--word_pooling", "first_last_mean", "--num_word_layers", "1"]
+    options += ["--max_steps", "12", "--eval_steps", "12", "--per_device_train_batch_size", "4"]
+    options += ["--learning_rate", "1e-2", "--warmup_steps", "1"]
+    parser = tmp_path / "parser"
+    command = ["finetune", "parsing", "--data_dir", str(treebank), "--output_dir", str(parser)]
+    assert main([*command, *SMALL, *options]) == 0
+    results = json.loads((parser / "all_results.json").read_text())
+    assert results["test_upos"] == 100  # there is but one
+    text = tmp_path / "text.txt"
+    text.write_text("the old cat\n", encoding="utf-8")
+    assert main(["predict", str(parser), str(text), "--output", str(tmp_path / "out.conllu")]) == 0
+    assert {*read_conllu(tmp_path / "out.conllu")[0].upos} <= {"X"}
+    # What is not said goes on as the checkpoint has it, in evaluation and in further training.
+    again = ["finetune", "parsing", "--data_dir", str(treebank), "--model_name_or_path", str(parser), *QUIET]
+    assert main([*again, "--do_predict", "--output_dir", str(tmp_path / "again")]) == 0
+    same = json.loads((tmp_path / "again" / "all_results.json").read_text())
+    assert same["test_las"] == results["test_las"]
+    assert same["test_upos"] == 100

@@ -172,8 +172,16 @@ def test_json_over_lines_is_read_whole(renderer: TextRenderer) -> None:
 
 
 def test_options_can_be_changed(parser: Path) -> None:
-    options = Parsing.options_class()
-    assert dataclasses.asdict(open_task(parser, options=options)[0].options) == {"skip_bad_rows": False}
+    options = Parsing.options_class(skip_bad_rows=True)
+    opened = open_task(parser, options=options)[0].options
+    assert dataclasses.asdict(opened) == {
+        "skip_bad_rows": True,
+        "word_pooling": None,
+        "num_word_layers": 0,
+        "upos": False,
+    }
+    with pytest.raises(ValueError, match="word_pooling attention: the model was trained with None"):
+        open_task(parser, options=Parsing.options_class(word_pooling="attention"))
 
 
 def test_labels_keep_the_order_of_the_outputs(renderer: TextRenderer) -> None:

@@ -19,6 +19,7 @@ from pixel_m4.shipped import find_model, find_shipped
 
 CONFIG_FILE = "config.json"
 POOLING_MODES = ("mean", "max", "cls")
+WORD_POOLING = ("first", "mean", "first_last_mean", "attention")
 HUB_OPTIONS = ("revision", "subfolder", "cache_dir", "local_files_only", "token")
 
 # What a value may be: the least whole number, the limits of a number, or yes and no.
@@ -34,6 +35,8 @@ _WHOLE = {
     "decoder_num_attention_heads": 1,
     "decoder_intermediate_size": 1,
     "num_pieces": 0,
+    "num_word_layers": 0,
+    "num_tags": 0,
 }
 _NUMBERS = {
     "hidden_dropout_prob": 1.0,
@@ -116,6 +119,11 @@ class PixelConfig(PreTrainedConfig):
         norm_pix_loss: Whether each target patch is standardised by its own mean and variance.
         pooling_mode: How sequence classification pools: "mean", "max" or "cls".
         pooler_add_layer_norm: Whether "mean" and "max" pooling normalise before they pool.
+        word_pooling: How the heads for words make one state of a word's patches: "first", "mean",
+            "first_last_mean" or "attention"; None: as published, the first patch for labels of words and the
+            mean for parsing.
+        num_word_layers: Layers over the states of words, before the head; 0 for none, as published.
+        num_tags: Parts of speech that the parser also tells; 0 for none, as published.
         padding_competes: Whether the losses of parsing and question answering count what is absent as a wrong
             choice, as published: words up to `max_seq_length` as heads with a score of 0, and patches up to
             it as places of the answer. Otherwise only what is there competes, which is quicker for answers.
@@ -156,6 +164,9 @@ class PixelConfig(PreTrainedConfig):
         blank_pieces: bool = False,
         pooling_mode: str = "mean",
         pooler_add_layer_norm: bool = True,
+        word_pooling: str | None = None,
+        num_word_layers: int = 0,
+        num_tags: int = 0,
         padding_competes: bool = True,
         unpad_inputs: bool | None = None,
         max_seq_length: int | None = None,
@@ -186,6 +197,9 @@ class PixelConfig(PreTrainedConfig):
         self.blank_pieces = blank_pieces
         self.pooling_mode = pooling_mode
         self.pooler_add_layer_norm = pooler_add_layer_norm
+        self.word_pooling: Any = word_pooling
+        self.num_word_layers = num_word_layers
+        self.num_tags = num_tags
         self.padding_competes = padding_competes
         self.unpad_inputs = unpad_inputs
         self._check_types()
@@ -351,6 +365,10 @@ class PixelConfig(PreTrainedConfig):
             raise ValueError(f"mask_ratio must be at least 0 and below 1, got {self.mask_ratio}")
         if not isinstance(self.hidden_act, str) or self.hidden_act not in ACT2CLS:
             raise ValueError(f"hidden_act must be one of {', '.join(ACT2CLS)}; got {self.hidden_act!r}")
+        if self.word_pooling is not None and self.word_pooling not in WORD_POOLING:
+            raise ValueError(
+                f"word_pooling must be one of {', '.join(WORD_POOLING)}, or null; got {self.word_pooling!r}"
+            )
         if self.pooling_mode not in POOLING_MODES:
             raise ValueError(
                 f"pooling_mode must be one of {', '.join(POOLING_MODES)}, got {self.pooling_mode!r}"

@@ -35,6 +35,7 @@ from pixel_m4.model.heads import (
     PixelForQuestionAnswering,
     PixelForSequenceClassification,
     PixelForTokenClassification,
+    labels_words,
 )
 from pixel_m4.model.mae import PixelForPreTraining
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
@@ -49,6 +50,7 @@ OUTPUTS: Mapping[type[PixelPreTrainedModel], tuple[str, ...]] = {
     PixelForSequenceClassification: ("logits",),
     PixelForQuestionAnswering: ("start_logits", "end_logits"),
 }
+INPUTS = ("pixel_values", "attention_mask", "word_starts")
 TOLERANCE = 1e-4  # of the largest value, or absolute below 1
 
 
@@ -160,7 +162,7 @@ class Outputs(nn.Module):
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Inputs in the order of the model → outputs in the order of the names."""
-        outputs = self.model(*inputs)
+        outputs = self.model(**dict(zip(INPUTS, inputs, strict=False)))
         return tuple(getattr(outputs, name) for name in self.names)
 
 
@@ -175,7 +177,15 @@ def outputs_of(model: PixelPreTrainedModel) -> tuple[str, ...]:
             f"{type(model).__name__} cannot be exported; there are: "
             f"{', '.join(kind.__name__ for kind in OUTPUTS)}"
         )
-    return OUTPUTS[type(model)]
+    tags = ("tag_logits",) if isinstance(model, PixelForBiaffineParsing) and model.tagger is not None else ()
+    return (*OUTPUTS[type(model)], *tags)
+
+
+def needs_words(model: PixelPreTrainedModel) -> bool:
+    """Whether the model must be told where words begin."""
+    if isinstance(model, PixelForTokenClassification):
+        return labels_words(model.config)
+    return isinstance(model, PixelForBiaffineParsing)
 
 
 def name_dimensions(graph: Any) -> None:
@@ -223,7 +233,7 @@ def random_inputs(model: PixelPreTrainedModel, batch: int, patches: int, words: 
         "pixel_values": rng.integers(0, 256, (batch, size, size * patches), dtype=np.uint8),
         "attention_mask": (np.arange(patches) < lengths[:, None]).astype(np.int64),
     }
-    if isinstance(model, PixelForBiaffineParsing):
+    if needs_words(model):
         starts = np.sort(rng.integers(0, lengths[:, None] + 1, (batch, words + 1)), axis=1)
         starts[:, :-1] = np.minimum(starts[:, :-1], lengths[:, None] - 1)  # no word begins on padding
         starts[1:, rng.integers(2, max(words + 1, 3)) :] = IGNORED
@@ -287,7 +297,7 @@ def compare(model: PixelPreTrainedModel, session: Any, inputs: Arrays) -> Mappin
 def real_places(name: str, inputs: Arrays, output: Array) -> Array:
     """Which values of an output are no padding: bool of its shape."""
     attended = inputs["attention_mask"] != 0  # [B, P]
-    if name in ("arc_logits", "rel_logits"):
+    if name in ("arc_logits", "rel_logits", "tag_logits") or (name == "logits" and "word_starts" in inputs):
         starts = inputs["word_starts"]
         real = (starts[:, :-1] >= 0) & (starts[:, 1:] >= 0)  # [B, W]
     elif name == "last_hidden_state":

@@ -18,6 +18,7 @@ from pixel_m4.model.heads import (
     PixelForQuestionAnswering,
     PixelForSequenceClassification,
     PixelForTokenClassification,
+    labels_words,
 )
 from pixel_m4.model.mae import PixelForPreTraining
 from pixel_m4.model.vit import PixelPreTrainedModel
@@ -75,9 +76,10 @@ def parameters(config: PixelConfig, model: Model) -> Cost:
         if config.blank_pieces:
             head += linear(width, narrow)
     elif model is PixelForTokenClassification:
-        head = linear(width, config.num_labels)
+        head = linear(width, config.num_labels) + word_parameters(config)
     elif model is PixelForBiaffineParsing:
         head = linear(width, width) + (width + 1) * width + config.num_labels * (width + 1) ** 2
+        head += word_parameters(config) + (linear(width, config.num_tags) if config.num_tags else 0)
     elif model is PixelForSequenceClassification:
         norm = 2 * width if config.pooling_mode != "cls" and config.pooler_add_layer_norm else 0
         head = linear(width, width) + norm + linear(width, config.num_labels)
@@ -141,8 +143,11 @@ def _flops(config: PixelConfig, model: Model, patches: int, words: int | None, t
         head += product(named, config.decoder_hidden_size, config.num_pieces)
     elif model is PixelForTokenClassification:
         head = product(patches, width, config.num_labels)
+        if labels_words(config):
+            head = product(words, width, config.num_labels) + word_flops(config, patches, words)
     elif model is PixelForBiaffineParsing:
         pooling = product(1, width, width) + product(words, patches, width)  # tanh(dense(CLS)), words
+        pooling += word_flops(config, patches, 1 + words) + product(words, width, config.num_tags)
         arcs = product(words, width + 1, width) + product(words, width, words + 1)
         relation = product(words, width + 1, width + 1)
         if not training:
@@ -177,6 +182,29 @@ def layer_parameters(config: PixelConfig, width: int, intermediate: int) -> int:
     """Parameters of a transformer layer with its two norms."""
     attention = 4 * linear(width, width) - (0 if config.qkv_bias else 3 * width)
     return attention + linear(width, intermediate) + linear(intermediate, width) + 4 * width
+
+
+def word_parameters(config: PixelConfig) -> int:
+    """Parameters between the states of patches and those of words."""
+    width = config.hidden_size
+    pooling = {"first_last_mean": linear(3 * width, width), "attention": linear(width, 1)}
+    count = pooling.get(config.word_pooling or "", 0)
+    if config.num_word_layers:
+        count += (
+            config.num_word_layers * layer_parameters(config, width, config.intermediate_size) + 2 * width
+        )
+    return count
+
+
+def word_flops(config: PixelConfig, patches: int, words: int) -> int:
+    """Operations between the states of patches and those of words, beside the mean."""
+    width = config.hidden_size
+    pooling = {
+        "first_last_mean": product(words, 3 * width, width),
+        "attention": product(patches, width, 1),
+    }
+    layers = config.num_word_layers * layer_flops(words, width, config.intermediate_size)
+    return pooling.get(config.word_pooling or "", 0) + layers
 
 
 def patch_values(config: PixelConfig) -> int:

@@ -25,6 +25,7 @@ from transformers.utils import ModelOutput
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.inputs import add_white, as_in_transformers, check_inputs, count_patches, take
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
+from pixel_m4.model.words import WordEncoder, real_words
 
 IGNORED = -100  # the label that no loss counts, and the padding of word_starts
 
@@ -70,14 +71,23 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return total / (labels != IGNORED).sum().clamp(min=1)
 
 
+def labels_words(config: PixelConfig) -> bool:
+    """Whether token classification has a label a word, not a label a patch."""
+    return config.word_pooling not in (None, "first") or config.num_word_layers > 0
+
+
 class PixelForTokenClassification(PixelPreTrainedModel):
-    """A label a patch; a word's label sits on its first patch, -100 on the others."""
+    """A label a patch; a word's label sits on its first patch, -100 on the others.
+
+    With `config.word_pooling` other than "first", or with word layers, it is a label a word.
+    """
 
     def __init__(self, config: PixelConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
         self.vit = PixelModel(config)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.words = WordEncoder(config, "first") if labels_words(config) else None
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
@@ -89,26 +99,36 @@ class PixelForTokenClassification(PixelPreTrainedModel):
         labels: Tensor | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
+        word_starts: Tensor | None = None,
     ) -> TokenClassifierOutput:
-        """Score the labels of every patch.
+        """Score the labels of every patch, or of every word.
 
         Args:
             pixel_values: uint8 [B, 16, W] grey or [B, 16, W, 3]; or float [B, 3, 16, W] in [0, 1]
             attention_mask: [B, P], 0 for padding
-            labels: [B, P], -100 where no label is; those on padding do not count
+            labels: [B, P], -100 where no label is; those on padding do not count; [B, W] of words
             output_hidden_states: Whether to return the encoder's hidden states
             output_attentions: Whether to return the encoder's attention weights
+            word_starts: [B, W + 1], each word's first patch and the end of the last word, padded with -100;
+                needed for, and only read for, labels of words
 
         Returns:
-            loss [] if there are labels, logits [B, P, N]
+            loss [] if there are labels, logits [B, P, N] of patches or [B, W, N] of words
         """
         encoded = self.vit(
             pixel_values, attention_mask, output_hidden_states, output_attentions, return_dict=True
         )
-        logits = self.classifier(self.dropout(encoded.last_hidden_state[:, 1:]))
+        states = self.dropout(encoded.last_hidden_state[:, 1:])
+        real = None if attention_mask is None else attention_mask != 0
+        if self.words is not None:
+            if word_starts is None:
+                raise ValueError("labels of words need word_starts [B, W + 1]")
+            word_starts = check_word_starts(word_starts, attended(states, attention_mask))
+            states, real = self.words(states, word_starts), real_words(word_starts)
+        logits = self.classifier(states)
         labels = check_labels("labels", labels, tuple(logits.shape[:2]), self.num_labels, "num_labels")
-        if labels is not None and attention_mask is not None:
-            labels = labels.masked_fill(attention_mask == 0, IGNORED)
+        if labels is not None and real is not None:
+            labels = labels.masked_fill(~real, IGNORED)
         return TokenClassifierOutput(
             loss=cross_entropy(logits, labels) if labels is not None else None,
             logits=logits,
@@ -117,12 +137,19 @@ class PixelForTokenClassification(PixelPreTrainedModel):
         )
 
 
-def check_word_starts(word_starts: Tensor, attended: Tensor) -> Tensor:
+def attended(states: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Which patches are no padding: bool [B, P]."""
+    if attention_mask is None:
+        return torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+    return attention_mask != 0
+
+
+def check_word_starts(word_starts: Tensor, seen: Tensor) -> Tensor:
     """Refuse word boundaries of another batch, in another order, or beyond the patches of their text.
 
     Args:
         word_starts: [B, W + 1]
-        attended: bool [B, P], False for padding
+        seen: bool [B, P], False for padding
 
     Returns:
         The boundaries as int64
@@ -130,7 +157,7 @@ def check_word_starts(word_starts: Tensor, attended: Tensor) -> Tensor:
     Raises:
         ValueError: Names the shape or the value.
     """
-    batch, patches = attended.shape
+    batch, patches = seen.shape
     if word_starts.ndim != 2 or word_starts.shape[0] != batch or word_starts.shape[1] < 2:
         raise ValueError(
             f"word_starts must be [B, W + 1] with B = {batch} and at least one word, "
@@ -152,7 +179,7 @@ def check_word_starts(word_starts: Tensor, attended: Tensor) -> Tensor:
         ((start < 0) & (stop >= 0), f"go on after {IGNORED}, which must come last"),
         ((stop >= 0) & (stop < start), "go back"),
         (
-            (start >= 0) & (stop >= 0) & ~attended.gather(1, (stop - 1).maximum(start).clamp(0, patches - 1))
+            (start >= 0) & (stop >= 0) & ~seen.gather(1, (stop - 1).maximum(start).clamp(0, patches - 1))
             | ((start == patches) & (stop >= 0)),
             "reach into the padding",
         ),
@@ -162,24 +189,6 @@ def check_word_starts(word_starts: Tensor, attended: Tensor) -> Tensor:
             found = word_starts[text, word : word + 2].tolist()
             raise ValueError(f"word_starts {problem} at word {word + 1} of text {text}: got {found}")
     return word_starts
-
-
-def pool_words(states: Tensor, word_starts: Tensor) -> Tensor:
-    """The mean of each word's patches, `word_starts[i]` up to `word_starts[i + 1]`, at least one.
-
-    Args:
-        states: [B, P, D]
-        word_starts: [B, W + 1], padded with -100
-
-    Returns:
-        [B, W, D], zero for padding
-    """
-    start, stop = word_starts[:, :-1, None], word_starts[:, 1:, None]
-    real = (start >= 0) & (stop >= 0)  # [B, W, 1]
-    stop = torch.maximum(stop, start + 1)
-    patch = torch.arange(states.shape[1], device=states.device)
-    inside = ((patch >= start) & (patch < stop) & real).to(states.dtype)  # [B, W, P]
-    return inside @ states / inside.sum(-1, keepdim=True).clamp(min=1)
 
 
 class Biaffine(nn.Module):
@@ -212,9 +221,10 @@ class PixelForBiaffineParsingOutput(ModelOutput):
     """What the parser returns.
 
     Args:
-        loss: [], of arcs plus relations
+        loss: [], of arcs plus relations, plus parts of speech where they are given
         arc_logits: [B, W, W + 1], each head's score for each word; head 0 is the root, j + 1 is word j
         rel_logits: [B, W, W + 1, R], the score of each relation; None in training with labels
+        tag_logits: [B, W, T], the score of each part of speech, if the model tells them
         hidden_states: The encoder's, [B, 1 + P, D] each
         attentions: The encoder's, [B, H, 1 + P, 1 + P] each
     """
@@ -222,6 +232,7 @@ class PixelForBiaffineParsingOutput(ModelOutput):
     loss: Tensor | None = None
     arc_logits: Tensor | None = None
     rel_logits: Tensor | None = None
+    tag_logits: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
 
@@ -288,6 +299,8 @@ class PixelForBiaffineParsing(PixelPreTrainedModel):
         self.num_labels = config.num_labels
         self.vit = PixelModel(config, add_pooling_layer=True)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.words = WordEncoder(config, "mean")
+        self.tagger = nn.Linear(config.hidden_size, config.num_tags) if config.num_tags else None
         self.biaffine_arcs = Biaffine(config.hidden_size, 1, bias_x=True, bias_y=False)
         self.biaffine_rels = Biaffine(config.hidden_size, config.num_labels, bias_x=True, bias_y=True)
         self.post_init()
@@ -309,6 +322,7 @@ class PixelForBiaffineParsing(PixelPreTrainedModel):
         rel_labels: Tensor | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
+        tag_labels: Tensor | None = None,
     ) -> PixelForBiaffineParsingOutput:
         """Score heads and relations of every word.
 
@@ -321,10 +335,13 @@ class PixelForBiaffineParsing(PixelPreTrainedModel):
             rel_labels: [B, W], the gold relations, padded with -100, which also stands for one not known
             output_hidden_states: Whether to return the encoder's hidden states
             output_attentions: Whether to return the encoder's attention weights
+            tag_labels: [B, W], the gold parts of speech, padded with -100, which also stands for one not
+                known
 
         Returns:
             loss [] if there are labels, arc_logits [B, W, W + 1], rel_logits [B, W, W + 1, R] (None in
-            training with labels, where only relations to gold heads are scored: the whole table is large)
+            training with labels, where only relations to gold heads are scored: the whole table is large),
+            tag_logits [B, W, T] if the model tells parts of speech
         """
         if word_starts is None:
             raise ValueError("parsing needs word_starts [B, W + 1]")
@@ -334,13 +351,10 @@ class PixelForBiaffineParsing(PixelPreTrainedModel):
             pixel_values, attention_mask, output_hidden_states, output_attentions, return_dict=True
         )
         states = self.dropout(encoded.last_hidden_state[:, 1:])
-        attended = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
-        if attention_mask is not None:
-            attended = attention_mask != 0
-        word_starts = check_word_starts(word_starts, attended)
+        word_starts = check_word_starts(word_starts, attended(states, attention_mask))
 
-        words = pool_words(states, word_starts)  # [B, W, D]
-        heads = torch.cat([encoded.pooler_output[:, None].to(words.dtype), words], dim=1)  # [B, W + 1, D]
+        heads = self.words(states, word_starts, encoded.pooler_output)  # [B, W + 1, D], the root first
+        words = heads[:, 1:]
         arc_logits = self.biaffine_arcs(words, heads).squeeze(-1)
 
         loss = None
@@ -350,7 +364,7 @@ class PixelForBiaffineParsing(PixelPreTrainedModel):
             rels = check_labels("rel_labels", rel_labels, (batch, count), self.num_labels, "num_labels")
             assert arcs is not None
             assert rels is not None
-            real = (word_starts[:, :-1] >= 0) & (word_starts[:, 1:] >= 0)  # [B, W]
+            real = real_words(word_starts)
             check_heads(arcs, rels, real)
             gold_heads = take(heads, arcs.clamp(min=0))
             counted = rels != IGNORED  # most of a padded batch is not
@@ -358,12 +372,23 @@ class PixelForBiaffineParsing(PixelPreTrainedModel):
             # kept: what is absent competes for heads, as in published losses.
             places = self.config.max_patches if self.config.padding_competes else None
             loss = head_loss(arc_logits, arcs, real, places) + cross_entropy(rel_logits, rels[counted])
+        tag_logits = None if self.tagger is None else self.tagger(words)
+        if tag_labels is not None:
+            if tag_logits is None:
+                raise ValueError("tag_labels: this parser tells no parts of speech (config.num_tags is 0)")
+            tags = check_labels(
+                "tag_labels", tag_labels, tuple(words.shape[:2]), self.config.num_tags, "num_tags"
+            )
+            assert tags is not None
+            tags = tags.masked_fill(~real_words(word_starts), IGNORED)
+            loss = cross_entropy(tag_logits, tags) + (0 if loss is None else loss)
 
         whole_table = not (self.training and loss is not None)
         return PixelForBiaffineParsingOutput(
             loss=loss,
             arc_logits=arc_logits,
             rel_logits=self.biaffine_rels(words, heads) if whole_table else None,
+            tag_logits=tag_logits,
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
         )

@@ -27,7 +27,11 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "pooler": ("pooler.",),
     "biaffine": ("biaffine_arcs.", "biaffine_rels."),
     "qa_outputs": ("qa_outputs.",),
+    "words": ("words.",),
+    "tagger": ("tagger.",),
 }
+OF_SEVERAL_HEADS = ("words", "tagger")
+"""Parts that a head has or not, as its configuration says."""
 HEADS = (
     "PixelForTokenClassification",
     "PixelForBiaffineParsing",
@@ -212,7 +216,12 @@ def check_loaded(
                 "configuration is another model's, or the file is incomplete"
             )
     over = sorted(info["unexpected_keys"])
-    misplaced = [key for key in over if own.get(part_of(key) or "", True)]
+    its_own = kind.lower() in {name.lower() for name in model.config.architectures or ()}
+    misplaced = [
+        key
+        for key in over
+        if own.get(part_of(key) or "", True) or (its_own and part_of(key) in OF_SEVERAL_HEADS)
+    ]
     if misplaced and not ignore_unexpected:
         raise ValueError(
             f"{source}: {len(misplaced)} weights have no place in the {kind} that the configuration "

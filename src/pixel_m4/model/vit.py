@@ -26,6 +26,7 @@ from pixel_m4.model.inputs import as_in_transformers, check_inputs, split_patche
 from pixel_m4.model.layers import Layout, PixelLayer, layout_of, look_at_neighbours, run_layers
 from pixel_m4.model.loading import check_folder, check_loaded, named_errors, without_report
 from pixel_m4.model.positions import init_positions, patch_positions, put_on_line, resized_parameter
+from pixel_m4.model.words import PoolingWeights
 from pixel_m4.shipped import find_model
 
 
@@ -142,7 +143,9 @@ class PixelPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """Normal weights, zero biases, and the fixed sine-cosine table for positions."""
         std = self.config.initializer_range
-        if isinstance(module, nn.Linear | nn.Conv2d):
+        if isinstance(module, PoolingWeights):
+            module.begin_as_mean()
+        elif isinstance(module, nn.Linear | nn.Conv2d):
             initialization.normal_(module.weight, std=std)
             if module.bias is not None:
                 initialization.zeros_(module.bias)

@@ -5,13 +5,14 @@ A task owns formats, labels, decoding and metrics; training knows only this cont
 
 from __future__ import annotations
 
+import copy
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TextIO, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TextIO, TypeVar
 
 import torch
 
@@ -23,6 +24,9 @@ from pixel_m4.render.windows import windows
 
 from .rows import BadRows, InputFormat
 
+WordPooling = Literal["first", "mean", "first_last_mean", "attention"]
+
+Options = TypeVar("Options", bound="TaskOptions")
 Example = TypeVar("Example")
 Item = TypeVar("Item", bound="Encoded")
 Result = TypeVar("Result")
@@ -76,6 +80,47 @@ class TaskOptions:
             "default: the first one is an error"
         },
     )
+
+    def settled(self: Options, config: PixelConfig) -> Options:
+        """The options with what they leave open taken from the configuration that the model starts from."""
+        return self
+
+    def configure(self, config: PixelConfig) -> None:
+        """Let the model be as the options say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordOptions(TaskOptions):
+    """How states of words come about, for tasks that say something of every word."""
+
+    word_pooling: WordPooling | None = field(
+        default=None,
+        metadata={
+            "help": "how a word's patches become one state: first, mean, first_last_mean or attention; "
+            "default: as the checkpoint has it, else as published (first for labels, mean for parsing)"
+        },
+    )
+    num_word_layers: int | None = field(
+        default=None,
+        metadata={
+            "help": "transformer layers over the states of words, before the head; default: as the "
+            "checkpoint has it, else 0, as published"
+        },
+    )
+
+    def settled(self, config: PixelConfig) -> WordOptions:
+        """The options with the pooling and the layers of a checkpoint where they name none."""
+        layers = config.num_word_layers if self.num_word_layers is None else self.num_word_layers
+        return replace(self, word_pooling=self.word_pooling or config.word_pooling, num_word_layers=layers)
+
+    def configure(self, config: PixelConfig) -> None:
+        """Let the head pool words as the options say."""
+        config.word_pooling, config.num_word_layers = self.word_pooling, self.num_word_layers or 0
+
+    @property
+    def labels_words(self) -> bool:
+        """Whether a model for labels has a label a word, not one a patch."""
+        return self.word_pooling not in (None, "first") or bool(self.num_word_layers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,11 +226,29 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
         """The labels that the training examples use, where the task has no labels of its own."""
         return self.labels
 
+    def settle(self, config: PixelConfig) -> None:
+        """Take what the options leave open from the configuration that the model starts from."""
+        self.options = self.options.settled(config)
+
+    def refuse_changes(self, config: PixelConfig) -> None:
+        """Refuse options that ask for another head than the model has that is to be used as it is.
+
+        Raises:
+            ValueError: names the option.
+        """
+        asked = copy.deepcopy(config)
+        self.options.configure(asked)
+        trained = config.to_dict()
+        for name, value in asked.to_dict().items():
+            if trained.get(name) != value:
+                raise ValueError(f"{name} {value}: the model was trained with {trained.get(name)}")
+
     def configure(self, config: PixelConfig) -> None:
         """Note labels, name and options in the configuration of a model, so that it can be opened again."""
         if self.labels:
             config.id2label = dict(enumerate(self.labels))
             config.label2id = {label: number for number, label in enumerate(self.labels)}
+        self.options.configure(config)
         config.task = self.name
         config.task_options = asdict(self.options)
 

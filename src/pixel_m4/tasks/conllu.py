@@ -22,6 +22,7 @@ from .segment import segment, warn_of_script
 
 __all__ = [
     "UD_RELATIONS",
+    "UPOS",
     "ConlluError",
     "Sentence",
     "find_cycle",
@@ -30,6 +31,7 @@ __all__ = [
     "read_conllu",
     "stream_raw",
     "strip_subtype",
+    "tag_accuracy",
     "with_tags",
     "with_tree",
     "write_conllu",
@@ -54,6 +56,12 @@ PLACEHOLDER = "placeholder"
 
 _COMMENT = re.compile(r"#\s*(?:sent_id|text(?:_\w+)?|newdoc|newpar|global\.columns)\b(?:\s*(?:id\s*)?=|\s*$)")
 _WORD_ID = re.compile(r"1|1-\d+|0\.1")
+
+# https://universaldependencies.org/u/pos/ (version 2), in alphabetical order.
+UPOS: tuple[str, ...] = (
+    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT",
+    "SCONJ", "SYM", "VERB", "X",
+)  # fmt: skip
 
 
 class ConlluError(DataError):
@@ -130,6 +138,12 @@ class Sentence:
 def strip_subtype(deprel: str) -> str:
     """The universal part of a relation: ``nsubj:pass`` → ``nsubj``."""
     return deprel.partition(":")[0]
+
+
+def tag_accuracy(gold: Sequence[Sentence], predicted: Sequence[Sentence]) -> float:
+    """Percent of all words that have the right universal part of speech."""
+    pairs = [p for g, h in zip(gold, predicted, strict=True) for p in zip(g.upos, h.upos, strict=True)]
+    return 100 * sum(a == b for a, b in pairs) / len(pairs)
 
 
 def find_cycle(heads: Sequence[int]) -> list[int]:

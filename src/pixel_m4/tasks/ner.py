@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TextIO
 
 from pixel_m4.files import COMPRESSED, content_suffix, read_lines
 
-from .base import DataError, DatasetOptions, find_split, folded
+from .base import DataError, DatasetOptions, WordOptions, find_split, folded
 from .iob import DataFormat, TaggedSentence, is_tag, parse_iob, stream_raw, to_iob2, write_iob2
 from .jsonlines import begins_json, first_line
 from .parsing import Parsing
@@ -24,7 +24,7 @@ _TABLES = (".parquet", ".jsonl", ".ndjson", ".json", ".arrow", ".feather")
 
 
 @dataclass(frozen=True, kw_only=True)
-class NEROptions(DatasetOptions):
+class NEROptions(WordOptions, DatasetOptions):
     """Where the data come from and how they are written."""
 
     data_format: DataFormat = field(

@@ -6,7 +6,7 @@ Dimensions: B batch, W words of a window (of the longest in a batch), R relation
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TextIO
 
@@ -15,15 +15,18 @@ import torch
 
 from pixel_m4.data.batch import IGNORE, pad
 from pixel_m4.files import COMPRESSED
-from pixel_m4.model import PixelForBiaffineParsing
+from pixel_m4.model import PixelConfig, PixelForBiaffineParsing
 
-from .base import DataError, Task, Window, folded, gather, innermost
+from .base import DataError, Task, Window, WordOptions, folded, gather, innermost
 from .conllu import (
     UD_RELATIONS,
+    UPOS,
     Sentence,
     read_conllu,
     stream_raw,
     strip_subtype,
+    tag_accuracy,
+    with_tags,
     with_tree,
     write_conllu,
 )
@@ -37,16 +40,46 @@ CONLLU_FILES = [f"*{{split}}.conllu{packed}" for packed in ("", *COMPRESSED)]
 _UNSEEN = -1e4
 
 
+@dataclass(frozen=True, kw_only=True)
+class ParsingOptions(WordOptions):
+    """What is told beside the tree."""
+
+    upos: bool | None = field(
+        default=None,
+        metadata={
+            "help": "tell universal parts of speech too, true or false; default: as the checkpoint does, "
+            "else false, as published"
+        },
+    )
+
+    def settled(self, config: PixelConfig) -> ParsingOptions:
+        """The options with those of a checkpoint where they leave something open."""
+        words = super().settled(config)
+        return replace(
+            self,
+            word_pooling=words.word_pooling,
+            num_word_layers=words.num_word_layers,
+            upos=config.num_tags > 0 if self.upos is None else self.upos,
+        )
+
+    def configure(self, config: PixelConfig) -> None:
+        """Let the parser have a head for parts of speech, or none."""
+        super().configure(config)
+        config.num_tags = len(UPOS) if self.upos else 0
+
+
 class Scores(NamedTuple):
     """The scores of one window.
 
     Attributes:
         arcs: float32 [W, W + 1], log-probability of each head; column 0 is the root.
         rels: uint8 [W, W + 1], the best relation for each head.
+        tags: uint8 [W], the best part of speech, if the model tells them.
     """
 
     arcs: np.ndarray
     rels: np.ndarray
+    tags: np.ndarray | None = None
 
 
 class Parsed(NamedTuple):
@@ -64,6 +97,8 @@ class Parsing(Task[Sentence, Window, Scores, Parsed]):
     model_class = PixelForBiaffineParsing
     metric = "las"
     scores = ("uas", "las", "uas_mst", "las_mst")
+    options_class = ParsingOptions
+    options: ParsingOptions
     files = CONLLU_FILES
     suffix = ".conllu"
     tables = ()
@@ -78,6 +113,10 @@ class Parsing(Task[Sentence, Window, Scores, Parsed]):
         "eval_steps": 500,
         "early_stopping_patience": 5,
     }
+
+    def score_names(self) -> list[str]:
+        """Of the tree, and of the parts of speech where they are told."""
+        return [*self.scores, *(("upos",) if self.options.upos else ())]
 
     def default_labels(self) -> list[str]:
         """The labels of published parsers: an unused one, then the universal relations."""
@@ -104,6 +143,12 @@ class Parsing(Task[Sentence, Window, Scores, Parsed]):
                     f"{sentence.place(word)}: the word {sentence.words[word]!r} has the relation "
                     f"{deprel!r}, which the model does not know; its relations: {', '.join(self.labels[1:])}"
                 )
+        for word, tag in enumerate(sentence.upos) if self.options.upos else ():
+            if tag not in UPOS:
+                raise DataError(
+                    f"{sentence.place(word)}: the word {sentence.words[word]!r} has the tag {tag!r}, which "
+                    f"is no universal part of speech; these are: {', '.join(UPOS)}; or write --upos false"
+                )
 
     def stream(
         self, lines: Iterable[str], source: str, input_format: InputFormat = "auto"
@@ -124,11 +169,13 @@ class Parsing(Task[Sentence, Window, Scores, Parsed]):
         for example, sentence in enumerate(examples):
             rels = [numbers[strip_subtype(rel)] for rel in sentence.deprels]
             targets = {"arc_labels": sentence.heads, "rel_labels": rels}
+            if self.options.upos:
+                targets["tag_labels"] = [UPOS.index(tag) for tag in sentence.upos]
             encoded += [_inside(window) for window in self._windows(example, sentence.words, targets)]
         return encoded
 
     def collate(self, batch: Sequence[Window]) -> dict[str, torch.Tensor]:
-        """``pixel_values``, ``attention_mask``, ``word_starts``, ``arc_labels`` and ``rel_labels``."""
+        """``pixel_values``, ``attention_mask``, ``word_starts``, and labels of arcs, relations and tags."""
         labels = {name: pad([window.labels[name] for window in batch]) for name in batch[0].labels}
         return {**self._render(batch), **labels}
 
@@ -137,7 +184,11 @@ class Parsing(Task[Sentence, Window, Scores, Parsed]):
         arcs = outputs.arc_logits.float().log_softmax(-1).cpu().numpy()
         rels = outputs.rel_logits[..., 1:].argmax(-1).add(1).to(torch.uint8).cpu().numpy()
         sizes = [len(window.words) for window in batch]
-        return [Scores(arcs[i, :w, : w + 1], rels[i, :w, : w + 1]) for i, w in enumerate(sizes)]
+        tags = outputs.tag_logits.argmax(-1).to(torch.uint8).cpu().numpy() if self.options.upos else None
+        return [
+            Scores(arcs[i, :w, : w + 1], rels[i, :w, : w + 1], None if tags is None else tags[i, :w])
+            for i, w in enumerate(sizes)
+        ]
 
     def predict(
         self, examples: Sequence[Sentence], encoded: Sequence[Window], results: Sequence[Scores]
@@ -155,6 +206,8 @@ class Parsing(Task[Sentence, Window, Scores, Parsed]):
         rels, greedy_rels = (
             [self.labels[n] for n in scores.rels[words, chosen]] for chosen in (heads, greedy)
         )
+        if scores.tags is not None:
+            sentence = with_tags(sentence, [UPOS[number] for number in scores.tags])
         return Parsed(with_tree(sentence, heads, rels), greedy, greedy_rels)
 
     def score(self, gold: Sequence[Sentence], predicted: Sequence[Parsed]) -> dict[str, float]:
@@ -173,7 +226,10 @@ class Parsing(Task[Sentence, Window, Scores, Parsed]):
             [parsed.tree.heads for parsed in predicted],
             [parsed.tree.deprels for parsed in predicted],
         )
-        return {**greedy, **{f"{name}_mst": value for name, value in trees.items()}}
+        scores = {**greedy, **{f"{name}_mst": value for name, value in trees.items()}}
+        if self.options.upos:
+            scores["upos"] = tag_accuracy(gold, [parsed.tree for parsed in predicted])
+        return scores
 
     def dump(self, predicted: Sequence[Parsed], stream: TextIO) -> None:
         """Write the trees as CoNLL-U."""
@@ -190,7 +246,7 @@ def _inside(window: Window) -> Window:
     seen = [head == 0 or head - 1 in window.span for head in heads]
     arcs = [max(head - window.span.start, 0) if ok else IGNORE for head, ok in zip(heads, seen, strict=True)]
     rels = [rel if ok else IGNORE for rel, ok in zip(rels, seen, strict=True)]
-    return replace(window, labels={"arc_labels": arcs, "rel_labels": rels})
+    return replace(window, labels={**window.labels, "arc_labels": arcs, "rel_labels": rels})
 
 
 def _merge(size: int, parts: Sequence[tuple[Window, Scores]]) -> Scores:
@@ -199,10 +255,13 @@ def _merge(size: int, parts: Sequence[tuple[Window, Scores]]) -> Scores:
         return parts[0][1]
     arcs = np.full((size, size + 1), _UNSEEN, np.float32)
     rels = np.ones((size, size + 1), np.uint8)
+    tags = None if parts[0][1].tags is None else np.zeros(size, np.uint8)
     for word in range(size):
         window, scores = innermost(word, parts)
         span, row = window.span, word - window.span.start
         columns = [0, *range(span.start + 1, span.stop + 1)]
         arcs[word, columns] = scores.arcs[row]
         rels[word, columns] = scores.rels[row]
-    return Scores(arcs, rels)
+        if tags is not None and scores.tags is not None:
+            tags[word] = scores.tags[row]
+    return Scores(arcs, rels, tags)

@@ -6,17 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
-from .base import DataError, folded
-from .conllu import Sentence, read_conllu, stream_raw, with_tags, write_conllu
+from .base import DataError, WordOptions, folded
+from .conllu import UPOS, Sentence, read_conllu, stream_raw, tag_accuracy, with_tags, write_conllu
 from .parsing import CONLLU_FILES, Parsing
 from .rows import InputFormat
 from .words import WordLabels
-
-# https://universaldependencies.org/u/pos/ (version 2), in alphabetical order.
-UPOS = (
-    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT",
-    "SCONJ", "SYM", "VERB", "X",
-)  # fmt: skip
 
 
 class Tagging(WordLabels[Sentence]):
@@ -25,6 +19,8 @@ class Tagging(WordLabels[Sentence]):
     name = "pos"
     metric = "accuracy"
     scores = ("accuracy",)
+    options_class = WordOptions
+    options: WordOptions
     files = CONLLU_FILES
     suffix = ".conllu"
     tables = ()
@@ -67,10 +63,7 @@ class Tagging(WordLabels[Sentence]):
 
     def score(self, gold: Sequence[Sentence], predicted: Sequence[Sentence]) -> dict[str, float]:
         """Accuracy over all words."""
-        pairs = [
-            pair for g, p in zip(gold, predicted, strict=True) for pair in zip(g.upos, p.upos, strict=True)
-        ]
-        return {"accuracy": 100 * sum(a == b for a, b in pairs) / len(pairs)}
+        return {"accuracy": tag_accuracy(gold, predicted)}
 
     def dump(self, predicted: Sequence[Sentence], stream: TextIO) -> None:
         """Write CoNLL-U."""

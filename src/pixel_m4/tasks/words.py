@@ -12,10 +12,10 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from pixel_m4.data.batch import IGNORE
+from pixel_m4.data.batch import IGNORE, pad
 from pixel_m4.model import PixelForTokenClassification
 
-from .base import DataError, Task, Window, gather, innermost
+from .base import DataError, Task, Window, WordOptions, gather, innermost
 from .rows import BadRows
 
 
@@ -37,6 +37,7 @@ class WordLabels(Task[S, Window, list[int], S]):
     """A label for every word; where windows overlap, the one that shows most around the word says it."""
 
     model_class = PixelForTokenClassification
+    options: WordOptions
 
     @abstractmethod
     def tags(self, sentence: S) -> Sequence[str]:
@@ -85,8 +86,16 @@ class WordLabels(Task[S, Window, list[int], S]):
         return encoded
 
     def collate(self, batch: Sequence[Window]) -> dict[str, torch.Tensor]:
-        """``pixel_values``, ``attention_mask`` and ``labels`` [B, P]: a label on a word's first patch."""
+        """``pixel_values``, ``attention_mask`` and ``labels`` [B, P]: a label on a word's first patch.
+
+        Models whose labels are those of words get ``word_starts`` too, and ``labels`` [B, W].
+        """
         rendered = self._render(batch)
+        if self.options.labels_words:
+            return {
+                **rendered,
+                **({"labels": pad([w.labels["labels"] for w in batch])} if batch[0].labels else {}),
+            }
         del rendered["word_starts"]
         if batch[0].labels:
             rendered["labels"] = torch.full_like(rendered["attention_mask"], IGNORE)
@@ -97,6 +106,8 @@ class WordLabels(Task[S, Window, list[int], S]):
     def decode(self, outputs: Any, batch: Sequence[Window]) -> list[list[int]]:
         """The best label of each word."""
         best = outputs.logits.argmax(-1).cpu()
+        if self.options.labels_words:
+            return [row[: len(window.words)].tolist() for row, window in zip(best, batch, strict=True)]
         return [row[window.starts].tolist() for row, window in zip(best, batch, strict=True)]
 
     def predict(

@@ -132,8 +132,10 @@ def _finetune(
     renderer = make_renderer(arguments)
     config = make_config(arguments)
     task = task_class(renderer, options=options)
+    task.settle(config)
     if not training.do_train:
         task.labels = saved_labels(task, config)
+        task.refuse_changes(config)
         _warn_of_changes(config, arguments, task.options)
     check_model(task, arguments, training, config)
     check_splits(task, arguments, training)

@@ -14,7 +14,8 @@ from pixel_m4.model import (
     PixelForSequenceClassification,
     PixelForTokenClassification,
 )
-from pixel_m4.model.heads import Biaffine, cross_entropy, pool_words
+from pixel_m4.model.heads import Biaffine, cross_entropy
+from pixel_m4.model.words import pool_words
 
 WORD_STARTS = torch.tensor([[0, 2, 5, 6], [0, 3, -100, -100]])
 ARCS = torch.tensor([[2, 0, 2], [0, -100, -100]])

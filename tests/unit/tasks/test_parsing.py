@@ -11,7 +11,7 @@ from pixel_m4.data.batch import IGNORE
 from pixel_m4.model import PixelConfig, PixelForBiaffineParsing
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.base import DataError
-from pixel_m4.tasks.conllu import Sentence, parse_conllu, read_conllu
+from pixel_m4.tasks.conllu import UPOS, Sentence, parse_conllu, read_conllu, with_tags
 from pixel_m4.tasks.parsing import Parsing, Scores
 
 
@@ -162,3 +162,32 @@ def test_predictions_are_written_as_conllu(task: Parsing, tmp_path: Path) -> Non
     (again,) = read_conllu(file)
     assert again.heads == SHORT.heads
     assert again.deprels == ("nmod", "nsubj", "root", "punct")
+
+
+def test_parts_of_speech_beside_the_tree() -> None:
+    task = Parsing(TextRenderer(max_seq_length=49), options=Parsing.options_class(upos=True))
+    tags = [UPOS[word % 17] for word in range(60)]
+    gold = [with_tags(SHORT, ["PRON", "NOUN", "VERB", "PUNCT"]), with_tags(LONG, tags)]
+    encoded = task.encode(gold)
+    batch = task.collate(encoded)
+    assert batch["tag_labels"][0, :4].tolist() == [UPOS.index(tag) for tag in gold[0].upos]
+    assert batch["tag_labels"].shape == batch["arc_labels"].shape
+    results = [
+        scores._replace(tags=np.array(window.labels["tag_labels"], np.uint8))
+        for scores, window in zip(perfect(task, encoded, gold), encoded, strict=True)
+    ]
+    predicted = task.predict(gold, encoded, results)
+    assert [parsed.tree.upos for parsed in predicted] == [s.upos for s in gold]
+    assert [parsed.tree.heads for parsed in predicted] == [s.heads for s in gold]
+    scores = task.score(gold, predicted)
+    assert set(scores) == set(task.score_names()) == {"uas", "las", "uas_mst", "las_mst", "upos"}
+    wrong = [predicted[0]._replace(tree=with_tags(predicted[0].tree, ["PRON"] * 4)), predicted[1]]
+    assert task.score(gold, wrong)["upos"] == pytest.approx(100 * 61 / 64)
+
+
+def test_parts_of_speech_must_be_universal(tmp_path: Path) -> None:
+    file = tmp_path / "a.conllu"
+    file.write_text("1\ta\t_\tNN\t_\t_\t0\troot\t_\t_\n\n", encoding="utf-8")
+    assert len(Parsing(TextRenderer()).read_file(file)) == 1
+    with pytest.raises(DataError, match=r"a.conllu:1: the word 'a' has the tag 'NN', which is no universal"):
+        Parsing(TextRenderer(), options=Parsing.options_class(upos=True)).read_file(file)

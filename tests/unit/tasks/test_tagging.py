@@ -77,3 +77,18 @@ def test_predictions_are_written_as_conllu(task: Tagging, tmp_path: Path) -> Non
     file = task.write([SHORT], tmp_path / "predictions")
     (again,) = read_conllu(file, trees=False)
     assert again.upos == SHORT.upos
+
+
+def test_labels_of_words_where_words_are_pooled() -> None:
+    task = Tagging(TextRenderer(max_seq_length=49), options=Tagging.options_class(word_pooling="mean"))
+    gold = [SHORT, sentence(["a"], ["DET"])]
+    encoded = task.encode(gold)
+    batch = task.collate(encoded)
+    assert torch.equal(batch["word_starts"], torch.tensor([[0, 2, 4, 7, 8], [0, 1, *[IGNORE] * 3]]))
+    assert batch["labels"].tolist() == [
+        [UPOS.index(tag) for tag in SHORT.upos],
+        [UPOS.index("DET"), *[IGNORE] * 3],
+    ]
+    logits = torch.nn.functional.one_hot(batch["labels"].clamp(min=0), 17)
+    results = task.decode(SimpleNamespace(logits=logits), encoded)
+    assert [s.upos for s in task.predict(gold, encoded, results)] == [s.upos for s in gold]
