@@ -1,6 +1,6 @@
 """Put many treebanks together into one data set of train, dev and test.
 
-python scripts/mix_treebanks.py configs/pixel-m4-ud/treebanks.yaml DATA [DATA …] --output_dir data/ud-mixture
+python scripts/mix_treebanks.py scripts/pixel-m4-ud-treebanks.yaml DATA [DATA …] --output_dir data/ud-mixture
 
 DATA holds folders UD_…, as `pixel-m4 data fetch ud` leaves them.  Every sentence gets a comment
 `# treebank = …`.  A treebank without train lends its dev to train; one with a test file only is divided, 70 %
