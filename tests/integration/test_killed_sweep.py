@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_finetune import make_treebank
+from test_finetuning_runs import make_treebank
 
 from pixel_m4.cli import main
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_finetune import make_treebank
+from test_finetuning_runs import make_treebank
 
 from pixel_m4 import PixelConfig, PixelForPreTraining, TextRenderer
 from pixel_m4.inference import open_task

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import SafetensorError
-from test_finetune import make_treebank
+from test_finetuning_runs import make_treebank
 from test_text_tasks import make_questions, make_reviews
 
 from pixel_m4.cli import main

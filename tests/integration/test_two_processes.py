@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_finetune import make_treebank
+from test_finetuning_runs import make_treebank
 
 from pixel_m4.cli import main
 from pixel_m4.train.saving import whole_checkpoints
