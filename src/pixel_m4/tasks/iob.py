@@ -235,7 +235,8 @@ def _kind(row: str) -> str:
         known = known or (len(columns) > 2 and columns[0].isdecimal() and is_tag(columns[2]))
         return "tagged" if known else "tabbed"
     columns = row.split()
-    return "spaced" if len(columns) > 1 and is_tag(columns[-1]) else "text"
+    wordless = row.startswith(" ")  # a tag whose word is missing
+    return "spaced" if (len(columns) > 1 or wordless) and is_tag(columns[-1]) else "text"
 
 
 def _guess(head: Sequence[str], source: str) -> InputFormat:
@@ -253,7 +254,9 @@ def _guess(head: Sequence[str], source: str) -> InputFormat:
         if len(rows) > 1 and any(row.split()[-1] == "O" for row in rows):
             return "columns"
     elif "text" in kinds and not titled:
-        return "text"
+        spaced = [row for row in rows if _kind(row) == "spaced"]
+        if len(spaced) < 2 and not any(len(row.split()) <= 2 for row in spaced):
+            return "text"  # else columns, of which a line is damaged
     raise DataError(
         f"{source}:{first + 1}: not clear whether this is a sentence or a word with its tag: "
         f"{head[first][:80]!r}; say --input_format text, tokens (words between spaces) or columns (a word a "

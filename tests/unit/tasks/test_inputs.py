@@ -157,6 +157,12 @@ def test_an_empty_token_is_refused_or_its_sentence_left_out(
     assert read.words == ("Omar", "left")
     assert "1 of 2 sentences are left out as wrong: " in caplog.text
     assert "a.txt:3" in caplog.text
+    damaged = ("Ada B-PER\nleft O\n O\n. O\n", " O\nAda B-PER\n", "Ada B-PER\nleft\n", "a N O\nb N O\nc\n")
+    for text in damaged:  # columns with a damaged line are no text
+        with pytest.raises(DataError, match="in:1: not clear"):
+            words(new(NER), text)
+    assert len(words(new(NER), "I like B-cells in blood\nWe need B-cells\nplain text\n", "text")) == 3
+    assert len(words(new(NER), "We like B-cells\nplain text\n")) == 2
     with pytest.raises(DataError, match="in:3: the word is empty"):
         words(new(NER), path.read_text(), "columns")
 
