@@ -35,6 +35,14 @@ def is_hub_name(name: Any) -> bool:
     return not Path(name).exists() and not Path(name.split("/")[0]).is_dir()
 
 
+def is_path(name: Any) -> bool:
+    """Whether a name cannot be meant for the hub, as ``owner/name`` and bare names can."""
+    if not isinstance(name, str | os.PathLike):
+        return False
+    text = os.fspath(name)
+    return text.startswith("~") or (bool({"/", os.sep} & set(text)) and not is_hub_name(text))
+
+
 def find_model(
     name: str | os.PathLike[str],
     *,

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub import constants
+from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
 
-from pixel_m4.model import PixelForPreTraining
+from pixel_m4.model import PixelConfig, PixelForPreTraining
 from pixel_m4.model.checkpoint import open_checkpoint
 from pixel_m4.render import TextRenderer
 from pixel_m4.shipped import SHIPPED, find_model, find_shipped, is_hub_name
@@ -151,3 +152,17 @@ def test_a_hub_that_is_not_there_costs_little_time(
         find_model("team/y")
     server.content["/team/there/main/config.json"] = b"{}"
     assert find_model("team/there") == "team/there"
+
+
+def test_auto_classes_know_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~` is the home folder, and what looks like a path is never asked for at the hub."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    PixelConfig.named("nano").save_pretrained(tmp_path / "m")
+    assert AutoConfig.from_pretrained("~/m").hidden_size == 48
+    assert AutoConfig.from_pretrained("./m/config.json").hidden_size == 48
+    for name in ("~/none", "./none", str(tmp_path / "none"), "here/none"):
+        for auto in (AutoConfig, AutoModel, AutoModelForTokenClassification):
+            with pytest.raises(FileNotFoundError, match=f"there is no model folder {name!r}"):
+                auto.from_pretrained(name)

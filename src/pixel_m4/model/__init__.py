@@ -4,6 +4,7 @@ Importing it teaches transformers' auto classes what a pixel model is and which 
 """
 
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from transformers import (
@@ -25,22 +26,28 @@ from pixel_m4.model.heads import (
 )
 from pixel_m4.model.mae import PixelForPreTraining, PixelForPreTrainingOutput, patchify, unpatchify
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
-from pixel_m4.shipped import find_shipped
+from pixel_m4.shipped import find_model, find_shipped, is_path
 
 
-def _know_shipped(auto: Any) -> None:
-    """Let an auto class of transformers find the package's checkpoints, before it asks the hub."""
+def _know_our_places(auto: Any) -> None:
+    """Let an auto class of transformers find the package's checkpoints, and folders under `~`.
+
+    Paths of missing folders are told at once; it would ask the hub for them.
+    """
     theirs = auto.__dict__["from_pretrained"].__func__
 
     @wraps(theirs)
     def from_pretrained(cls: Any, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
-        return theirs(cls, find_shipped(pretrained_model_name_or_path), *args, **kwargs)
+        name = find_shipped(pretrained_model_name_or_path)
+        if is_path(name) and not Path(name).is_file():  # they also take the file of a configuration
+            name = find_model(name)
+        return theirs(cls, name, *args, **kwargs)
 
     auto.from_pretrained = classmethod(from_pretrained)
 
 
-_know_shipped(AutoConfig)
-_know_shipped(AutoModel.__mro__[-2])  # the class that all of them have `from_pretrained` from
+_know_our_places(AutoConfig)
+_know_our_places(AutoModel.__mro__[-2])  # the class that all of them have `from_pretrained` from
 AutoConfig.register(PixelConfig.model_type, PixelConfig, exist_ok=True)
 AutoModel.register(PixelConfig, PixelModel, exist_ok=True)
 AutoModelForPreTraining.register(PixelConfig, PixelForPreTraining, exist_ok=True)

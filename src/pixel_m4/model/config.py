@@ -6,6 +6,7 @@ import inspect
 import json
 import math
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -321,7 +322,7 @@ class PixelConfig(PreTrainedConfig):
         """
         try:
             content = json.loads(Path(json_file).read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{json_file} is no JSON, or is damaged: {error}") from error
         if not isinstance(content, dict):
             raise ValueError(
@@ -352,7 +353,7 @@ class PixelConfig(PreTrainedConfig):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, Real):
                 raise ValueError(f"{name} must be a number, got {value!r}")
-            if not 0 <= float(value) <= most or not math.isfinite(value):
+            if not _is_within(value, most):
                 limits = "lie between 0 and 1" if most == 1 else "be at least 0 and finite"
                 raise ValueError(f"{name} must {limits}, got {value}")
         for name in _TRUTHS:
@@ -428,6 +429,11 @@ def config_file(name: Any, subfolder: str = "") -> Path:
 def _is_whole(value: Any) -> bool:
     """Whether a value is a whole number, and not yes or no."""
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _is_within(value: Any, most: float) -> bool:
+    """Whether a number lies between 0 and a limit, and is finite as a float (an integer may be too large)."""
+    return 0 <= value <= min(most, sys.float_info.max)
 
 
 def _at_least(least: int) -> str:

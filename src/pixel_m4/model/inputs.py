@@ -32,12 +32,16 @@ def as_in_transformers(forward: Forward) -> Forward:
     entries = list(inspect.signature(forward).parameters.values())[1:]
     names = [entry.name for entry in entries]
     tensors = {entry.name for entry in entries if "Tensor" in str(entry.annotation)}
+    needed = {entry.name for entry in entries if entry.default is entry.empty} & tensors
 
     @wraps(forward)
     def convert(self: Any, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():
             return forward(self, *args, **kwargs)
         given = [*zip(names, args, strict=False), *kwargs.items()]
+        for name, value in given:
+            if value is None and name in needed:
+                raise ValueError(f"{name} must be a tensor or a NumPy array, got None")
         if all(value is None or isinstance(value, Tensor) for name, value in given if name in tensors):
             return forward(self, *args, **kwargs)
         positional = [as_tensor(name, value, self.device) for name, value in zip(names, args, strict=False)]

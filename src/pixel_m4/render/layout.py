@@ -16,6 +16,7 @@ from pixel_m4.losses import NOTHING, Cut
 
 from .atlas import BLACK, WHITE, Atlas, Drawn, Word
 from .bulk import Bulk, BulkBigrams, pad_starts, to_matrix
+from .itemize import RTL_BLOCKS
 from .offsets import Place
 from .parts import Part, cut_word
 from .strategies import is_rtl
@@ -137,7 +138,7 @@ class Layout:
             shown, seen = drawn[window.start : window.stop], parts[window.start : window.stop]
             starts = list(accumulate([word.width for word in shown], initial=start))
             ids = np.concatenate([line.ids[:start], self._join(shown, starts)])
-            if not window.start and np.array_equal(ids, line.ids):
+            if not window.start and _ltr(second) and not rtl and np.array_equal(ids, line.ids):
                 continue  # a long word begins as it does there
             lines.append(
                 Line(
@@ -307,6 +308,11 @@ def _pair(text: tuple[str, ...], rtl: bool) -> tuple[list[str], list[str], bool]
     rtl = rtl or (is_rtl(text[0]) and is_rtl(text[1]))
     first, second = (part.split()[::-1] if rtl else part.split() for part in text)
     return first, second, rtl
+
+
+def _ltr(words: Sequence[str]) -> bool:
+    """Whether all letters run left-to-right, so that the left of a word on a canvas is its beginning."""
+    return not RTL_BLOCKS.search(" ".join(words))
 
 
 def _nothing_drawn(words: Sequence[str]) -> Cut:

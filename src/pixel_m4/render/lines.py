@@ -13,7 +13,7 @@ from pixel_m4.losses import NOTHING, Cut
 
 from .atlas import Atlas
 from .itemize import Run, itemize
-from .layout import Layout, Line, _nothing_drawn, _pair
+from .layout import Layout, Line, _ltr, _nothing_drawn, _pair
 from .offsets import Place
 from .parts import PARTS_OF_A_WINDOW, Part, cut_at
 from .strategies import MARGIN, clusters, is_rtl, line_direction
@@ -111,7 +111,7 @@ class ContinuousLayout(Layout):
             typeset = self.fit(texts, rtl, start, self._max, cut=False)
             drawn, starts = self._fit([typeset.piece], rtl, start, self._max)
             ids = np.concatenate([line.ids[:start], self._join(drawn, starts)])
-            if not window.start and np.array_equal(ids, line.ids):
+            if not window.start and _ltr(words) and not rtl and np.array_equal(ids, line.ids):
                 continue  # a long word begins as it does there
             word_starts = self._word_starts(typeset, starts)
             cut = any(len(text) < len(words[part.word]) for part, text in zip(shown, texts, strict=True))

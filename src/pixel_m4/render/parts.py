@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from .atlas import Atlas
-from .strategies import Bigrams, clusters, line_direction
+from .strategies import Bigrams, clusters
 
 PARTS_OF_A_WINDOW = 4  # so that neighbouring windows can share some
 
@@ -56,8 +56,7 @@ def cut_word(word: str, rtl: bool, room: int, atlas: Atlas) -> list[tuple[int, i
             if end - start > 1 and any(width(*bounds) > room for bounds in pairwise(borders)):
                 borders = [*finer[bisect_left(finer, start) : bisect_left(finer, end) + 1]]
         parts += pairwise(borders)
-    turned = rtl if atlas.strategy.name in ("bigrams", "graphemes") else line_direction(word, rtl)
-    return parts[::-1] if turned else parts
+    return parts[::-1] if atlas.strategy.turned(word, rtl) else parts
 
 
 def cut_at(borders: list[int], room: int, width: Callable[[int, int], int]) -> Iterator[tuple[int, int]]:

@@ -23,7 +23,7 @@ from pixel_m4.shipped import find_model, is_hub_name
 from .atlas import Atlas, AtlasStats
 from .encoding import BatchEncoding, Encoding
 from .fontfile import FontFile
-from .fonts import find_fallback_fonts, find_font
+from .fonts import FontError, find_fallback_fonts, find_font
 from .glyphs import Typesetter
 from .layout import Layout, Line, stack
 from .lines import ContinuousLayout
@@ -31,9 +31,10 @@ from .offsets import Offsets, find_offsets
 from .parts import Part
 from .settings import CONFIG_NAME, read_settings, write_settings
 from .strategies import STRATEGIES
-from .texts import Text, as_list, as_strings, as_text, as_texts, check_limit
+from .texts import Text, as_list, as_strings, as_text, as_texts, check_limit, check_truth, check_whole
 
-_MOST_PIXELS = 2048  # of the font's size
+_MOST_PIXELS = 2048  # of the font's size, and of a patch
+_MOST_PATCHES = 1_000_000  # of a canvas
 
 
 class TextRenderer:
@@ -75,25 +76,25 @@ class TextRenderer:
         if not isinstance(strategy, str) or strategy not in STRATEGIES:
             raise ValueError(f"unknown strategy {strategy!r}; there are: {', '.join(STRATEGIES)}")
         for name, value in (("font_size", font_size), ("dpi", dpi)):
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not _is_finite(value):
                 raise ValueError(f"{name} must be a number greater than 0, not {value!r}")
             if not value > 0:
                 raise ValueError(f"{name} must be greater than 0, not {value}")
-        for name, value, least in (
-            ("pixels_per_patch", pixels_per_patch, 1),
-            ("max_seq_length", max_seq_length, 2),
+        for name, value, least, most in (
+            ("pixels_per_patch", pixels_per_patch, 1, _MOST_PIXELS),
+            ("max_seq_length", max_seq_length, 2, _MOST_PATCHES),
         ):
             if isinstance(value, bool) or not isinstance(value, numbers.Integral):
                 raise ValueError(f"{name} must be a whole number greater than {least - 1}, not {value!r}")
             if value < least:
                 raise ValueError(f"{name} must be greater than {least - 1}, not {value}")
+            if value > most:
+                raise ValueError(f"{name} must be at most {most:,}, not {value:,}")
         if not 1 <= font_size * dpi / 72 <= _MOST_PIXELS:
             raise ValueError(
                 f"font_size {font_size} at {dpi} dpi is {font_size * dpi / 72:g} pixels, which must be 1 to "
                 f"{_MOST_PIXELS}"
             )
-        if not isinstance(rgb, bool | np.bool_):
-            raise ValueError(f"rgb must be True or False, not {rgb!r}")
         if fallback_fonts is not None and fallback_fonts_dir is not None:
             raise ValueError("give fallback_fonts_dir or fallback_fonts, not both")
         self.font_file = find_font(font_file)
@@ -110,7 +111,7 @@ class TextRenderer:
         )
         self.pixels_per_patch = int(pixels_per_patch)
         self.max_seq_length = int(max_seq_length)
-        self.rgb = bool(rgb)
+        self.rgb = check_truth("rgb", rgb)
         self.strategy = strategy
         self._start()
 
@@ -163,17 +164,20 @@ class TextRenderer:
             TypeError: it is no text.
         """
         text = as_text(text)
+        rtl = check_truth("rtl", rtl)
         max_length = check_limit("max_length", max_length)
         text_a_max_length = check_limit("text_a_max_length", text_a_max_length)
+        overflow = check_truth("return_overflowing_patches", return_overflowing_patches)
+        stride = check_whole("stride", stride, 0)
         with self._lock:
             self._atlas.trim()
             lines = [self._layout.line(text, max_length, rtl, text_a_max_length)]
-            if return_overflowing_patches:
+            if overflow:
                 lines += self._layout.overflow(lines[0], text, max_length, rtl, stride)
             canvases = self._canvas(stack([line.ids for line in lines], self.max_seq_length), None)
         missing = "".join([line.missing for line in lines])
         # Windows show what the canvas has no room for.
-        cut = NOTHING if return_overflowing_patches else lines[0].cut
+        cut = NOTHING if overflow else lines[0].cut
         if missing or cut.texts:
             tell(self.losses, missing, cut, stacklevel=2)
         encodings = [
@@ -220,6 +224,7 @@ class TextRenderer:
         if return_tensors not in ("np", "pt"):
             raise ValueError(f"return_tensors must be 'np' or 'pt', not {return_tensors!r}")
         texts = as_texts(texts)
+        rtl = check_truth("rtl", rtl)
         max_length = check_limit("max_length", max_length)
         text_a_max_length = check_limit("text_a_max_length", text_a_max_length)
         with self._lock:
@@ -256,6 +261,7 @@ class TextRenderer:
             text_a_max_length: as when it was rendered.
         """
         text = as_text(text)
+        rtl = check_truth("rtl", rtl)
         max_length = check_limit("max_length", max_length)
         text_a_max_length = check_limit("text_a_max_length", text_a_max_length)
         with self._lock:
@@ -407,7 +413,19 @@ class TextRenderer:
             where = f"{given} ({subfolder})" if subfolder else given
             raise FileNotFoundError(f"no {CONFIG_NAME} in {where}")
         options = read_settings(path, overrides, name=given, fetch=fetch)
-        return cls(**options)
+        try:
+            return cls(**options)
+        except ValueError as error:
+            if overrides or isinstance(error, FontError):
+                raise
+            raise ValueError(f"{path}: {error}") from error
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that is too large for a float
+        return False
 
 
 def _from_hub(repository: str, file: str, options: Mapping[str, Any]) -> Path | None:

@@ -7,8 +7,8 @@ that are not the default one.
 from __future__ import annotations
 
 import json
-import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -35,6 +35,7 @@ _WORDS = {  # what must be so; other values would give other pixels than we draw
 _TYPES = ("PangoCairoTextRenderer", "PyGameTextRenderer")
 # Notes of other programs, which say nothing about pixels.
 _NOTES = ("fonts_list", "processor_class", "transformers_version", "name_or_path", "auto_map")
+_LONGEST = 255  # bytes of a file's name
 _HASHED = 100  # names of published fonts that are a hash are longer
 # In a download of the hub's client: models--OWNER--NAME/snapshots/…
 _HUB_FOLDER = re.compile(r"models--([^/\\]+?)--([^/\\]+)[/\\]snapshots[/\\]")
@@ -63,12 +64,16 @@ def write_settings(folder: Path, settings: Mapping[str, Any], fonts: Sequence[Fo
     if main.sha256 != FONT_SHA256:
         _put(main, folder / config["font_file"])
     if fallbacks:
-        config[FALLBACK_FOLDER] = [
-            {"file": f"{FALLBACK_FOLDER}/{font.path.name}", "sha256": font.sha256} for font in fallbacks
-        ]
         (folder / FALLBACK_FOLDER).mkdir(exist_ok=True)
+        named: dict[str, str] = {}
+        config[FALLBACK_FOLDER] = []
         for font in fallbacks:
-            _put(font, folder / FALLBACK_FOLDER / font.path.name)
+            name = font.path.name
+            # Fonts of one name from several folders.
+            if named.setdefault(name.lower(), font.sha256) != font.sha256:
+                name = f"{font.sha256}-{name}"
+            _put(font, folder / FALLBACK_FOLDER / name)
+            config[FALLBACK_FOLDER].append({"file": f"{FALLBACK_FOLDER}/{name}", "sha256": font.sha256})
     with replacing(folder / CONFIG_NAME) as scratch:
         scratch.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -126,7 +131,7 @@ def read_settings(
 def _load(file: Path) -> dict[str, Any]:
     try:
         config = json.loads(file.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} is not valid JSON: {error}") from error
     if not isinstance(config, dict):
         raise ValueError(f"{file} must hold a JSON object, not {type(config).__name__}")
@@ -228,7 +233,9 @@ def _check_inside(file: Path, field: str, place: str) -> None:
 
 def _is_number(value: Any) -> bool:
     return (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 0 < value <= sys.float_info.max  # neither infinite nor NaN, nor an integer that is no float
     )
 
 
@@ -240,6 +247,16 @@ def _is_just(word: Any) -> Callable[[Any], bool]:
     return lambda value: type(value) is type(word) and value == word
 
 
+def _is_name(value: Any) -> bool:
+    """Whether a file system can hold a file of this name."""
+    return (
+        isinstance(value, str)
+        and bool(value)
+        and "\0" not in value
+        and all(len(part.encode(errors="surrogatepass")) <= _LONGEST for part in value.split("/"))
+    )
+
+
 def _is_digest(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
@@ -248,10 +265,7 @@ def _is_fonts(value: Any) -> bool:
     return value is None or (
         isinstance(value, list)
         and all(
-            isinstance(entry, dict)
-            and isinstance(entry.get("file"), str)
-            and entry["file"]
-            and _is_digest(entry.get("sha256"))
+            isinstance(entry, dict) and _is_name(entry.get("file")) and _is_digest(entry.get("sha256"))
             for entry in value
         )
     )
@@ -267,16 +281,14 @@ _FIELDS: dict[str, Callable[[Any], str | None]] = {
     **{field: _must("a number greater than 0", _is_number) for field in ("dpi", "font_size")},
     "max_seq_length": _must("a whole number greater than 1", lambda value: _is_whole(value, 2)),
     "pixels_per_patch": _must("a whole number greater than 0", lambda value: _is_whole(value, 1)),
-    "rgb": _must("true or false, without quotes,", lambda value: isinstance(value, bool)),
+    "rgb": _must("true or false (without quotes)", lambda value: isinstance(value, bool)),
     "strategy": _must(
         f"one of {', '.join(STRATEGIES)}", lambda value: isinstance(value, str) and value in STRATEGIES
     ),
     "text_renderer_type": _must(" or ".join(_TYPES), lambda value: value in _TYPES),
-    "font_file": _must("the name of a font file", lambda value: isinstance(value, str) and bool(value)),
+    "font_file": _must("the name of a font file", _is_name),
     "font_sha256": _must("64 hexadecimal digits", _is_digest),
-    "fallback_fonts_dir": _must(
-        "the name of a folder", lambda value: value is None or isinstance(value, str)
-    ),
+    "fallback_fonts_dir": _must("the name of a folder", lambda value: value in (None, "") or _is_name(value)),
     FALLBACK_FOLDER: _must('a list of {"file": …, "sha256": …}', _is_fonts),
     **{field: lambda value: None for field in _NOTES},
 }

@@ -39,6 +39,9 @@ class Strategy(Protocol):
 
     name: str
 
+    def turned(self, word: str, rtl: bool) -> bool:
+        """Whether a word of a text is drawn from its end on, ``rtl`` being the direction of the text."""
+
     def pieces(self, word: str, rtl: bool) -> Iterator[Piece]:
         """Yield the pieces of a word in the order in which they are drawn, left to right.
 
@@ -51,6 +54,10 @@ class Bigrams:
     """Two code points a piece (Lotz et al. 2023), the rendering of PIXEL-M4."""
 
     name = "bigrams"
+
+    def turned(self, word: str, rtl: bool) -> bool:
+        """As the text is."""
+        return rtl
 
     def pieces(self, word: str, rtl: bool) -> Iterator[str]:
         """Yield strings of two code points; the last one of the word may hold one."""
@@ -65,9 +72,13 @@ class Words:
 
     name = "words"
 
+    def turned(self, word: str, rtl: bool) -> bool:
+        """As its first strong character says."""
+        return line_direction(word, rtl)
+
     def pieces(self, word: str, rtl: bool) -> Iterator[Piece]:
         """Yield the word's runs in one piece, from left to right."""
-        rtl = line_direction(word, rtl)
+        rtl = self.turned(word, rtl)
         starts = range(0, len(word), _MAX_WORD)
         for i in reversed(starts) if rtl else starts:
             yield itemize(word[i : i + _MAX_WORD], rtl, i)
@@ -77,6 +88,10 @@ class Graphemes:
     """Two extended grapheme clusters a piece, each shaped alone: marks stay with their letters."""
 
     name = "graphemes"
+
+    def turned(self, word: str, rtl: bool) -> bool:
+        """As the text is."""
+        return rtl
 
     def pieces(self, word: str, rtl: bool) -> Iterator[Piece]:
         """Yield pairs of clusters; the last one of the word may be alone."""
@@ -89,14 +104,18 @@ class Adaptive:
 
     name = "adaptive"
 
+    def turned(self, word: str, rtl: bool) -> bool:
+        """A word without right-to-left letters (a number, a Latin name, an emoji) is not."""
+        if _JOINED.search(word):
+            return Words().turned(word, rtl)
+        return rtl and RTL_BLOCKS.search(word) is not None
+
     def pieces(self, word: str, rtl: bool) -> Iterator[Piece]:
         """Yield an Arabic or Hebrew word as a whole, Han, Kana and Hangul one cluster a piece, else two."""
         if _JOINED.search(word):
             return Words().pieces(word, rtl)
         pieces = _pairs(clusters(word), alone=_SQUARE)
-        # A word without right-to-left letters (a number, a name in Latin script) reads from left to right.
-        rtl = rtl and RTL_BLOCKS.search(word) is not None
-        return (piece[::-1] for piece in reversed(list(pieces))) if rtl else pieces
+        return (piece[::-1] for piece in reversed(list(pieces))) if self.turned(word, rtl) else pieces
 
 
 class Continuous:
@@ -107,6 +126,10 @@ class Continuous:
     """
 
     name = "continuous"
+
+    def turned(self, word: str, rtl: bool) -> bool:
+        """As its first strong character says."""
+        return line_direction(word, rtl)
 
     def pieces(self, word: str, rtl: bool) -> Iterator[Piece]:
         """Yield the runs of a line without its margins, in one piece, from left to right."""

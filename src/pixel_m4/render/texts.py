@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+import numpy as np
+
 Text = str | Sequence[str] | tuple[str, str]
 """A string (split on white space), a list of words, or a pair of strings as a tuple."""
 
@@ -32,6 +34,10 @@ def as_list(items: Any, what: str = "texts") -> list[Any]:
     if isinstance(items, str | bytes | bytearray):
         kind = type(items).__name__
         raise TextTypeError(f"give a list of {what}, not one {kind}: [{_shown(items)}]")
+    if isinstance(items, set | frozenset):
+        raise TextTypeError(f"give a list of {what}, not a {type(items).__name__}, which has no order")
+    if hasattr(items, "columns"):  # iterating gives the names of the columns, or the columns
+        raise TextTypeError(f"give a list of {what}, not a whole {type(items).__name__}: one of its columns")
     if isinstance(items, Mapping) or items is None:
         raise TextTypeError(f"give a list of {what}, not {type(items).__name__}")
     for convert in ("to_pylist", "tolist", "to_list"):  # Arrow; NumPy, pandas, torch; polars
@@ -128,6 +134,17 @@ def check_whole(name: str, value: Any, least: int, hint: str = "") -> int:
     if number < least or isinstance(value, bool):
         raise ValueError(f"{name} must be a whole number of at least {least}{hint}, not {value!r}")
     return number
+
+
+def check_truth(name: str, value: Any) -> bool:
+    """True or False; a string such as "false" is neither.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
 
 
 def _all_strings(items: Iterable[Any]) -> bool:

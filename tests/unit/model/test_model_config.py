@@ -95,6 +95,8 @@ def test_another_architecture(tmp_path: Path) -> None:
     ("field", "value"),
     [
         ("hidden_act", "geluu"),
+        ("layer_norm_eps", 10**400),
+        ("mask_ratio", 10**400),
         ("hidden_act", None),
         ("image_size", 224),
         ("image_size", "16,1024"),
@@ -152,7 +154,9 @@ def test_a_wrong_value_is_named_with_its_file(tmp_path: Path, field: str, value:
         PixelConfig(**{**saved, field: value})
 
 
-@pytest.mark.parametrize("content", ["[1]", "3", "null", '"x"', "", "{", "{'hidden_size': 48}", "\0\1"])
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, "[1]", "3", "null", '"x"', "", "{", "{'hidden_size': 48}", "\0\1"]
+)
 def test_a_file_that_is_no_json_object(tmp_path: Path, content: str) -> None:
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(ValueError, match=re.escape(str(tmp_path / "config.json"))) as caught:

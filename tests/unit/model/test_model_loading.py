@@ -546,3 +546,5 @@ def test_tuples_and_arrays(model_class: type[PixelPreTrainedModel]) -> None:
     ):
         with pytest.raises(ValueError, match=f"{name} must be a tensor or a NumPy array of numbers, got a"):
             model(**{**inputs, name: value})
+    with pytest.raises(ValueError, match="pixel_values must be a tensor or a NumPy array, got None"):
+        model(**{**inputs, "pixel_values": None})

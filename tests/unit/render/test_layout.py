@@ -199,3 +199,18 @@ def test_counts_of_what_is_cut_agree_with_offsets(strategy: str) -> None:
         places = renderer.offsets(text).patches[0][:, 0]
         hidden = sum(place < 0 and not char.isspace() for place, char in zip(places, joined, strict=True))
         assert lost == hidden > 0
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("unit", ["\U0001f469\u200d\U0001f466", "7", "\ufdfd", "\u05e9", "a"])
+@pytest.mark.parametrize("rtl", [False, True])
+def test_windows_over_a_word_that_repeats_itself(strategy: str, unit: str, rtl: bool) -> None:
+    """Its windows look like the canvas, and are of other characters nevertheless."""
+    for canvas in (8, 12):
+        renderer = TextRenderer(strategy=strategy, max_seq_length=canvas)
+        for pair in (("q", unit * 40), ("q", unit * 40 + " b"), ("\u05e9\u05dc", unit * 40)):
+            encoding = renderer(pair, return_overflowing_patches=True, rtl=rtl)
+            seen = np.array([char == " " for char in pair[1]])
+            for window in (encoding, *encoding.overflowing_patches):
+                seen |= renderer.offsets(pair, window, rtl=rtl).patches[1][:, 0] >= 0
+            assert seen.all(), f"{(~seen).sum()} characters are in no window"

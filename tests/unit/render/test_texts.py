@@ -122,6 +122,32 @@ def test_limits_are_checked(renderer: TextRenderer, name: str, value: object) ->
     np.testing.assert_array_equal(renderer("a b", np.int64(2)).pixel_values, renderer("a b", 2).pixel_values)
 
 
+@pytest.mark.parametrize("stride", [-1, 1.5, "3", True, None, float("nan")])
+def test_strides_are_checked(renderer: TextRenderer, stride: object) -> None:
+    with pytest.raises(ValueError, match=f"stride must be a whole number of at least 0, not {stride!r}"):
+        renderer(("a", "b " * 90), return_overflowing_patches=True, stride=stride)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", ["false", "no", 0, 1, None])
+def test_truth_values_are_checked(renderer: TextRenderer, value: object) -> None:
+    for call in (
+        lambda: renderer("a b", rtl=value),  # type: ignore[arg-type]
+        lambda: renderer.batch(["a b"], rtl=value),  # type: ignore[arg-type]
+        lambda: renderer.offsets("a b", rtl=value),  # type: ignore[arg-type]
+        lambda: renderer(("a", "b"), return_overflowing_patches=value),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(ValueError, match=f"(rtl|patches) must be True or False, not {value!r}"):
+            call()
+
+
+@pytest.mark.parametrize("method", ["batch", "measure", "measure_texts", "__call__"])
+def test_tables_and_sets_are_no_lists(renderer: TextRenderer, method: str) -> None:
+    """Iterating gives the names of columns, or texts in any order."""
+    for table in (pd.DataFrame({"title": WORDS}), pa.table({"title": WORDS}), {"a", "b"}, frozenset("ab")):
+        with pytest.raises(TypeError, match=r"give a list of|the text is"):
+            getattr(renderer, method)(table)
+
+
 @pytest.mark.parametrize("char", ["", "ab", None, 7])
 def test_coverage_is_of_one_character(renderer: TextRenderer, char: object) -> None:
     with pytest.raises(ValueError, match="covers takes one character, not"):
