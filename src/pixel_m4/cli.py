@@ -49,9 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "sweep": _sweep,
         "data": _data,
     }
-    again = None
-    if known.command == "sweep":
-        again = [*arguments, *([] if known.resume_runs else ["--resume_runs"])]
+    again = arguments if known.command in ("sweep", "quickstart") else None
+    if known.command == "sweep" and not known.resume_runs:
+        again = [*arguments, "--resume_runs"]
     return _guard(runs[known.command], known, again=again)
 
 

@@ -202,7 +202,10 @@ def checkpoint_to_go_on_from(
         return chosen
     if before is None:
         return None
-    if changes := differences(before, record):
+    changes = differences(before, record)
+    if changes and set(contents(folder)) <= {RUN, "tensorboard"}:
+        return None  # nothing was trained yet
+    if changes:
         raise ValueError(
             f"--output_dir {folder} holds an unfinished run of another command ({'; '.join(changes)}): go on "
             "with the same, give another --output_dir, or start anew with --overwrite_output_dir"

@@ -203,6 +203,8 @@ class TaskTrainer(WholeCheckpoints, ReportingTrainer):
     def train(self, resume_from_checkpoint: Any = None, **kwargs: Any) -> Any:
         """Train; with a checkpoint, go on where it was written."""
         self._goes_on_from = None if resume_from_checkpoint is None else Path(resume_from_checkpoint)
+        if self._goes_on_from is not None:
+            self.args.eval_on_start = False  # it was done at the start
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
     def complete(self, staged: Path) -> None:

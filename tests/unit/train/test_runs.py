@@ -153,6 +153,11 @@ def test_another_command_is_refused_unless_a_checkpoint_is_named(
         == folder / "checkpoint-2"
     )
     assert "seed 1, not 2" in caplog.text
+    begun = folder_of(tmp_path / "begun", RECORD)
+    assert checkpoint_to_go_on_from(begun, other, None, False) is None  # nothing would be lost
+    (begun / "model.safetensors").touch()
+    with pytest.raises(ValueError, match="another command"):
+        checkpoint_to_go_on_from(begun, other, None, False)
 
 
 def test_clearing(tmp_path: Path) -> None:
