@@ -21,12 +21,15 @@ $(INSTALLED): pyproject.toml constraints.txt
 quickstart: setup ## train a small parser on the embedded treebank and show it at work
 	$(BIN)/pixel-m4 quickstart
 
+# One thread a worker: two workers with two threads each on two cores would wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+
 test: setup ## the quick tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: setup oracle ## all tests, the slow ones and those against PangoCairo too
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,export,ray]'
-	$(BIN)/python -m pytest -m ''
+	$(PYTEST) -m ''
 
 # The fonts are for comparing more than the default one.
 oracle: $(ORACLE) ## install PangoCairo, which tests and benchmarks compare with (needs root and Debian or Ubuntu)

@@ -6,10 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from pixel_m4.commands import TASKS, build_parser, options_of, subparsers
 from pixel_m4.errors import report
+from pixel_m4.shipped import find_model, is_hub_name
 from pixel_m4.spelling import did_you_mean, finetune_options, pretrain_options, task_options, unknown_option
 from pixel_m4.stopping import Stopped, Stopping
 from pixel_m4.threads import settle
@@ -21,6 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     _check_spelling(parser, arguments)
+    try:
+        _check_places(arguments)
+    except OSError as error:
+        report(error)
+        return 1
     if arguments[:1] == ["finetune"] and not {"-h", "--help"} & set(arguments[:2]):
         if arguments[1:2] and arguments[1].startswith("--"):  # the recipe names the task
             return _guard(_finetune, argparse.Namespace(task=None), arguments[1:], again=arguments)
@@ -90,6 +97,30 @@ def _check_spelling(parser: argparse.ArgumentParser, arguments: Sequence[str]) -
     if problem is not None:
         words = [command, *arguments[1 : len(arguments) - len(rest)]]
         parser.error(f"{problem} (`pixel-m4 {' '.join(words)} --help` lists them)")
+
+
+def _check_places(arguments: Sequence[str]) -> None:
+    """Stop at a model folder or a file of data that is not there, before anything slow is imported.
+
+    Raises:
+        OSError: what is not there.
+    """
+    command, *rest = arguments or ("",)
+    named = {
+        word[2:].partition("=")[0].replace("-", "_"): word.partition("=")[2] or following
+        for word, following in pairwise([*rest, ""])
+        if word.startswith("--")
+    }
+    models = [named.get("model"), named.get("model_name_or_path")]
+    if command in ("predict", "evaluate", "export") and rest and not rest[0].startswith("-"):
+        models.append(rest[0])
+    for model in models:
+        if model and model != "none" and not is_hub_name(model):
+            find_model(model)
+    for option in ("config", "data_file"):
+        path = named.get(option)
+        if path and not path.startswith("-") and path != "none" and not Path(path).expanduser().exists():
+            raise FileNotFoundError(f"--{option}: there is no file {path!r}")
 
 
 def _guard(command, *args, again: Sequence[str] | None = None) -> int:  # type: ignore[no-untyped-def]

@@ -13,6 +13,8 @@ from typing import Any
 SHIPPED = ("pixel-m4-tiny", "pixel-m4-tiny-english")
 HUB_SECONDS = 5.0
 """How long the hub may take for its first answer."""
+# First parts of a name that are folders of runs, even where there is none here.
+_FOLDERS = ("runs", "output", "outputs", "checkpoints", "tmp")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _reached: set[tuple[str, str | None]] = set()
 
@@ -32,7 +34,8 @@ def is_hub_name(name: Any) -> bool:
     """Whether a name can only be meant for the hub: ``owner/name``, and no folder ``owner`` is here."""
     if not isinstance(name, str) or not _HUB_NAME.fullmatch(name) or name.startswith("."):
         return False
-    return not Path(name).exists() and not Path(name.split("/")[0]).is_dir()
+    owner = name.split("/")[0]
+    return not Path(name).exists() and not Path(owner).is_dir() and owner not in _FOLDERS
 
 
 def is_path(name: Any) -> bool:

@@ -129,6 +129,7 @@ def test_results_of_an_evaluation_are_not_overwritten_unasked(
     assert main([*command, "--overwrite"]) == 0
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_quiet(parser: Path) -> None:
     command = [
         sys.executable,

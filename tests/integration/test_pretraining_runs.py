@@ -194,6 +194,7 @@ def test_a_finished_run_is_left_alone(corpus: Path, whole: Path, capsys: pytest.
     assert before <= (whole / "model.safetensors").stat().st_mtime_ns
 
 
+@pytest.mark.slow
 def test_overwriting_starts_anew(corpus: Path, whole: Path, tmp_path: Path) -> None:
     options = NANO + "--max_steps 3 --picture_steps 0 --eval_strategy no --report_to none "
     first = run(corpus, tmp_path, options)
@@ -211,6 +212,7 @@ def test_loss_falls(corpus: Path, tmp_path: Path) -> None:
     assert evaluations[-1] < evaluations[0]
 
 
+@pytest.mark.slow
 def test_muon_goes_on_in_the_same_weights(corpus: Path, tmp_path: Path) -> None:
     options = SHORT.replace("--eval_steps 4 ", "") + "--optim muon --report_to none --picture_steps 0 "
     options += "--eval_strategy no "
@@ -221,6 +223,7 @@ def test_muon_goes_on_in_the_same_weights(corpus: Path, tmp_path: Path) -> None:
     assert same_weights(tmp_path / "whole", tmp_path / "cut")
 
 
+@pytest.mark.slow
 def test_the_second_objective_goes_on_and_leaves_no_trace(corpus: Path, tmp_path: Path) -> None:
     options = SHORT + "--optim muon --report_to none --num_pieces 12 --max_seq_length 36 --max_positions 64 "
     options += "--visible_pieces true --blank_pieces true --line_positions true --look_at_neighbours true "
@@ -328,6 +331,7 @@ def test_what_is_not_of_a_pretraining_is_kept(
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_copied_in_part_is_passed_over(corpus: Path, whole: Path, tmp_path: Path) -> None:
     with pytest.raises(Cut):
         run(corpus, tmp_path, SHORT, CutAt(7))
@@ -355,14 +359,14 @@ def test_training_goes_on_from_weights(corpus: Path, whole: Path, tmp_path: Path
         ("--language_probabilities en=1,hi=0,uk=0,zh=0", "hi"),
         ("--language_probabilities en=half,hi=0.5,uk=0,zh=0", "en=half is no number"),
         ("--language_probabilities en=0.5,hi=0.5,uk=0.5,zh=0.5", "sum to one"),
-        ("--temperature 2 --language_probabilities en=1", "not both"),
+        ("--temperature 2 --language_probabilities en=1", "exclude each other"),
         ("--masking spans", "span, random"),
         ("--mask_ratio 1.5", "mask_ratio"),
         ("--total_batch_size 10", "no multiple of --per_device_train_batch_size 4"),
         ("--load_best_model_at_end --metric_for_best_model loss", "no choice of the best"),
         ("--resume_from_checkpoint nowhere", "nowhere is no whole checkpoint"),
         ("--exhausted never", "never"),
-        ("--dataset_name x", "either --data_dir or --dataset_name"),
+        ("--dataset_name x", "exclude each other"),
         ("--config_overrides hidden_size", "not name=value"),
         ("--optim adamm", "adamm"),
         ("--validation_dir nowhere", "nowhere"),

@@ -99,6 +99,7 @@ def test_entities(checkpoint: Path, tmp_path: Path) -> None:
     assert "test_f1" in json.loads((output / "all_results.json").read_text())
 
 
+@pytest.mark.slow
 def test_errors_are_one_line(checkpoint: Path, tmp_path: Path) -> None:
     flags = [
         f"--model_name_or_path={checkpoint}",

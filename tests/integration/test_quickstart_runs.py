@@ -79,6 +79,7 @@ def test_progress_in_a_terminal_is_a_bar() -> None:
     assert "training, loss 1.23" in out.getvalue()
 
 
+@pytest.mark.slow
 def test_quickstart_takes_a_real_treebank(
     shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

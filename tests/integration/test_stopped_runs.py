@@ -180,6 +180,7 @@ def test_a_finished_run_is_kept(
     assert (finished / "predict-2" / "dev_predictions.conllu").is_file()
 
 
+@pytest.mark.slow
 def test_starting_anew_on_purpose(treebank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def kill(*args: Any) -> None:
         raise Killed

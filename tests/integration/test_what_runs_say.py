@@ -221,7 +221,7 @@ def test_names_in_brackets_are_shown_as_they_are(
     results = tmp_path / "[/out]"
     evaluated = ["evaluate", str(muon.folder), "--data_dir", str(data), "--output_dir", str(results)]
     assert main(evaluated) == 0
-    assert "[/x], test" in " ".join(capsys.readouterr().out.split())
+    assert "[/x],test" in "".join(capsys.readouterr().out.split())
     assert (results / "eval_results.json").is_file()
     text = tmp_path / "[b]text"
     text.write_text("a [/x] :cat: [b]\n", encoding="utf-8")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,32 @@ def test_every_door_opens() -> None:
         assert getattr(pixel_m4, name) is not None
     with pytest.raises(AttributeError, match="nothing"):
         _ = pixel_m4.nothing
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("predict runs/nosuch", "there is no model folder 'runs/nosuch'"),
+        ("evaluate ./nosuch --data_dir x", "there is no model folder './nosuch'"),
+        ("export ~/nosuch x.onnx", "there is no model folder '~/nosuch'"),
+        ("fill --model nosuch/ hi", "there is no model folder 'nosuch/'"),
+        (
+            "finetune parsing --model_name_or_path=./nosuch --data_dir x",
+            "there is no model folder './nosuch'",
+        ),
+        ("pretrain --model-name-or-path ./nosuch", "there is no model folder './nosuch'"),
+        ("finetune --config nosuch.yaml", "--config: there is no file 'nosuch.yaml'"),
+        ("finetune qa --data_file nosuch.json", "--data_file: there is no file 'nosuch.json'"),
+    ],
+)
+def test_what_is_not_there_is_told_before_anything_slow(
+    command: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pixel_m4.cli._guard", lambda *_, **__: pytest.fail("the command began"))
+    assert main(command.split()) == 1
+    assert message in capsys.readouterr().err

@@ -76,7 +76,8 @@ def test_the_shipped_model_knows_text_from_noise(text: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "runs/nosuch/checkpoint-5", "./typo", "../typo", "~/typo-of-a-model", "/typo/model", "here/typo",
+        "runs/nosuch", "outputs/x", "runs/nosuch/checkpoint-5",
+        "./typo", "../typo", "~/typo-of-a-model", "/typo/model", "here/typo",
         "typo", "typo/", "with space/model", "", "a//b", "Team-PIXEL/pixel-base/",
     ],
 )  # fmt: skip

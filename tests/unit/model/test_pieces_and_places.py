@@ -182,6 +182,7 @@ def test_places_outside_of_the_table(places: Tensor, message: str) -> None:
             model(pixels(), first_position=places)
 
 
+@pytest.mark.slow
 def test_places_and_names_compile_without_a_break() -> None:
     model = make()
     compiled = torch.compile(model, fullgraph=True, backend="eager")

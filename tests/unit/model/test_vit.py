@@ -163,7 +163,7 @@ def test_first_position_is_a_shift_to_the_right(model: PixelModel, unpad: bool) 
         torch.testing.assert_close(found[row, 1:][real], expected[1:][real], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("mask", [None, padded_mask(20, 10)])
+@pytest.mark.parametrize("mask", [pytest.param(None, marks=pytest.mark.slow), padded_mask(20, 10)])
 def test_training_compiles_without_a_break(config: PixelConfig, mask: Tensor | None) -> None:
     model = PixelModel(config).train()
     assert config.attention_probs_dropout_prob > 0  # uncompiled, this is attention in pieces

@@ -97,6 +97,7 @@ def test_five_million_characters_take_linear_time_and_little_memory(text: str) -
     )  # ten times longer; a quadratic step would take a hundred times as long
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_by_the_canvas() -> None:
     renderer = TextRenderer()
     rng = random.Random(0)

@@ -36,7 +36,9 @@ def seen(renderer: TextRenderer, text: str | list[str], noise: float = 0.0, **op
 @pytest.mark.parametrize(
     "text", ["cat", "oatmeal.", "Кішка", "我的猫喜欢燕麦片。", "मेरी", "Việt", "শহর", "ไทย"]
 )
-@pytest.mark.parametrize("strategy", ["bigrams", "graphemes", "adaptive"])
+@pytest.mark.parametrize(
+    "strategy", ["bigrams", "graphemes", pytest.param("adaptive", marks=pytest.mark.slow)]
+)
 def test_what_was_written_is_read(text: str, strategy: str) -> None:
     renderer = TextRenderer(strategy=strategy, max_seq_length=64)
     reader = PieceReader(renderer, possible_pieces(renderer, [text]))
