@@ -121,6 +121,48 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def evaluations(folder: Path) -> list[int]:
+    """The steps at which a run was evaluated while it was trained."""
+    history = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
+    return [entry["step"] for entry in history if "eval_las" in entry]
+
+
+@pytest.mark.parametrize(
+    "save",
+    ["epoch", pytest.param("steps --save_steps 1 --load_best_model_at_end false", marks=pytest.mark.slow)],
+    ids=["epoch", "steps"],
+)
+def test_no_evaluation_is_lost_or_done_twice(
+    treebank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save: str
+) -> None:
+    """Scores never get better here, so that patience ends after the third evaluation."""
+    monkeypatch.setattr(Parsing, "score", lambda *_: {"las": 50.0, "uas": 50.0})
+    options = shlex.split(f"--eval_strategy epoch --save_strategy {save} --early_stopping_patience 2")
+    options += shlex.split("--per_device_train_batch_size 14 --num_train_epochs 6 --save_total_limit 9")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert main(command(treebank, whole, *options)) == 0
+    assert evaluations(whole) == [2, 4, 6]
+
+    def kill(*args: Any, **kwargs: Any) -> None:
+        raise Killed
+
+    def kill_at(step: int) -> Any:
+        return lambda folder, *_: (folder / f"checkpoint-{step}").exists() and kill()
+
+    for name, change in (("keep_newest", kill_at(2)), ("keep_newest", kill_at(4)), ("publish_files", kill)):
+        with monkeypatch.context() as patched:
+            patched.setattr(saving, name, change)
+            with pytest.raises(Killed):
+                main(command(treebank, killed, *options))
+    assert main(command(treebank, killed, *options)) == 0
+    assert evaluations(killed) == [2, 4, 6]
+    assert results(killed) == pytest.approx(results(whole), rel=1e-6)
+    chosen = 2 if save == "epoch" else 6  # the first of equals, or the last one
+    for folder in (whole, killed):
+        assert weights(folder) == weights(folder / f"checkpoint-{chosen}")
+        assert set(saving.whole_checkpoints(folder)) == set(folder.glob("checkpoint-*"))
+
+
 def is_finished(folder: Path) -> bool:
     file = folder / "run.json"
     return file.exists() and bool(json.loads(file.read_text(encoding="utf-8"))["finished"])
