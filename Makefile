@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 ORACLE := $(VENV)/.oracle
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-all oracle lint format bench bench-others clean
+.PHONY: help setup quickstart test test-all mutants oracle lint format bench bench-others clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ test: setup ## the quick tests
 test-all: setup oracle ## all tests, the slow ones and those against PangoCairo too
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,export,ray]'
 	$(PYTEST) -m ''
+
+mutants: setup ## break the code on purpose, and show which test notices (about 10 minutes)
+	$(BIN)/python tests/mutants.py
 
 # The fonts are for comparing more than the default one.
 oracle: $(ORACLE) ## install PangoCairo, which tests and benchmarks compare with (needs root and Debian or Ubuntu)

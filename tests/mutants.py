@@ -1,0 +1,985 @@
+"""Break the code on purpose, one fault at a time, and see whether the quick tests notice.
+
+Each mutation is a small fault that somebody might make. It is written into a copy of the package outside
+of the checkout; then the tests named beside it run there, without the shared data, until one fails. One
+that no test sees has survived, and is a hole in the tests. `tests/unit/test_mutants.py` holds the list true
+to the code.
+
+    python tests/mutants.py                 # all: a table, and exit code 1 if one survives
+    python tests/mutants.py --list          # what there is
+    python tests/mutants.py hinting-off     # only these
+
+Every mutation has a process of its own, forked from one that has loaded the libraries but not the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+COPIED = ("src", "tests", "configs", "pyproject.toml", "constraints.txt", "README.md")
+TIME_LIMIT = 600  # seconds for the tests of one mutation; a fault may also be an endless loop
+LIBRARIES = (
+    "numpy",
+    "torch",
+    "transformers",
+    "pytest",
+    "hypothesis",
+    "freetype",
+    "uharfbuzz",
+    "sklearn.metrics",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mutation:
+    """A fault.
+
+    Attributes:
+        name: what is wrong, in a word or two.
+        file: below ``src/pixel_m4``.
+        old: text that occurs there exactly once.
+        new: what stands there instead.
+        tests: files below ``tests``, or tests in them, that should notice; the likeliest first.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+class Outcome(NamedTuple):
+    """What came of a run of tests.
+
+    Attributes:
+        code: pytest's exit code; -1 if the process ended otherwise, and -2 if it took too long.
+        failed: the first test that failed; empty if none did.
+        seconds: how long it took.
+    """
+
+    code: int
+    failed: str
+    seconds: float
+
+
+DIGESTS = "golden/test_rendering_digests.py"
+TINY = "golden/test_tiny_model.py"
+
+
+def _mutations() -> Iterable[Mutation]:
+    for row in (*_RENDER, *_MODEL, *_DATA, *_TASKS, *_TRAIN, *_FILES):
+        name, file, old, new, *tests = row
+        yield Mutation(name=name, file=file, old=old, new=new, tests=tuple(tests))
+
+
+_RENDER = (
+    (
+        "hinting-off",
+        "render/glyphs.py",
+        "_LOAD_FLAGS = freetype.FT_LOAD_TARGET_LIGHT |",
+        "_LOAD_FLAGS = freetype.FT_LOAD_NO_HINTING |",
+        DIGESTS,
+    ),
+    (
+        "text-a-pixel-right",
+        "render/atlas.py",
+        "placed.append((pen + ink.left, ink))",
+        "placed.append((pen + ink.left + 1, ink))",
+        DIGESTS,
+    ),
+    (
+        "text-a-pixel-down",
+        "render/glyphs.py",
+        "self.height / 2 - 2 + self.ascender",
+        "self.height / 2 - 1 + self.ascender",
+        DIGESTS,
+    ),
+    (
+        "dpi",
+        "render/renderer.py",
+        "pixel_size = self.font_size * self.dpi / 72",
+        "pixel_size = self.font_size * self.dpi / 73",
+        DIGESTS,
+    ),
+    ("font-size", "render/renderer.py", "font_size: float = 8,", "font_size: float = 8.2,", DIGESTS),
+    ("ink-does-not-spill", "render/layout.py", "if 0 <= cell < end:", "if False:", DIGESTS),
+    (
+        "ink-does-not-spill-in-words",
+        "render/atlas.py",
+        "if not any(piece.spill for piece in pieces):",
+        "if True:",
+        DIGESTS,
+    ),
+    (
+        "no-black-patch",
+        "render/layout.py",
+        "ids = np.append(ids, np.int32(BLACK))",
+        "ids = np.append(ids, np.int32(WHITE))",
+        DIGESTS,
+    ),
+    (
+        "black-patch-is-padding",
+        "render/renderer.py",
+        "<= block.num_text_patches[:, None]",
+        "< block.num_text_patches[:, None]",
+        DIGESTS,
+    ),
+    (
+        "word-starts-one-too-far",
+        "render/layout.py",
+        "cut = cut.plus(self._cut(words, rtl, drawn, starts))",
+        "cut, starts = cut.plus(self._cut(words, rtl, drawn, starts)), [start + 1 for start in starts]",
+        DIGESTS,
+    ),
+    (
+        "bidi-base-direction",
+        "render/itemize.py",
+        'base = int((strong[0] == "R") if rtl is None else rtl)',
+        "base = int(bool(rtl))",
+        DIGESTS,
+        "unit/render/test_strategies.py",
+    ),
+    (
+        "bidi-runs-not-turned",
+        "render/itemize.py",
+        "order[first:last] = order[first:last][::-1]",
+        "order[first:last] = order[first:last]",
+        DIGESTS,
+    ),
+    (
+        "right-to-left-needs-all-samples",
+        "render/strategies.py",
+        'in ("R", "AL") for char in samples) >= 2',
+        'in ("R", "AL") for char in samples) >= 3',
+        "unit/render/test_strategies.py",
+        "unit/render/test_layout.py",
+        DIGESTS,
+    ),
+    (
+        "words-of-rtl-not-reversed",
+        "render/layout.py",
+        "words.reverse()",
+        "pass",
+        DIGESTS,
+    ),
+    (
+        "pairs-in-other-order",
+        "render/layout.py",
+        "texts = [(first, text_a_max_length), (second, max_length)]",
+        "texts = [(second, max_length), (first, text_a_max_length)]",
+        DIGESTS,
+    ),
+    (
+        "channel-order",
+        "render/glyphs.py",
+        "4)[..., [2, 1, 0, 3]]",
+        "4)[..., [0, 1, 2, 3]]",
+        DIGESTS,
+        "unit/render/test_glyphs.py",
+        "unit/render/test_images.py",
+    ),
+    (
+        "no-fallback-font",
+        "render/glyphs.py",
+        "faces.append(next((face for face in self._faces if face.has(char)), self._faces[0]))",
+        "faces.append(self._faces[0])",
+        "unit/render/test_glyphs.py",
+        "unit/render/test_fonts.py",
+    ),
+    (
+        "truncation-keeps-a-word-more",
+        "render/layout.py",
+        "last = max(bisect_right(starts, limit, hi=len(drawn)) - 2, 0)",
+        "last = max(bisect_right(starts, limit, hi=len(drawn)) - 1, 0)",
+        "unit/render/test_layout.py",
+        "unit/render/test_renderer.py",
+        DIGESTS,
+    ),
+    (
+        "offsets-end-early",
+        "render/offsets.py",
+        "np.maximum(-(-columns[:, 1] // size), first + 1)",
+        "np.maximum(columns[:, 1] // size, first + 1)",
+        "unit/render/test_offsets.py",
+    ),
+    (
+        "ink-wraps-around",
+        "render/glyphs.py",
+        "part[..., 3] += np.minimum(pixels, 255 - part[..., 3])",
+        "part[..., 3] += pixels",
+        DIGESTS,
+        "unit/render/test_glyphs.py",
+    ),
+    (
+        "three-code-points-a-piece",
+        "render/strategies.py",
+        "return (word[i : i + 2] for i in range(0, len(word), 2))",
+        "return (word[i : i + 3] for i in range(0, len(word), 3))",
+        DIGESTS,
+    ),
+    (
+        "windows-without-stride",
+        "render/windows.py",
+        "while shared < stride and",
+        "while shared < 0 and",
+        "unit/render/test_windows.py",
+    ),
+)
+
+_MODEL = (
+    (
+        "positions-interpolated-otherwise",
+        "model/positions.py",
+        'mode="bicubic"',
+        'mode="bilinear"',
+        TINY,
+        "unit/model/test_vit.py",
+        "unit/model/test_model_loading.py",
+    ),
+    (
+        "positions-scaled-otherwise",
+        "model/positions.py",
+        "scale = (1.1 / side, (max_seq_length + 0.1) / side)",
+        "scale = (1.0 / side, max_seq_length / side)",
+        TINY,
+        "unit/model/test_vit.py",
+        "unit/model/test_model_loading.py",
+    ),
+    ("positions-shifted", "model/positions.py", "table[:, 1 : 1 + patches]", "table[:, :patches]", TINY),
+    ("decoder-norm-epsilon", "model/mae.py", "width, eps=1e-5\n", "width, eps=1e-12\n", TINY),
+    (
+        "layer-norm-epsilon",
+        "model/layers.py",
+        "self.layernorm_before = nn.LayerNorm(width, eps=config.layer_norm_eps)",
+        "self.layernorm_before = nn.LayerNorm(width)",
+        TINY,
+        "unit/model/test_vit.py",
+    ),
+    (
+        "last-norm-epsilon",
+        "model/vit.py",
+        "nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)",
+        "nn.LayerNorm(config.hidden_size)",
+        TINY,
+        "unit/model/test_vit.py",
+    ),
+    (
+        "pooler-without-tanh",
+        "model/vit.py",
+        "return torch.tanh(self.dense(states[:, 0]))",
+        "return self.dense(states[:, 0])",
+        TINY,
+    ),
+    (
+        "pooler-without-norm",
+        "model/heads.py",
+        "nn.LayerNorm(config.hidden_size, eps=1e-12) if config.pooler_add_layer_norm else nn.Identity()",
+        "nn.Identity()",
+        TINY,
+        "unit/model/test_heads.py",
+    ),
+    (
+        "pooler-counts-padding",
+        "model/heads.py",
+        "attended.sum(1).clamp(min=1)",
+        "attended.shape[1]",
+        TINY,
+        "unit/model/test_heads.py",
+    ),
+    (
+        "no-dropout",
+        "model/layers.py",
+        "states = states + self.dropout(attended)",
+        "states = states + attended",
+        TINY,
+    ),
+    (
+        "dropout-of-embeddings-in-pretraining",
+        "model/vit.py",
+        "config.hidden_dropout_prob if embedding_dropout else 0.0",
+        "config.hidden_dropout_prob",
+        TINY,
+    ),
+    (
+        "no-dropout-of-attention",
+        "model/layers.py",
+        "dropout = self.dropout if self.training else 0.0",
+        "dropout = 0.0",
+        TINY,
+    ),
+    (
+        "attention-dropout-does-not-rescale",
+        "model/attention.py",
+        "v = v * growth  # fewer",
+        "v = v * 1.0  # fewer",
+        "unit/model/test_attention.py",
+        TINY,
+    ),
+    (
+        "activation",
+        "model/layers.py",
+        "self.activation = ACT2FN[config.hidden_act]",
+        'self.activation = ACT2FN["gelu_new"]',
+        TINY,
+    ),
+    (
+        "attention-scale",
+        "model/layers.py",
+        "scores = query @ key.mT * query.shape[-1] ** -0.5",
+        "scores = query @ key.mT * query.shape[1] ** -0.5",
+        TINY,
+    ),
+    (
+        "padding-is-attended",
+        "model/layers.py",
+        "return F.pad(attended, (1, 0), value=True)[:, None, None, :]",
+        "return None",
+        TINY,
+    ),
+    (
+        "patch-column-by-column",
+        "model/inputs.py",
+        "return patches.transpose(1, 2).flatten(2)",
+        "return patches.transpose(1, 2).transpose(2, 3).flatten(2)",
+        TINY,
+    ),
+    (
+        "targets-not-normed",
+        "model/mae.py",
+        "if self.config.norm_pix_loss and masked.shape[1]:",
+        "if False:",
+        TINY,
+    ),
+    (
+        "biased-variance-of-targets",
+        "model/mae.py",
+        "variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)",
+        "variance, mean = torch.var_mean(patches, dim=-1, keepdim=True, correction=0)",
+        TINY,
+        "unit/model/test_mae.py",
+    ),
+    (
+        "loss-over-padding-too",
+        "model/mae.py",
+        "loss = losses.sum() / counted.sum().clamp(min=1)",
+        "loss = losses.mean()",
+        TINY,
+    ),
+    (
+        "mask-not-followed",
+        "model/mae.py",
+        "order = hide.to(torch.uint8).argsort(dim=1, stable=True)",
+        "order = hide.to(torch.uint8).argsort(dim=1, stable=True, descending=True)",
+        TINY,
+    ),
+    (
+        "absent-heads-do-not-compete",
+        "model/heads.py",
+        "places = self.config.max_patches if self.config.padding_competes else None",
+        "places = None",
+        TINY,
+        "unit/model/test_heads.py",
+    ),
+    (
+        "answers-start-and-end-swapped",
+        "model/heads.py",
+        "start_scores, end_scores = self.qa_outputs",
+        "end_scores, start_scores = self.qa_outputs",
+        TINY,
+    ),
+    ("no-answer-is-the-first-patch", "model/heads.py", "-1, dims=1\n", "0, dims=1\n", TINY),
+    (
+        "word-with-a-patch-of-the-next",
+        "model/words.py",
+        "(patch < torch.maximum(stop, start + 1))",
+        "(patch <= torch.maximum(stop, start + 1))",
+        TINY,
+        "unit/model/test_words.py",
+    ),
+    (
+        "last-patch-of-the-next-word",
+        "model/words.py",
+        "last = (word_starts[:, 1:] - 1).maximum(first)",
+        "last = word_starts[:, 1:].clamp(max=states.shape[1] - 1).maximum(first)",
+        "unit/model/test_words.py",
+    ),
+    (
+        "relation-without-bias",
+        "model/heads.py",
+        "config.num_labels, bias_x=True, bias_y=True)",
+        "config.num_labels, bias_x=True, bias_y=False)",
+        TINY,
+    ),
+)
+
+_DATA = (
+    (
+        "worker-not-in-mask-seed",
+        "data/pretraining.py",
+        "self._rank * worker.num_workers + worker.id",
+        "self._rank * worker.num_workers",
+        "unit/data/test_pretraining.py",
+        "unit/data/test_masking.py",
+    ),
+    (
+        "rank-not-in-mask-seed",
+        "data/pretraining.py",
+        "share = self._rank if worker is None",
+        "share = 0 if worker is None",
+        "unit/data/test_pretraining.py",
+    ),
+    (
+        "block-number-not-in-mask-seed",
+        "data/pretraining.py",
+        "[self._seed, share, number]",
+        "[self._seed, share, 0]",
+        "unit/data/test_pretraining.py",
+    ),
+    (
+        "seed-not-in-mask-seed",
+        "data/pretraining.py",
+        "[self._seed, share, number]",
+        "[0, share, number]",
+        "unit/data/test_pretraining.py",
+    ),
+    (
+        "span-lengths",
+        "data/masking.py",
+        "CUMULATIVE_WEIGHTS = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)",
+        "CUMULATIVE_WEIGHTS = (0.2, 0.4, 0.6, 0.8, 0.8, 1.0)",
+        "unit/data/test_masking.py",
+    ),
+    (
+        "all-workers-read-one-share",
+        "data/corpora.py",
+        "self.rank * workers + (worker.id if worker else 0)",
+        "self.rank * workers",
+        "unit/data/test_corpora.py",
+        "unit/data/test_resumption.py",
+    ),
+    (
+        "all-ranks-read-one-share",
+        "data/sources.py",
+        "[self.files[i] for i in dealt[share]]",
+        "[self.files[i] for i in dealt[0]]",
+        "unit/data/test_sources.py",
+        "unit/data/test_corpora.py",
+    ),
+    (
+        "blocks-not-counted",
+        "data/corpora.py",
+        "position.number += 1",
+        "position.number += 2",
+        "unit/data/test_corpora.py",
+    ),
+    (
+        "dropped-patches-not-told",
+        "data/packing.py",
+        "self.dropped_patches = block.num_patches",
+        "self.dropped_patches = 0",
+        "unit/data/test_text_packing.py",
+        "unit/data/test_corpora.py",
+    ),
+    (
+        "no-black-patch-between-documents",
+        "data/packing.py",
+        "costs[changes] += 1",
+        "costs[changes] += 0",
+        "unit/data/test_text_packing.py",
+    ),
+    (
+        "short-last-block-stays",
+        "data/packing.py",
+        "block is not None and block.num_patches < self._min",
+        "False",
+        "unit/data/test_text_packing.py",
+    ),
+    ("held-out-share", "data/heldout.py", "< share * 2**32", "< share * 2**31", "unit/data/test_heldout.py"),
+    (
+        "held-out-text-is-trained-on",
+        "data/heldout.py",
+        "self._taken = held_out == self._split.held_out",
+        "self._taken = True",
+        "unit/data/test_heldout.py",
+    ),
+    (
+        "mixture-not-weighted",
+        "data/corpora.py",
+        "left -= probabilities[language]\n",
+        "left -= sum(probabilities.values()) / len(languages)\n",
+        "unit/data/test_corpora.py",
+    ),
+    (
+        "state-before-the-first-block",
+        "data/corpora.py",
+        "return dict(self._loaded) if self._loaded else {}",
+        "return {}",
+        "unit/data/test_resumption.py",
+        "unit/data/test_corpora.py",
+    ),
+    (
+        "every-window-shuffled-alike",
+        "data/shuffling.py",
+        "[*self._key, self._number]",
+        "[*self._key]",
+        "unit/data/test_shuffling.py",
+    ),
+)
+
+_TASKS = (
+    (
+        "relations-with-subtypes",
+        "tasks/conllu.py",
+        'return deprel.partition(":")[0]',
+        "return deprel",
+        "unit/tasks/test_parsing.py",
+    ),
+    (
+        "several-roots",
+        "tasks/trees.py",
+        "scores[:, 0] -= (high - forbidden) * words + 1",
+        "scores[:, 0] -= 0",
+        "unit/tasks/test_trees.py",
+    ),
+    (
+        "label-without-its-head-counts",
+        "tasks/trees.py",
+        "right_both += gold_head == pred_head and gold_rel == pred_rel",
+        "right_both += gold_rel == pred_rel",
+        "unit/tasks/test_trees.py",
+        "unit/tasks/test_parsing.py",
+    ),
+    (
+        "unused-relation-is-chosen",
+        "tasks/parsing.py",
+        "outputs.rel_logits[..., 1:].argmax(-1).add(1)",
+        "outputs.rel_logits.argmax(-1)",
+        "unit/tasks/test_parsing.py",
+    ),
+    (
+        "entity-of-another-type-goes-on",
+        "tasks/iob.py",
+        "'B' if prefix in _BEGINS or kind != inside else 'I'",
+        "'B' if prefix in _BEGINS or not inside else 'I'",
+        "unit/tasks/test_iob.py",
+    ),
+    (
+        "entities-not-ended",
+        "tasks/iob.py",
+        'inside = "" if prefix in "SUEL" else kind',
+        "inside = kind",
+        "unit/tasks/test_iob.py",
+    ),
+    (
+        "articles-count",
+        "tasks/squad.py",
+        '" ".join(_ARTICLES.sub(" ", text).split())',
+        '" ".join(text.split())',
+        "unit/tasks/test_squad.py",
+    ),
+    ("case-counts", "tasks/squad.py", "text = text.lower()", "text = str(text)", "unit/tasks/test_squad.py"),
+    (
+        "f1-without-repetitions",
+        "tasks/squad.py",
+        "(Counter(predicted) & Counter(gold)).total()",
+        "len(set(predicted) & set(gold))",
+        "unit/tasks/test_squad.py",
+    ),
+    (
+        "copies-in-several-splits",
+        "tasks/splits.py",
+        'for key in (("group", group), ("text", text)):',
+        'for key in (("group", group),):',
+        "unit/tasks/test_splits.py",
+    ),
+    (
+        "copies-of-other-case",
+        "tasks/base.py",
+        ".casefold().split())",
+        ".split())",
+        "unit/tasks/test_splits.py",
+    ),
+    (
+        "windows-do-not-overlap",
+        "tasks/base.py",
+        "windows(widths, capacity, capacity // 2)",
+        "windows(widths, capacity, 0)",
+        "unit/tasks/test_parsing.py",
+        "unit/tasks/test_tagging.py",
+        "unit/tasks/test_ner.py",
+    ),
+    (
+        "word-at-the-border-of-its-window",
+        "tasks/base.py",
+        "return max(shown, key=",
+        "return min(shown, key=",
+        "unit/tasks/test_parsing.py",
+        "unit/tasks/test_tagging.py",
+    ),
+    (
+        "rows-without-gold-are-a-class",
+        "tasks/classification.py",
+        'if text == "-"]',
+        'if text == "?"]',
+        "unit/tasks/test_classification.py",
+        "unit/tasks/test_inputs.py",
+    ),
+    (
+        "answer-one-patch-too-long",
+        "tasks/spans.py",
+        "int(drawn[:, 1].max()) - 1",
+        "int(drawn[:, 1].max())",
+        "unit/tasks/test_spans.py",
+        "unit/tasks/test_qa.py",
+    ),
+    (
+        "lower-mse-is-worse",
+        "tasks/metrics.py",
+        '("loss", "mse")',
+        '("loss",)',
+        "unit/tasks/test_metrics.py",
+        "unit/train/test_arguments.py",
+        "unit/train/test_sweep_tables.py",
+    ),
+)
+
+_TRAIN = (
+    (
+        "muon-coefficients",
+        "train/optim.py",
+        "-4.7750, 2.0315)",
+        "-4.7750, 2.1315)",
+        "unit/train/test_optim.py",
+    ),
+    (
+        "muon-without-nesterov",
+        "train/optim.py",
+        'return gradient.lerp(mean, group["momentum"]) if group["nesterov"] else mean',
+        "return mean",
+        "unit/train/test_optim.py",
+    ),
+    (
+        "muon-rate-not-adjusted",
+        "train/optim.py",
+        'rate = group["lr"] * math.sqrt(max(1, rows / columns))',
+        'rate = group["lr"]',
+        "unit/train/test_optim.py",
+    ),
+    (
+        "biases-decay",
+        "train/optim.py",
+        '"weight_decay": args.weight_decay if wanted else 0.0',
+        '"weight_decay": args.weight_decay',
+        "unit/train/test_optim.py",
+    ),
+    (
+        "embeddings-by-muon",
+        "train/optim.py",
+        "if layer and parameter.ndim == 2 else adamw",
+        "if parameter.ndim == 2 else adamw",
+        "unit/train/test_optim.py",
+    ),
+    (
+        "order-without-epoch",
+        "train/trainer.py",
+        "SeedSequence([self._seed, self._epoch])",
+        "SeedSequence([self._seed])",
+        "unit/train/test_trainer.py",
+    ),
+    (
+        "order-without-seed",
+        "train/trainer.py",
+        "SeedSequence([self._seed, self._epoch])",
+        "SeedSequence([0, self._epoch])",
+        "unit/train/test_trainer.py",
+    ),
+    (
+        "order-by-what-happened-before",
+        "train/trainer.py",
+        "torch.randperm(self._count, generator=generator)",
+        "torch.randperm(self._count)",
+        "unit/train/test_trainer.py",
+    ),
+    (
+        "best-checkpoint-is-the-last",
+        "train/trainer.py",
+        "checkpoint.with_name(Path(best).name)",
+        "checkpoint",
+        "unit/train/test_trainer.py",
+        "unit/train/test_runs.py",
+    ),
+    (
+        "direction-of-a-metric-not-checked",
+        "train/arguments.py",
+        'check_direction(settings["metric_for_best_model"], settings["greater_is_better"])',
+        "pass",
+        "unit/train/test_arguments.py",
+        "unit/train/test_checks.py",
+    ),
+    (
+        "secret-after-an-equals-sign",
+        "redact.py",
+        'if word.startswith("-") and equals and is_secret(option):',
+        "if False:",
+        "unit/test_redact.py",
+    ),
+    (
+        "secret-by-its-form",
+        "redact.py",
+        "return _FORMS.sub(HIDDEN, text)",
+        "return text",
+        "unit/test_redact.py",
+    ),
+    (
+        "sizes-of-a-checkpoint-not-compared",
+        "train/saving.py",
+        ".stat().st_size == size for",
+        ".stat().st_size >= 0 for",
+        "unit/train/test_saving.py",
+    ),
+    (
+        "best-checkpoint-is-deleted",
+        "train/saving.py",
+        "if folder not in kept and step_of(folder) != best:",
+        "if folder not in kept:",
+        "unit/train/test_saving.py",
+    ),
+    (
+        "foreign-folder-is-taken",
+        "train/runs.py",
+        "if not names or overwrite:",
+        "if True:",
+        "unit/train/test_runs.py",
+        "unit/train/test_checks.py",
+    ),
+    (
+        "other-command-goes-on",
+        "train/runs.py",
+        "if changes := differences(before, record):",
+        "if changes := []:",
+        "unit/train/test_runs.py",
+    ),
+)
+
+_FILES = (
+    (
+        "half-a-file-is-kept",
+        "files.py",
+        "        os.replace(scratch, path)\n    finally:\n        scratch.unlink(missing_ok=True)",
+        "    finally:\n        os.replace(scratch, path)",
+        "unit/test_files.py",
+    ),
+    (
+        "archive-without-limits",
+        "fetch.py",
+        "if count > MAX_MEMBERS or total > limit:",
+        "if False:",
+        "unit/test_fetch.py",
+    ),
+    (
+        "archive-leads-outside",
+        "fetch.py",
+        "if not _is_inside(name) or not _is_inside(to) or to in found",
+        "if to in found",
+        "unit/test_fetch.py",
+    ),
+    (
+        "known-digest-not-compared",
+        "fetch.py",
+        "if known is not None and digest != known:",
+        "if False:",
+        "unit/test_fetch.py",
+    ),
+    (
+        "first-digest-not-compared",
+        "fetch.py",
+        "if digest != locked.get(path, digest):",
+        "if False:",
+        "unit/test_fetch.py",
+    ),
+    (
+        "digest-of-a-download-not-compared",
+        "download.py",
+        "if sha256 is not None and digest != sha256:",
+        "if False:",
+        "unit/test_download.py",
+    ),
+    (
+        "download-goes-on-with-another-file",
+        "download.py",
+        'request.add_header("If-Range", version)',
+        'request.add_header("X-Range", version)',
+        "unit/test_download.py",
+    ),
+    (
+        "existing-files-overwritten",
+        "fetch.py",
+        "    _check_free(digests, output_dir)\n    for",
+        "    for",
+        "unit/test_fetch.py",
+    ),
+)
+
+MUTATIONS = tuple(_mutations())
+
+
+def copy_checkout(target: Path) -> None:
+    """Copy what the tests need."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__", ".*cache"))
+        else:
+            shutil.copy2(source, target / name)
+
+
+def prepare(folder: Path) -> None:
+    """Let this process and its children use the copy, and nothing beside the checkout."""
+    os.chdir(folder)
+    os.environ["PYTHONPATH"] = str(folder / "src")
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # files change within a second and keep their sizes
+    os.environ["PIXEL_M4_SHARED"] = str(folder / "no-shared-data")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    sys.dont_write_bytecode = True
+    sys.path[:] = [
+        str(folder / "src"),
+        *(path for path in sys.path if Path(path).resolve() != ROOT / "tests"),
+    ]
+    for library in LIBRARIES:
+        __import__(library)
+
+
+def run_tests(tests: Sequence[str], folder: Path, limit: float = TIME_LIMIT) -> Outcome:
+    """Run tests of the copy in a forked process until one fails, or for at most ``limit`` seconds."""
+    began = time.monotonic()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        os.setsid()  # so that its own children can be ended with it
+        code = 99
+        try:
+            code = _pytest(tests, folder, writer)
+        finally:
+            os._exit(code)
+    os.close(writer)
+    status = None
+    while time.monotonic() - began < limit:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.05)
+    else:
+        os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return Outcome(-2, f"(not done in {limit:.0f} s)", time.monotonic() - began)
+    with os.fdopen(reader, encoding="utf-8") as stream:
+        failed = stream.read()
+    code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
+    return Outcome(code, failed, time.monotonic() - began)
+
+
+def _pytest(tests: Sequence[str], folder: Path, writer: int) -> int:
+    import pytest
+
+    class FirstFailure:
+        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+            if report.failed:
+                os.write(writer, f"{report.nodeid}\n".encode())
+
+        def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+            if report.failed:
+                os.write(writer, f"{report.nodeid} (cannot be collected)\n".encode())
+
+    with (folder / "log.txt").open("a") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        import pixel_m4
+
+        assert Path(pixel_m4.__file__).is_relative_to(folder), pixel_m4.__file__
+        arguments = ["-x", "-q", "-p", "no:cacheprovider", "--tb=short"]
+        return int(pytest.main([*arguments, *(f"tests/{test}" for test in tests)], plugins=[FirstFailure()]))
+
+
+def mutate(mutation: Mutation, text: str) -> str:
+    """The text of its file with the fault.
+
+    Raises:
+        ValueError: the old text does not occur exactly once.
+    """
+    if (count := text.count(mutation.old)) != 1:
+        raise ValueError(f"{mutation.name}: its old text occurs {count} times in {mutation.file}, not once")
+    return text.replace(mutation.old, mutation.new)
+
+
+def chosen(names: Sequence[str]) -> list[Mutation]:
+    """The mutations of these names, or all of them.
+
+    Raises:
+        SystemExit: there is no such mutation.
+    """
+    known = {mutation.name: mutation for mutation in MUTATIONS}
+    if unknown := [name for name in names if name not in known]:
+        raise SystemExit(f"there is no mutation {', '.join(unknown)}; --list shows all")
+    return [known[name] for name in names] if names else list(MUTATIONS)
+
+
+def short(nodeid: str) -> str:
+    """The file and the name of a test."""
+    return re.sub(r"^tests/", "", nodeid.strip().splitlines()[0])[:90] if nodeid.strip() else ""
+
+
+def main() -> int:
+    """Run the mutations that are asked for; 1 if one survives."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("names", nargs="*", help="mutations to try; default: all")
+    parser.add_argument("--list", action="store_true", help="show the mutations, and run nothing")
+    options = parser.parse_args()
+    mutations = chosen(options.names)
+    if options.list:
+        for mutation in mutations:
+            print(f"{mutation.name:40} {mutation.file:24} {' '.join(mutation.tests)}")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
+        folder = Path(scratch).resolve()
+        copy_checkout(folder)
+        prepare(folder)
+        tests = list(dict.fromkeys(test for mutation in mutations for test in mutation.tests))
+        whole = run_tests(tests, folder, limit=3600)
+        if whole.code:
+            print((folder / "log.txt").read_text()[-4000:])
+            print(f"the tests fail without any mutation: {whole.failed or whole.code}")
+            return 2
+        print(f"without a mutation all pass ({whole.seconds:.0f} s)\n")
+        print("| mutation | killed by | s |\n|---|---|---|", flush=True)
+        survived = 0
+        for mutation in mutations:
+            path = folder / "src/pixel_m4" / mutation.file
+            before = path.read_text(encoding="utf-8")
+            path.write_text(mutate(mutation, before), encoding="utf-8")
+            try:
+                outcome = run_tests(mutation.tests, folder)
+            finally:
+                path.write_text(before, encoding="utf-8")
+            survived += not outcome.failed
+            killer = f"`{short(outcome.failed)}`" if outcome.failed else "**SURVIVED**"
+            print(f"| {mutation.name} | {killer} | {outcome.seconds:.0f} |", flush=True)
+        print(f"\n{len(mutations)} mutations, {survived} survived")
+    return int(survived > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
