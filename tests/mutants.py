@@ -768,8 +768,8 @@ _TRAIN = (
     (
         "other-command-goes-on",
         "train/runs.py",
-        "if changes := differences(before, record):",
-        "if changes := []:",
+        "changes = differences(before, record)\n",
+        "changes: list[str] = []\n",
         "unit/train/test_runs.py",
     ),
 )
