@@ -31,7 +31,7 @@ test-all: setup oracle ## all tests, the slow ones and those against PangoCairo 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,export,ray]'
 	$(PYTEST) -m ''
 
-mutants: setup ## break the code on purpose, and show which test notices (about 10 minutes)
+mutants: setup ## break the code on purpose, and show which test notices
 	$(BIN)/python tests/mutants.py
 
 # The fonts are for comparing more than the default one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import stat
@@ -287,3 +288,17 @@ def test_digests_of_real_files(shared: Path) -> None:
             assert sha256(shared / "data" / path) == digest, path
     sets = Counter(path.split("/")[0] for path in found)
     assert sets == {"masakhaner": 30, "uner": 26, "hiner": 2, "klue": 2, "xquad": 9}
+
+
+def test_a_known_digest_of_a_file_in_an_archive(server, tmp_path: Path, monkeypatch) -> None:
+    """The archive's own digest is not known, so that only its files can be compared."""
+    path = "uner/UNER_X-Y/x-ud-dev.iob2"
+    known = hashlib.sha256(b"right").hexdigest()
+    monkeypatch.setattr("pixel_m4.fetch.checksums", lambda: {path: known})
+    server.content[UNER] = tarball({"U/x-ud-dev.iob2": b"wrong"})
+    with pytest.raises(DownloadError, match=rf"SHA-256 of {path} is .* expected {known}"):
+        fetch("uner", ["X-Y"], tmp_path, mirror=server.url)
+    assert not (tmp_path / path).exists()
+    server.content[UNER] = tarball({"U/x-ud-dev.iob2": b"right"})
+    fetch("uner", ["X-Y"], tmp_path, mirror=server.url)
+    assert (tmp_path / path).read_bytes() == b"right"

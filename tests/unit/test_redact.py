@@ -77,3 +77,8 @@ def test_commands() -> None:
     words = ["pixel-m4", "finetune", "--hub_token", "abcdefg", "--hub_tok", "abcdefg", "--x", "a b"]
     assert redact_command(words) == f"pixel-m4 finetune --hub_token '{HIDDEN}' --hub_tok '{HIDDEN}' --x 'a b'"
     assert redact_command(["--my-key=1", "--key", "--other", "2"]) == f"'--my-key={HIDDEN}' --key --other 2"
+
+
+def test_a_secret_after_an_equals_sign_is_known_from_then_on() -> None:
+    assert redact_command(["x", "--hub_token=opensesame7"]) == "x '--hub_token=<hidden>'"
+    assert redact_text("with opensesame7") == "with <hidden>"

@@ -139,3 +139,7 @@ def test_scores_of_both_versions() -> None:
         "has_answer_f1": pytest.approx(200 / 3),
     }
     assert set(squad_scores([[]], [""]).values()) == {100}
+
+
+def test_repeated_words_count_as_often_as_both_have_them() -> None:
+    assert answer_f1("to be or not to be", ["to be to be"]) == pytest.approx(0.8)

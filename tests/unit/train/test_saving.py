@@ -73,3 +73,14 @@ def test_starting_anew_deletes_only_what_runs_write(tmp_path: Path) -> None:
     assert not (tmp_path / STAGING).exists()
     start_anew(tmp_path, checkpoints=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-best", "notes"]
+
+
+def test_the_best_checkpoint_stays_beside_the_newest(tmp_path: Path) -> None:
+    for step in (1, 2, 3, 4, 5):
+        checkpoint(tmp_path, step)
+    keep_newest(tmp_path, 3, best=1)
+    assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == [
+        "checkpoint-1", "checkpoint-4", "checkpoint-5",
+    ]  # fmt: skip
+    keep_newest(tmp_path, 1, best=1)  # the newest stays always
+    assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-1", "checkpoint-5"]
