@@ -119,8 +119,15 @@ def _check_places(arguments: Sequence[str]) -> None:
             find_model(model)
     for option in ("config", "data_file"):
         path = named.get(option)
-        if path and not path.startswith("-") and path != "none" and not Path(path).expanduser().exists():
-            raise FileNotFoundError(f"--{option}: there is no file {path!r}")
+        if (
+            not path
+            or path.startswith("-")
+            or path == "none"
+            or (option == "data_file" and "data_dir" in named)
+        ):
+            continue
+        if not Path(path).expanduser().exists():
+            raise FileNotFoundError(f"--{option} is no file: {path}")
 
 
 def _guard(command, *args, again: Sequence[str] | None = None) -> int:  # type: ignore[no-untyped-def]

@@ -68,8 +68,8 @@ def test_every_door_opens() -> None:
             "there is no model folder './nosuch'",
         ),
         ("pretrain --model-name-or-path ./nosuch", "there is no model folder './nosuch'"),
-        ("finetune --config nosuch.yaml", "--config: there is no file 'nosuch.yaml'"),
-        ("finetune qa --data_file nosuch.json", "--data_file: there is no file 'nosuch.json'"),
+        ("finetune --config nosuch.yaml", "--config is no file: nosuch.yaml"),
+        ("finetune qa --data_file nosuch.json", "--data_file is no file: nosuch.json"),
     ],
 )
 def test_what_is_not_there_is_told_before_anything_slow(

@@ -33,11 +33,17 @@ def seen(renderer: TextRenderer, text: str | list[str], noise: float = 0.0, **op
     return targets + noise * torch.randn(targets.shape, generator=torch.Generator().manual_seed(0))
 
 
+TEXTS = ["cat", "oatmeal.", "Кішка", "我的猫喜欢燕麦片。", "मेरी", "Việt", "শহর", "ไทย"]
+QUICK = [*((text, "bigrams") for text in TEXTS), ("cat", "graphemes"), ("শহর", "adaptive")]
+
+
 @pytest.mark.parametrize(
-    "text", ["cat", "oatmeal.", "Кішка", "我的猫喜欢燕麦片。", "मेरी", "Việt", "শহর", "ไทย"]
-)
-@pytest.mark.parametrize(
-    "strategy", ["bigrams", "graphemes", pytest.param("adaptive", marks=pytest.mark.slow)]
+    ("text", "strategy"),
+    [
+        pytest.param(text, strategy, marks=[] if (text, strategy) in QUICK else pytest.mark.slow)
+        for strategy in ("bigrams", "graphemes", "adaptive")
+        for text in TEXTS
+    ],
 )
 def test_what_was_written_is_read(text: str, strategy: str) -> None:
     renderer = TextRenderer(strategy=strategy, max_seq_length=64)
