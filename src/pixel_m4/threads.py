@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path, PurePosixPath
 
 THREADS = "OMP_NUM_THREADS"
+SPINS = "1000"
+"""How often a waiting thread of GNU's OpenMP looks before it sleeps: some microseconds."""
 _WAITING = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"}
 
 _set_here: set[str] = set()
@@ -17,8 +19,9 @@ def settle(environ: MutableMapping[str, str] | None = None) -> None:
     """Choose the number of OpenMP threads and let them wait passively, unless the environment says otherwise.
 
     Threads that wait for each other take no processor time: on a machine that does other work, too, waiting
-    actively (OpenMP's default) makes two threads slower than one. ``OMP_WAIT_POLICY`` is obeyed by GNU's
-    OpenMP, which torch brings on Linux, and by LLVM's and Intel's on other systems.  The number is
+    actively (OpenMP's default) makes two threads slower than one.  Sleeping at once does so on an idle
+    machine, hence :data:`SPINS`.  ``OMP_WAIT_POLICY`` is obeyed by GNU's OpenMP, which torch brings on Linux,
+    and by LLVM's and Intel's on other systems.  The number is
     :func:`processors`, divided among the processes of ``torchrun`` on this machine.
 
     ``OMP_NUM_THREADS``, ``OMP_WAIT_POLICY``, ``GOMP_SPINCOUNT`` and ``KMP_BLOCKTIME`` win if they are set.
@@ -32,6 +35,7 @@ def settle(environ: MutableMapping[str, str] | None = None) -> None:
     environ = os.environ if environ is None else environ
     if not _WAITING & environ.keys():
         environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        environ["GOMP_SPINCOUNT"] = SPINS
     count = processors()
     if THREADS not in environ and count is not None:
         environ[THREADS] = str(max(1, count // _processes(environ)))

@@ -94,7 +94,7 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("four_cores")
 def test_what_the_user_says_wins() -> None:
-    passive = {"OMP_WAIT_POLICY": "PASSIVE"}
+    passive = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
     for before, chosen in (
         ({}, {**passive, "OMP_NUM_THREADS": "4"}),
         ({"OMP_NUM_THREADS": "7"}, passive),
