@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,7 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip(f"needs the shared data folder; looked for {path} (set PIXEL_M4_SHARED to its place)")
     return path
+
+
+# A program that is started in the background ignores Ctrl-C, and so do all that it starts; here it is sent.
+signal.signal(signal.SIGINT, signal.default_int_handler)
