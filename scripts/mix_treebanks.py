@@ -97,6 +97,12 @@ def without_test(banks: Iterable[Treebank], unseen: Sequence[Treebank]) -> None:
         held |= {fold(s) for bank in banks for s in bank.splits[split]}
 
 
+def evenly(sentences: Sequence[Sentence], count: int) -> list[Sentence]:
+    """So many of the sentences, at like distances; all if there are not so many."""
+    count = min(count, len(sentences))
+    return [sentences[number * len(sentences) // count] for number in range(count)]
+
+
 def marked(sentence: Sentence, treebank: str) -> Sentence:
     """The sentence with its treebank as a comment and relations without subtypes."""
     lines = [f"# treebank = {treebank}"]
@@ -114,6 +120,11 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+", help="folders that hold the treebanks")
     parser.add_argument("--output_dir", type=Path, required=True, help="folder to write; it must not exist")
     parser.add_argument("--seed", type=int, default=0, help="for dividing test-only treebanks (default 0)")
+    parser.add_argument(
+        "--dev_sentences",
+        type=int,
+        help="keep so many dev sentences of a treebank, evenly taken, for quick evaluations; default: all",
+    )
     arguments = parser.parse_args()
     names = yaml.safe_load(arguments.treebanks.read_text(encoding="utf-8"))
 
@@ -125,6 +136,9 @@ def main() -> None:
 
     mixed, unseen = ([read(name) for name in names[kind]] for kind in ("mixed", "unseen"))
     without_test(mixed, unseen)
+    if arguments.dev_sentences is not None:
+        for bank in mixed:
+            bank.splits["dev"] = evenly(bank.splits["dev"], arguments.dev_sentences)
     arguments.output_dir.mkdir(parents=True)
     for split in SPLITS:
         sentences = [marked(s, bank.name) for bank in mixed for s in bank.splits.get(split, [])]

@@ -52,9 +52,19 @@ def layout_of(config: PixelConfig, attention_mask: Tensor | None, padded: bool =
         padded: Whether to leave the padding where it is, come what may.
     """
     mask = key_padding(attention_mask)
-    if mask is None or padded or config.unpad_inputs is False or torch.compiler.is_compiling():
+    return mask if mask is None or padded else packed_if_it_pays(config, mask)
+
+
+def packed_if_it_pays(config: PixelConfig, mask: Tensor) -> Tensor | Packing:
+    """The packing of a batch where enough of it is padding for that to pay, else the mask as it is.
+
+    Args:
+        config: See `layout_of`.
+        mask: bool [B, 1, 1, S]
+    """
+    if config.unpad_inputs is False or torch.compiler.is_compiling():
         return mask
-    if config._attn_implementation == "eager":
+    if config._attn_implementation == "eager" or not bool(mask.any(-1).all()):
         return mask
     packing = Packing.of(mask[:, 0, 0])
     padding = 1 - packing.index.numel() / packing.attended.numel()

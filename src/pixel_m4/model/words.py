@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import initialization
 
+from pixel_m4.model.attention import Packing
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.inputs import take
-from pixel_m4.model.layers import PixelLayer, run_layers
+from pixel_m4.model.layers import PixelLayer, packed_if_it_pays, run_layers
 
 
 class PoolingWeights(nn.Linear):
@@ -42,6 +43,7 @@ class WordEncoder(nn.Module):
     def __init__(self, config: PixelConfig, pooling: str) -> None:
         super().__init__()
         width = config.hidden_size
+        self.config = config
         self.pooling = config.word_pooling or pooling
         self.projection = PoolingWeights(3 * width, width) if self.pooling == "first_last_mean" else None
         self.weight = PoolingWeights(width, 1) if self.pooling == "attention" else None
@@ -69,8 +71,13 @@ class WordEncoder(nn.Module):
             real = F.pad(real, (1, 0), value=True)
         if self.layernorm is None:
             return words
-        words, _, _ = run_layers(self.layer, words, real[:, None, None])
-        return self.layernorm(words)
+        # Sentences differ so much in their words that most places of a batch may be padding.
+        layout = packed_if_it_pays(self.config, real[:, None, None])
+        if isinstance(layout, Packing):
+            words = layout.pack(words)
+        words, _, _ = run_layers(self.layer, words, layout)
+        words = self.layernorm(words)
+        return layout.pad(words) if isinstance(layout, Packing) else words
 
     def pool(self, states: Tensor, word_starts: Tensor) -> Tensor:
         """One state a word: [B, P, D] and [B, W + 1] → [B, W, D]."""

@@ -226,6 +226,10 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
         """The labels that the training examples use, where the task has no labels of its own."""
         return self.labels
 
+    def group_of(self, example: Example) -> str:
+        """What an example belongs to, such as its treebank, where data sets were put together; else ""."""
+        return ""
+
     def settle(self, config: PixelConfig) -> None:
         """Take what the options leave open from the configuration that the model starts from."""
         self.options = self.options.settled(config)

@@ -99,6 +99,11 @@ class Sentence:
         """The comment ``# sent_id = …``, or None."""
         return self._comment("sent_id")
 
+    @property
+    def treebank(self) -> str | None:
+        """The comment ``# treebank = …``, or None: it says where a sentence of a mixture comes from."""
+        return self._comment("treebank")
+
     def place(self, word: int) -> str:
         """Where a word (numbered from 0) stands: "file:line"."""
         file, _, first = self.source.rpartition(":")

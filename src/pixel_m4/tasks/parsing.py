@@ -122,6 +122,10 @@ class Parsing(Task[Sentence, Window, Scores, Parsed]):
         """The labels of published parsers: an unused one, then the universal relations."""
         return ["_", *UD_RELATIONS]
 
+    def group_of(self, example: Sentence) -> str:
+        """The treebank that a sentence of a mixture comes from."""
+        return example.treebank or ""
+
     def read_file(self, path: Path, *, labels: bool = True) -> list[Sentence]:
         """Read CoNLL-U, also compressed, and check its relations."""
         bad = self.bad_rows()

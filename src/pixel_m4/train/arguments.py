@@ -113,6 +113,13 @@ class FinetuneArguments(ModelArguments):
             "those that Muon trained learn new things sooner"
         },
     )
+    sampling_power: float = field(
+        default=1.0,
+        metadata={
+            "help": "how treebanks of a mixture (comments `# treebank = NAME`) share the training: each in "
+            "proportion to its sentences to this power; 0.5: small ones come more often; 0: all alike"
+        },
+    )
     padding_competes: bool | None = field(
         default=None,
         metadata={
@@ -639,7 +646,7 @@ _ONLY_EVALUATION = (
 _ONLY_TRAINING = (
     *("max_steps", "num_train_epochs", "learning_rate", "muon_learning_rate", "optim", "warmup_steps"),
     *("per_device_train_batch_size", "gradient_accumulation_steps", "eval_strategy", "eval_steps"),
-    *("save_strategy", "save_steps", "shrink", *_ONLY_EVALUATION),
+    *("save_strategy", "save_steps", "shrink", "sampling_power", *_ONLY_EVALUATION),
 )
 
 

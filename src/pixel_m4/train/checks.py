@@ -322,6 +322,11 @@ def check_model(
     Raises:
         ValueError: says what the checkpoint is.
     """
+    if arguments.sampling_power != 1 and training.train_sampling_strategy == "sequential":
+        raise ValueError(
+            f"--sampling_power {arguments.sampling_power:g} has no effect with --train_sampling_strategy "
+            "sequential; leave one of the two out"
+        )
     if arguments.padding_competes is not None and task.name not in ("parsing", "qa"):
         raise ValueError(
             f"--padding_competes is for parsing and qa; the loss of {task.name} has no choice of places"
@@ -375,6 +380,20 @@ def choose_metric(task: Task, training: TrainingArguments) -> None:
     if training.metric_for_best_model is None:
         training.metric_for_best_model = task.best_metric
     training.greater_is_better = not lower_is_better(training.metric_for_best_model)
+
+
+def check_groups(task: Task, arguments: FinetuneArguments, train: Sequence[Any]) -> None:
+    """Refuse a choice of how treebanks share the training where the data name none, or would not obey it.
+
+    Raises:
+        ValueError: says what the data should have.
+    """
+    if arguments.sampling_power != 1 and len({task.group_of(example) for example in train}) < 2:
+        raise ValueError(
+            f"--sampling_power {arguments.sampling_power:g} is for the treebanks of a mixture, but the "
+            "training data name no two of them; give each sentence its comment `# treebank = NAME`, or leave "
+            "the option out"
+        )
 
 
 def check_data(task: Task, training: TrainingArguments, parts: int) -> None:

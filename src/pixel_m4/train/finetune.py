@@ -33,6 +33,7 @@ from pixel_m4.tasks.tagging import Tagging
 from .arguments import FinetuneArguments, ModelArguments, parse_arguments, parse_overrides, task_of_recipe
 from .checks import (
     check_data,
+    check_groups,
     check_model,
     check_places,
     check_splits,
@@ -142,6 +143,8 @@ def _finetune(
 
     splits = {"train": training.do_train, "dev": training.do_eval, "test": training.do_predict}
     data = read_splits(task, arguments, [split for split, wanted in splits.items() if wanted])
+    if training.do_train:
+        check_groups(task, arguments, data["train"])
     choose_metric(task, training)
     record = RunRecord.of(task, arguments, training, list(data))
     overwrite = arguments.overwrite_output_dir
@@ -175,6 +178,7 @@ def _finetune(
         trainer = TaskTrainer(
             task=task,
             muon_learning_rate=arguments.muon_learning_rate,
+            sampling_power=arguments.sampling_power,
             stopping=stopping,
             model=model,
             args=training,

@@ -81,6 +81,7 @@ LIMITS: Mapping[str, Limit] = {
         ),
         _COUNT,
     ),
+    "sampling_power": Limit(least=0, most=1),
     "seed": _SEED,
     "data_seed": _SEED,
 }

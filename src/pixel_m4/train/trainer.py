@@ -1,4 +1,4 @@
-"""The HF Trainer for tasks: length-grouped training, evaluation by the task's own decoding and scores."""
+"""The HF Trainer for tasks: a reproducible order of examples, evaluation by the task's decoding and scores."""
 
 from __future__ import annotations
 
@@ -61,18 +61,32 @@ class SeededOrder(Sampler[int]):
     Args:
         count: examples.
         seed: of the order.
-        lengths: of the examples, to put those of like lengths together; None: a random order.
-        batch_size: examples of a step, which are of like lengths.
+        lengths: of the examples, to put those of like lengths into one step; None: without regard to them.
+        batch_size: examples of a step.
+        groups: what each example belongs to, such as a treebank; needed for a power other than 1.
+        power: an epoch has as many draws as there are examples, and a group's share of them is proportional
+            to its size to this power.  Over the epochs all examples of a group come equally often.
     """
 
     def __init__(
-        self, count: int, seed: int, lengths: Sequence[int] | None = None, batch_size: int = 1
+        self,
+        count: int,
+        seed: int,
+        lengths: Sequence[int] | None = None,
+        batch_size: int = 1,
+        groups: Sequence[str] | None = None,
+        power: float = 1.0,
     ) -> None:
         self._count = count
         self._seed = seed
         self._lengths = lengths
         self._batch_size = batch_size
         self._epoch = 0
+        self._members: list[np.ndarray] = []
+        if groups is not None and power != 1:
+            numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
+            self._members = [np.flatnonzero(numbers == group) for group in range(numbers.max() + 1)]
+            self._draws = shares(count, [len(members) ** power for members in self._members])
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of an epoch."""
@@ -82,11 +96,42 @@ class SeededOrder(Sampler[int]):
         return self._count
 
     def __iter__(self) -> Iterator[int]:
-        mixed = np.random.SeedSequence([self._seed, self._epoch]).generate_state(1, np.uint64)[0]
-        generator = torch.Generator().manual_seed(int(mixed >> np.uint64(1)))
+        generator = self._generator(self._epoch)
+        chosen = torch.tensor(self._drawn()) if self._members else torch.arange(self._count)
+        order = chosen[torch.randperm(self._count, generator=generator)]
         if self._lengths is None:
-            return iter(torch.randperm(self._count, generator=generator).tolist())
-        return iter(get_length_grouped_indices(self._lengths, self._batch_size, generator=generator))
+            return iter(order.tolist())
+        lengths = [self._lengths[number] for number in order.tolist()]
+        grouped = torch.tensor(get_length_grouped_indices(lengths, self._batch_size, generator=generator))
+        steps = grouped.split(self._batch_size)  # from long to short, again and again: only the last is short
+        mixed = torch.randperm(self._count // self._batch_size, generator=generator).tolist()
+        steps = [*(steps[number] for number in mixed), *steps[len(mixed) :]]
+        return iter(order[torch.cat(steps)].tolist())
+
+    def _drawn(self) -> list[int]:
+        """The examples of the epoch: each group's go round and round, in a new order at each turn."""
+        drawn: list[int] = []
+        for group, (members, draws) in enumerate(zip(self._members, self._draws, strict=True)):
+            first = self._epoch * draws
+            for turn in range(first // len(members), -(-(first + draws) // len(members))):
+                order = torch.randperm(len(members), generator=self._generator(turn, group)).numpy()
+                start = turn * len(members)
+                part = slice(max(first - start, 0), first + draws - start)
+                drawn += members[order[part]].tolist()
+        return drawn
+
+    def _generator(self, *numbers: int) -> torch.Generator:
+        mixed = np.random.SeedSequence([self._seed, *numbers]).generate_state(1, np.uint64)[0]
+        return torch.Generator().manual_seed(int(mixed >> np.uint64(1)))
+
+
+def shares(count: int, weights: Sequence[float]) -> list[int]:
+    """Divide a count by weights into whole numbers, by the largest remainders."""
+    exact = count * np.asarray(weights) / np.sum(weights)
+    whole = np.floor(exact).astype(int)
+    largest = np.argsort(whole - exact, kind="stable")[: count - whole.sum()]
+    whole[largest] += 1
+    return whole.tolist()
 
 
 class TaskTrainer(WholeCheckpoints, ReportingTrainer):
@@ -97,6 +142,7 @@ class TaskTrainer(WholeCheckpoints, ReportingTrainer):
     Args:
         task: knows how to collate, decode and score; its renderer is saved with every checkpoint.
         muon_learning_rate: of Muon for the matrices of the layers; None: the Trainer's optimizer for all.
+        sampling_power: see :class:`SeededOrder`; the groups are the task's.
         **kwargs: those of :class:`WholeCheckpoints`.
     """
 
@@ -107,6 +153,7 @@ class TaskTrainer(WholeCheckpoints, ReportingTrainer):
         *,
         task: Task,
         muon_learning_rate: float | None = None,
+        sampling_power: float = 1.0,
         **kwargs: Any,
     ) -> None:
         # The Trainer counts checkpoints otherwise, and would delete the newest when training ends.
@@ -120,6 +167,7 @@ class TaskTrainer(WholeCheckpoints, ReportingTrainer):
         self._at_the_end = False
         self._task = task
         self._muon_learning_rate = muon_learning_rate
+        self._sampling_power = sampling_power
         self._results: dict[tuple[int, int], Any] = {}
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
@@ -135,16 +183,18 @@ class TaskTrainer(WholeCheckpoints, ReportingTrainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         dataset = train_dataset or self.train_dataset
-        if self.args.train_sampling_strategy not in ("group_by_length", "random"):
-            return super()._get_train_sampler(dataset)
         args = self.args
-        seed = args.seed if args.data_seed is None else args.data_seed
-        if args.train_sampling_strategy == "group_by_length":
-            lengths = [item.length for item in dataset.items]
-            size = args.train_batch_size * args.gradient_accumulation_steps
-            self._order = SeededOrder(len(lengths), seed, lengths, size)
-        else:
-            self._order = SeededOrder(len(dataset), seed)
+        if args.train_sampling_strategy not in ("group_by_length", "random"):
+            return super()._get_train_sampler(dataset)
+        by_length = args.train_sampling_strategy == "group_by_length"
+        self._order = SeededOrder(
+            len(dataset),
+            args.seed if args.data_seed is None else args.data_seed,
+            [item.length for item in dataset.items] if by_length else None,
+            args.train_batch_size * args.gradient_accumulation_steps,
+            [self._task.group_of(dataset.examples[item.example]) for item in dataset.items],
+            self._sampling_power,
+        )
         return self._order
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:

@@ -12,7 +12,7 @@ import torch
 from pixel_m4.model import PixelConfig, PixelForBiaffineParsing, PixelForTokenClassification
 from pixel_m4.model.config import WORD_POOLING
 from pixel_m4.model.flops import parameters
-from pixel_m4.model.words import WordEncoder
+from pixel_m4.model.words import WordEncoder, real_words
 
 STARTS = torch.tensor([[0, 2, 3, 6], [1, 1, 4, -100], [0, 5, -100, -100]])
 
@@ -143,3 +143,21 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
         PixelForBiaffineParsing.from_pretrained(tmp_path, num_word_layers=0, word_pooling=None)
     with pytest.raises(ValueError, match=r"word_pooling must be one of first, mean.*got 'middle'"):
         nano(word_pooling="middle")
+
+
+def test_layers_over_words_give_the_same_packed_and_padded() -> None:
+    """Also where a text has no word at all, which cannot be packed."""
+    config = nano(num_word_layers=2, word_pooling="mean")
+    torch.manual_seed(0)
+    encoder = WordEncoder(config, "mean").eval()
+    states, root = torch.randn(3, 6, config.hidden_size), torch.randn(3, config.hidden_size)
+    empty = STARTS.clone()
+    empty[2] = -100
+    for starts in (STARTS, empty):
+        real = real_words(starts)
+        for head, seen in ((None, real), (root, torch.nn.functional.pad(real, (1, 0), value=True))):
+            found = []
+            for unpad in (True, False):
+                config.unpad_inputs = unpad
+                found.append(encoder(states, starts, head)[seen])
+            torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=1e-5)

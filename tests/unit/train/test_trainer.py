@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,40 @@ def test_order_is_a_function_of_seed_and_epoch(lengths: list[int] | None) -> Non
 
 
 def test_lengths_are_grouped() -> None:
-    """The examples of a step are of like lengths, the longest come first, and all come once."""
-    lengths = [1 + (37 * number) % 101 for number in range(200)]
-    order = list(SeededOrder(200, 0, lengths, batch_size=4))
+    """The examples of a step are of like lengths, no step comes sooner for its length, and all come once."""
+    lengths = [1 + (37 * number) % 101 for number in range(202)]
+    order = list(SeededOrder(202, 0, lengths, batch_size=4))
+    assert sorted(order) == list(range(202))
     steps = [[lengths[number] for number in order[first : first + 4]] for first in range(0, 200, 4)]
-    assert max(lengths) in steps[0]
     assert sum(max(step) - min(step) for step in steps) / len(steps) < 10  # at random about 60
+    means = torch.tensor([sum(step) / 4 for step in steps])
+    place = torch.arange(50.0)
+    assert abs(torch.corrcoef(torch.stack([means, place]))[0, 1]) < 0.4  # sorted: -1
+
+
+@pytest.mark.parametrize("lengths", [None, [1 + number % 7 for number in range(100)]])
+def test_small_groups_come_more_often(lengths: list[int] | None) -> None:
+    """Draws of a group are proportional to a power of its size, and its examples come equally often."""
+    groups = ["small"] * 4 + ["large"] * 64 + ["middle"] * 32
+    order = SeededOrder(100, 3, lengths, batch_size=4, groups=groups, power=0.5)
+    counts: Counter[int] = Counter()
+    for epoch in range(8):
+        order.set_epoch(epoch)
+        drawn = list(order)
+        assert drawn == list(order)
+        assert len(drawn) == len(order) == 100
+        # 2, 8 and 5.657 of 15.657
+        found = Counter(groups[number] for number in drawn)
+        assert found == {"small": 13, "large": 51, "middle": 36}
+        counts.update(drawn)
+    for group in set(groups):
+        times = [counts[number] for number in range(100) if groups[number] == group]
+        assert max(times) - min(times) <= 1
+
+
+def test_a_power_of_one_draws_every_example_once() -> None:
+    groups = ["small"] * 4 + ["large"] * 60
+    assert list(SeededOrder(64, 0, groups=groups)) == list(SeededOrder(64, 0))
 
 
 def test_the_best_checkpoint_is_beside_the_one_that_names_it(tmp_path: Path) -> None:
