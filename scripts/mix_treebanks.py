@@ -146,11 +146,11 @@ def main() -> None:
     every = [marked(s, bank.name) for bank in unseen for split in SPLITS for s in bank.splits.get(split, [])]
     write_conllu(every, arguments.output_dir / "unseen.conllu.gz")
     with (arguments.output_dir / "treebanks.tsv").open("w", encoding="utf-8") as stream:
-        print("treebank", *SPLITS, "left out", "files", sep="\t", file=stream)
-        for bank in [*mixed, *unseen]:
+        print("treebank", "kind", *SPLITS, "left out", "files", sep="\t", file=stream)
+        for kind, bank in [*(("mixed", bank) for bank in mixed), *(("unseen", bank) for bank in unseen)]:
             counts = [len(bank.splits.get(split, [])) for split in SPLITS]
             dropped = "; ".join(f"{count} {reason}" for reason, count in bank.dropped.items())
-            print(bank.name, *counts, dropped, "; ".join(bank.checksums), sep="\t", file=stream)
+            print(bank.name, kind, *counts, dropped, "; ".join(bank.checksums), sep="\t", file=stream)
     total = [sum(len(bank.splits.get(split, [])) for bank in mixed) for split in SPLITS]
     print(f"{len(mixed)} treebanks: " + ", ".join(f"{n:,} {s}" for n, s in zip(total, SPLITS, strict=True)))
 

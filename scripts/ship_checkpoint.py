@@ -1,22 +1,28 @@
-"""Turn a finished pretraining run into a checkpoint that the package ships: float16 weights and a model card.
+"""Turn a finished run into a checkpoint that the package ships: float16 weights and a model card.
 
 python scripts/ship_checkpoint.py RUN --name pixel-m4-tiny --machine "one core of …"
+python scripts/ship_checkpoint.py RUN --name pixel-m4-ud --machine "two cores of …" \\
+  --scores scores.json --treebanks data/ud-mixture/treebanks.tsv
 
-Writes src/pixel_m4/assets/NAME.  The card's numbers are those of the run.
+Writes src/pixel_m4/assets/NAME.  The card's numbers are those of the run, of `benchmarks/score_treebanks.py`
+and of `scripts/mix_treebanks.py`.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import ModelCardData
 from safetensors.torch import save_file
 
 from pixel_m4.files import replacing
-from pixel_m4.model import PixelForPreTraining
+from pixel_m4.model import PixelForBiaffineParsing, PixelForPreTraining
 from pixel_m4.render import TextRenderer
 from pixel_m4.shipped import SHIPPED
 
@@ -97,13 +103,121 @@ sources.
     return f"---\n{header.to_yaml()}\n---\n{body}" + "\n".join(rows) + limits.replace("NAME", name)
 
 
-def ship(run: Path, name: str, machine: str) -> Path:
-    """Write the folder of the shipped checkpoint.
+def parser_card(
+    name: str,
+    run: Path,
+    model: PixelForBiaffineParsing,
+    machine: str,
+    scores: dict[str, dict[str, float]],
+    treebanks: list[dict[str, str]],
+) -> str:
+    """The text of a parser's model card.
+
+    Args:
+        name: of the checkpoint.
+        run: output folder of the fine-tuning.
+        model: what it trained.
+        machine: what it was trained on.
+        scores: by treebank, see `benchmarks/score_treebanks.py`.
+        treebanks: rows of the mixture's `treebanks.tsv`.
 
     Raises:
-        ValueError: the weights are too large.
+        ValueError: a treebank has scores but is not in the mixture, or the other way round.
     """
-    model = PixelForPreTraining.from_pretrained(run)
+    banks = {bank["treebank"]: bank for bank in treebanks}
+    trained = [bank for bank in treebanks if bank["treebank"] in scores]
+    absent = {
+        bank["treebank"] for bank in treebanks if int(bank["test"]) and bank["kind"] == "mixed"
+    } - scores.keys()
+    if odd := sorted(absent | (scores.keys() - banks.keys())):
+        raise ValueError(f"the mixture and the scores differ in {', '.join(odd)}")
+    results = json.loads((run / "all_results.json").read_text(encoding="utf-8"))
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    batch = record["training"]["per_device_train_batch_size"] * record["processes"]
+    steps, minutes, config = int(results["train_steps"]), results["train_runtime"] / 60, model.config
+    rows, languages = [], {bank["treebank"].partition("-")[0] for bank in trained}
+    for bank in trained:
+        each = scores[bank["treebank"]]
+        shares = " | ".join(f"{each[column]:.1f}" for column in ("upos", "uas_mst", "las_mst"))
+        rows.append(f"| {bank['treebank']} | {int(bank['train']):,} | {each['sentences']:,} | {shares} |")
+    header = ModelCardData(
+        language=sorted({bank["files"].split("_")[0] for bank in trained}),
+        library_name="transformers",
+        license="cc-by-sa-4.0",
+        base_model=str(record["arguments"]["model_name_or_path"]),
+        tags=["pixel-m4", "pixel", "dependency-parsing", "part-of-speech", "universal-dependencies"],
+        model_name=name,
+    )
+    body = f"""
+# {name}
+
+One parser and tagger for {len(languages)} languages that reads text as pictures of text: universal parts of
+speech, and a dependency tree with universal relations. {config.num_hidden_layers} layers over patches and
+{config.num_word_layers} over words, of width {config.hidden_size};
+{model.num_parameters() / 1e6:.1f} M parameters.
+
+    echo "The cat sleeps." | pixel-m4 predict {name}
+
+Raw text is split into sentences and words by the rules of Unicode (UAX 29). That does not do for Thai,
+Chinese, Japanese and other languages without spaces, nor for words that a treebank divides further (French
+*du*); there give words of your own as CoNLL-U, whose trees may be missing.
+
+## Data
+{len(trained)} treebanks of Universal Dependencies under CC BY and CC BY-SA licences, put together by
+`scripts/mix_treebanks.py`, which leaves out of train what any test set holds; none has a non-commercial
+licence. Weights are under CC BY-SA 4.0, as most of the treebanks.
+
+## Training
+{steps:,} steps of {batch} sentences, {minutes:.0f} minutes on {machine}, from
+{record["arguments"]["model_name_or_path"]} (configs/{name}.yaml). Small treebanks came more often than their
+size. Checksum of the run's weights: {hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()}
+
+## Scores
+On test sentences, with the treebank's words: the share of words with the right part of speech (UPOS), the
+right head (UAS), and the right head and relation without its subtype (LAS), in percent
+(`benchmarks/score_treebanks.py`).
+
+| treebank | train | test | UPOS | UAS | LAS |
+|---|---|---|---|---|---|
+"""
+    limits = """
+
+## Limits
+Little training: on clean text of a language with a large treebank, parsers of the common kind are far better.
+Languages that are not in the table are not promised, and scripts that are not in it cannot be read.
+Fine-tune it on a treebank of your own with `pixel-m4 finetune parsing --model_name_or_path NAME`.
+"""
+    return f"---\n{header.to_yaml()}\n---\n{body}" + "\n".join(rows) + limits.replace("NAME", name)
+
+
+def ship(
+    run: Path, name: str, machine: str, scores: Path | None = None, treebanks: Path | None = None
+) -> Path:
+    """Write the folder of the shipped checkpoint.
+
+    Args:
+        run: output folder of the run.
+        name: of the checkpoint.
+        machine: what it was trained on, for the card.
+        scores: of a parser, JSON; see `parser_card`.
+        treebanks: of a parser, the mixture's table.
+
+    Raises:
+        ValueError: the weights are too large, or a parser has no scores.
+    """
+    model: Any
+    if json.loads((run / "config.json").read_text(encoding="utf-8"))["architectures"] == [
+        "PixelForBiaffineParsing"
+    ]:
+        if scores is None or treebanks is None:
+            raise ValueError("the card of a parser needs --scores and --treebanks")
+        model = PixelForBiaffineParsing.from_pretrained(run)
+        with treebanks.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream, delimiter="\t"))
+        text = parser_card(name, run, model, machine, json.loads(scores.read_text(encoding="utf-8")), rows)
+    else:
+        model = PixelForPreTraining.from_pretrained(run)
+        text = card(name, run, model, machine)
     folder = ASSETS / name
     folder.mkdir(exist_ok=True)
     weights = {key: tensor.to(torch.float16).contiguous() for key, tensor in model.state_dict().items()}
@@ -115,7 +229,7 @@ def ship(run: Path, name: str, machine: str) -> Path:
     model.config.save_pretrained(folder)  # its dtype stays float32: what is loaded can be trained
     TextRenderer.from_pretrained(run, max_seq_length=model.config.max_seq_length).save_pretrained(folder)
     with replacing(folder / "README.md") as scratch:
-        scratch.write_text(card(name, run, model, machine), encoding="utf-8")
+        scratch.write_text(text, encoding="utf-8")
     return folder
 
 
@@ -124,8 +238,10 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="output folder of a finished run")
     parser.add_argument("--name", required=True, choices=SHIPPED)
     parser.add_argument("--machine", required=True, help="what it was trained on, for the card")
-    arguments = parser.parse_args()
-    print(ship(arguments.run, arguments.name, arguments.machine))
+    parser.add_argument("--scores", type=Path, help="a parser's, from benchmarks/score_treebanks.py --output")
+    parser.add_argument("--treebanks", type=Path, help="treebanks.tsv of the mixture that it learned from")
+    given = parser.parse_args()
+    print(ship(given.run, given.name, given.machine, given.scores, given.treebanks))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,106 @@
+"""Scores of a parser by treebank, on the test file of a mixture or on any CoNLL-U with `# treebank = …`.
+
+    python benchmarks/score_treebanks.py pixel-m4-ud data/ud-mixture/test.conllu.gz --output scores.json
+
+Words are those of the treebank, and only the tree and the parts of speech are the parser's. Prints a table:
+the share of words with the right part of speech (UPOS), the right head (UAS), and the right head and relation
+without its subtype (LAS), of well-formed trees.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from pixel_m4.files import replacing
+from pixel_m4.inference import annotate, open_task
+from pixel_m4.tasks.parsing import Parsing
+
+COLUMNS = ("upos", "uas_mst", "las_mst")
+
+
+def evenly(examples: list[Any], count: int | None) -> list[Any]:
+    """So many of the examples, at like distances; all if there are not so many."""
+    if count is None or count >= len(examples):
+        return examples
+    return [examples[number * len(examples) // count] for number in range(count)]
+
+
+def score(model: str, file: Path, most: int | None) -> dict[str, dict[str, float]]:
+    """Scores in percent, and the number of test sentences, by treebank.
+
+    Args:
+        model: folder or name of the parser.
+        file: CoNLL-U.
+        most: sentences of a treebank to score; None: all.
+
+    Raises:
+        ValueError: the model is no parser.
+    """
+    task, network = open_task(model)
+    if not isinstance(task, Parsing):
+        raise ValueError(f"{model} is for the task {task.name!r}, not for parsing")
+    groups: defaultdict[str, list[Any]] = defaultdict(list)
+    for sentence in task.read_file(file):
+        groups[task.group_of(sentence) or file.name].append(sentence)
+    found = {}
+    for name, sentences in sorted(groups.items()):
+        sentences = evenly(sentences, most)
+        sorted_by_length = sorted(sentences, key=lambda sentence: len(sentence.words))
+        scores = task.score(sorted_by_length, list(annotate(task, network, sorted_by_length)))
+        shares = {column: round(100 * scores[column], 2) for column in COLUMNS if column in scores}
+        found[name] = {"sentences": len(sentences), **shares}
+    return found
+
+
+def table(scores: dict[str, dict[str, float]]) -> str:
+    """Markdown: a row a treebank, then the mean over treebanks and the mean over languages."""
+    columns = [column for column in COLUMNS if column in next(iter(scores.values()))]
+    lines = [
+        "| treebank | sentences | " + " | ".join(c.removesuffix("_mst").upper() for c in columns) + " |",
+        "|---|---|" + "---|" * len(columns),
+    ]
+
+    def row(name: str, sentences: float, values: list[float]) -> str:
+        return f"| {name} | {sentences:,.0f} | " + " | ".join(f"{value:.1f}" for value in values) + " |"
+
+    lines += [row(name, each["sentences"], [each[c] for c in columns]) for name, each in scores.items()]
+    languages: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
+    for name, each in scores.items():
+        languages[name.partition("-")[0]].append(each)
+
+    def mean(column: str, rows: list[dict[str, float]]) -> float:
+        return sum(each[column] for each in rows) / len(rows)
+
+    total = sum(each["sentences"] for each in scores.values())
+    means = [mean(column, list(scores.values())) for column in columns]
+    lines.append(row(f"mean of {len(scores)} treebanks", total, means))
+    means = [sum(mean(column, rows) for rows in languages.values()) / len(languages) for column in columns]
+    lines.append(row(f"mean of {len(languages)} languages", total, means))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("model", help="folder or name of the parser")
+    parser.add_argument("file", type=Path, help="CoNLL-U, also compressed")
+    parser.add_argument(
+        "--sentences", type=int, help="score so many of a treebank, evenly taken; default: all"
+    )
+    parser.add_argument("--output", type=Path, help="also write the scores as JSON, to this file")
+    arguments = parser.parse_args()
+    start = time.perf_counter()
+    scores = score(arguments.model, arguments.file, arguments.sentences)
+    print(table(scores))
+    print(f"\n{time.perf_counter() - start:.0f} s")
+    if arguments.output is not None:
+        with replacing(arguments.output) as scratch:
+            scratch.write_text(json.dumps(scores, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
