@@ -63,7 +63,11 @@ def usable(sentence: Sentence) -> bool:
 
 
 def read_treebank(name: str, folder: Path, seed: int) -> Treebank:
-    """Read and divide one treebank."""
+    """Read and divide one treebank.
+
+    Raises:
+        SystemExit: the folder holds no file of a split.
+    """
     found = Treebank(name)
     for split in SPLITS:
         try:
@@ -76,6 +80,8 @@ def read_treebank(name: str, folder: Path, seed: int) -> Treebank:
         kept = [sentence for sentence in sentences if usable(sentence)]
         found.drop("not universal", len(sentences) - len(kept))
         found.splits[split] = kept
+    if not found.splits:
+        raise SystemExit(f"{folder} holds no CoNLL-U file of train, dev or test; fetch the treebank again")
     if set(found.splits) == {"test"}:
         sentences = found.splits["test"]
         groups = [fold(sentence) for sentence in sentences]
@@ -126,6 +132,8 @@ def main() -> None:
         help="keep so many dev sentences of a treebank, evenly taken, for quick evaluations; default: all",
     )
     arguments = parser.parse_args()
+    if arguments.output_dir.exists():  # told now, since reading takes minutes
+        raise SystemExit(f"--output_dir {arguments.output_dir} exists; delete it, or give another name")
     names = yaml.safe_load(arguments.treebanks.read_text(encoding="utf-8"))
 
     def read(name: str) -> Treebank:
