@@ -1,4 +1,4 @@
-"""The HF Trainer for tasks: a reproducible order of examples, evaluation by the task's decoding and scores."""
+"""The HF Trainer for tasks: a reproducible order of examples, evaluation by a task's decoding and scores."""
 
 from __future__ import annotations
 
