@@ -695,15 +695,15 @@ _TRAIN = (
     (
         "order-without-epoch",
         "train/trainer.py",
-        "SeedSequence([self._seed, self._epoch])",
-        "SeedSequence([self._seed])",
+        "generator = self._generator(self._epoch)",
+        "generator = self._generator(0)",
         "unit/train/test_trainer.py",
     ),
     (
         "order-without-seed",
         "train/trainer.py",
-        "SeedSequence([self._seed, self._epoch])",
-        "SeedSequence([0, self._epoch])",
+        "SeedSequence([self._seed, *numbers])",
+        "SeedSequence([0, *numbers])",
         "unit/train/test_trainer.py",
     ),
     (
