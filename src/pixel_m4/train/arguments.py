@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from math import ceil
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -508,23 +509,44 @@ def _choose_length(settings: Settings) -> None:
 
 
 def check_warmup(settings: Settings) -> None:
-    """Refuse a warm-up that is never over, or tell of one that the recipe has.
+    """Refuse a warm-up that is never over, or shorten one that was not meant for so few steps.
 
     Raises:
         ValueError: it was written beside the number of steps, or above.
     """
     warmup, steps = settings["warmup_steps"], settings["max_steps"]
-    if steps > 0 and warmup >= max(steps, 1):
-        if settings.given("warmup_steps") and settings.higher("max_steps", "warmup_steps") != "max_steps":
-            raise ValueError(
-                f"{settings.said('warmup_steps')} is not less than {settings.said('max_steps')}: the "
-                "learning rate would never be reached; write fewer steps, or a share of them below 1"
-            )
-        logger.warning(
-            "the warm-up of %g steps is not over after --max_steps %d: the learning rate is never reached; "
-            "give --warmup_steps",
-            warmup, steps,
-        )  # fmt: skip
+    if not never_warm(settings["lr_scheduler_type"], warmup, steps):
+        return
+    if settings.given("warmup_steps") and settings.higher("max_steps", "warmup_steps") != "max_steps":
+        raise ValueError(said_of_warmup(warmup, settings.said("max_steps")))
+    settings.values["warmup_steps"] = float(steps // 10)
+    logger.warning(
+        "the recipe's --warmup_steps %g would not be over after --max_steps %d: the warm-up is %d steps, a "
+        "tenth; give --warmup_steps for another",
+        warmup, steps, steps // 10,
+    )  # fmt: skip
+
+
+def never_warm(schedule: str, warmup: float, steps: int) -> bool:
+    """Whether the learning rate is never reached.
+
+    Args:
+        schedule: of the learning rate, as ``--lr_scheduler_type`` names it.
+        warmup: steps; below 1, their share.
+        steps: of the training; 0 or less if they are not known.
+    """
+    if steps <= 0 or schedule in _WITHOUT_WARMUP:
+        return False
+    return (int(warmup) if warmup >= 1 else ceil(steps * warmup)) >= steps  # as the Trainer counts
+
+
+def said_of_warmup(warmup: float, steps: str) -> str:
+    """What to say of a warm-up that is never over; ``steps`` names the steps of the training."""
+    if warmup >= 1:
+        wrong, advice = f"is not less than {steps}", "write fewer steps, or a share of them below 1"
+    else:
+        wrong, advice = f"is a share of {steps}, rounded up to all of them", "write 0, or train for longer"
+    return f"--warmup_steps {warmup:g} {wrong}: the learning rate would never be reached; {advice}"
 
 
 def _choose_optimizer(settings: Settings) -> None:
@@ -638,6 +660,8 @@ def _choose_interval(settings: Settings, kind: str) -> None:
 
 # Schedules that look at scores.
 _WATCHING = ("reduce_lr_on_plateau", "greedy")
+# Schedules that begin with the learning rate, whatever the warm-up.
+_WITHOUT_WARMUP = ("constant", *_WATCHING)
 # What needs scores on dev while training goes on.
 _ONLY_EVALUATION = (
     *("load_best_model_at_end", "metric_for_best_model", "greater_is_better", "early_stopping_patience"),

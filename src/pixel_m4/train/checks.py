@@ -33,7 +33,14 @@ from pixel_m4.tasks.metrics import lower_is_better
 from pixel_m4.tasks.splits import only_file
 from pixel_m4.tasks.tables import find_language, is_arrow
 
-from .arguments import REFUSED, FinetuneArguments, check_direction, check_start
+from .arguments import (
+    REFUSED,
+    FinetuneArguments,
+    check_direction,
+    check_start,
+    never_warm,
+    said_of_warmup,
+)
 from .limits import check_values
 
 OBEYED: Sequence[str] = (
@@ -167,11 +174,14 @@ def _check_optimizer(arguments: FinetuneArguments, training: TrainingArguments) 
 
 
 def check_schedule(training: TrainingArguments) -> None:
-    """Refuse a schedule of the learning rate that cannot be made.
+    """Refuse a schedule of the learning rate that cannot be made, or that never reaches it.
 
     Raises:
         ValueError: names schedule and settings.
     """
+    name, warmup = training.lr_scheduler_type.value, training.warmup_steps
+    if never_warm(name, warmup, training.max_steps):
+        raise ValueError(said_of_warmup(warmup, f"--max_steps {training.max_steps}"))
     some = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=training.learning_rate)
     steps = training.max_steps if training.max_steps > 0 else 1000
     try:
@@ -183,7 +193,6 @@ def check_schedule(training: TrainingArguments) -> None:
             scheduler_specific_kwargs=training.lr_scheduler_kwargs or {},
         )
     except (TypeError, ValueError) as error:
-        name = training.lr_scheduler_type.value
         kwargs = training.lr_scheduler_kwargs
         raise ValueError(
             f"--lr_scheduler_type {name} with --lr_scheduler_kwargs {kwargs}: {error}"
@@ -422,10 +431,6 @@ def check_data(task: Task, training: TrainingArguments, parts: int) -> None:
         return
     per_epoch = -(-batches // training.gradient_accumulation_steps)
     steps = int(-(-training.num_train_epochs * per_epoch // 1))
-    warmup = training.get_warmup_steps(steps)
-    if warmup >= max(steps, 1):
-        raise ValueError(
-            f"--warmup_steps {training.warmup_steps:g} is not less than the {steps} steps of "
-            f"--num_train_epochs {training.num_train_epochs:g}: the learning rate would never be reached; "
-            "write fewer steps, or a share of them below 1"
-        )
+    if never_warm(training.lr_scheduler_type.value, training.warmup_steps, steps):
+        length = f"the {steps} steps of --num_train_epochs {training.num_train_epochs:g}"
+        raise ValueError(said_of_warmup(training.warmup_steps, length))

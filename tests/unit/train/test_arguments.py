@@ -13,7 +13,7 @@ from pixel_m4.tasks.classification import Classification
 from pixel_m4.tasks.ner import NER
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.tagging import Tagging
-from pixel_m4.train.arguments import REFUSED, parse_arguments, parse_overrides, task_of_recipe
+from pixel_m4.train.arguments import REFUSED, never_warm, parse_arguments, parse_overrides, task_of_recipe
 from pixel_m4.train.recipes import option_types
 
 NEW = ["--config_name", "nano"]
@@ -241,11 +241,41 @@ def test_contradictions_in_one_place_are_errors(tmp_path: Path, recipe: str, mes
         parse(*with_recipe(tmp_path, recipe), start=start)
 
 
-def test_a_warm_up_of_the_recipe_that_is_never_over_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    assert parse("--max_steps", "60").warmup_steps == 100
-    assert "the warm-up of 100 steps is not over after --max_steps 60" in caplog.text
+def test_a_warm_up_that_was_not_meant_for_so_few_steps_is_shortened(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert parse("--max_steps", "101").warmup_steps == 100
+    assert not caplog.text
+    assert parse("--max_steps", "60").warmup_steps == 6
+    assert caplog.messages == [
+        "the recipe's --warmup_steps 100 would not be over after --max_steps 60: the warm-up is 6 steps, a "
+        "tenth; give --warmup_steps for another"
+    ]
+    assert parse("--max_steps", "2").warmup_steps == 0
+    assert parse(*with_recipe(tmp_path, "max_steps: 30")).warmup_steps == 3
+    # What a file says of its own number of steps is not meant for those of the command line.
+    recipe = with_recipe(tmp_path, "max_steps: 900\nwarmup_steps: 50")
+    assert parse(*recipe, "--max_steps", "20").warmup_steps == 2
     with pytest.raises(ValueError, match="--warmup_steps 60 is not less than --max_steps 60"):
         parse("--max_steps", "60", "--warmup_steps", "60")
+    with pytest.raises(
+        ValueError, match=r"--warmup_steps 0\.5 is a share of --max_steps 1, rounded up to all"
+    ):
+        parse("--max_steps", "1", "--warmup_steps", "0.5")
+
+
+def test_schedules_without_warm_up_have_any_number_of_steps(caplog: pytest.LogCaptureFixture) -> None:
+    assert parse("--max_steps", "60", "--lr_scheduler_type", "constant").warmup_steps == 100
+    assert not caplog.text
+    with pytest.raises(ValueError, match="--warmup_steps 60 is not less"):
+        parse("--max_steps", "60", "--warmup_steps", "60", "--lr_scheduler_type", "constant_with_warmup")
+
+
+@pytest.mark.parametrize("warmup", [0, 0.05, 0.5, 0.99, 1, 2, 9.5, 10, 11])
+@pytest.mark.parametrize("steps", [1, 2, 10, 100])
+def test_warm_ups_are_counted_as_by_the_trainer(warmup: float, steps: int) -> None:
+    training = TrainingArguments(warmup_steps=warmup, max_steps=steps, report_to="none", use_cpu=True)
+    assert never_warm("linear", warmup, steps) == (training.get_warmup_steps(steps) >= steps)
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED.keys() - {"parallelism_config", "liger_kernel_config"}))

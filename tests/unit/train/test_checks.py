@@ -22,7 +22,14 @@ from pixel_m4.tasks.classification import Classification, ClassificationOptions
 from pixel_m4.tasks.ner import NER
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.train.arguments import REFUSED
-from pixel_m4.train.checks import OBEYED, check_data, check_metric, checkpoint_bytes, choose_metric
+from pixel_m4.train.checks import (
+    OBEYED,
+    check_data,
+    check_metric,
+    check_schedule,
+    checkpoint_bytes,
+    choose_metric,
+)
 
 SENTENCE = "1\tcat\t_\tNOUN\t_\t_\t0\troot\t_\t_\n\n"
 NEW = "--config_name nano --max_seq_length 64 --report_to none --max_steps 4 --warmup_steps 0"
@@ -164,6 +171,19 @@ def test_trainings_without_a_step_or_a_rate() -> None:
         ValueError, match="--warmup_steps 4 is not less than the 4 steps of --num_train_epochs 2"
     ):
         check_data(task, by_epochs, 16)
+
+
+def test_a_rate_that_is_never_reached_is_told_before_data_are_read() -> None:
+    check_schedule(training(max_steps=10, warmup_steps=9))
+    check_schedule(training(max_steps=10, warmup_steps=0.9))
+    check_schedule(training(max_steps=10, warmup_steps=10, lr_scheduler_type="constant"))
+    for schedule in ("linear", "cosine", "constant_with_warmup"):
+        with pytest.raises(
+            ValueError, match="--warmup_steps 10 is not less than --max_steps 10: the learning"
+        ):
+            check_schedule(training(max_steps=10, warmup_steps=10, lr_scheduler_type=schedule))
+    with pytest.raises(ValueError, match=r"--warmup_steps 0\.95 is a share of --max_steps 10, rounded up"):
+        check_schedule(training(max_steps=10, warmup_steps=0.95))
 
 
 def test_space_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

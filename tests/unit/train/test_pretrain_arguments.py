@@ -121,6 +121,16 @@ def test_what_has_no_effect_is_refused(tmp_path: Path, recipe: str, message: str
         parse_arguments([*data, *BASE[2:], "--config", str(file)])
 
 
+def test_a_warm_up_that_was_not_meant_for_so_few_steps_is_shortened(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert parse_arguments([*BASE, "--max_steps", "1"])[1].warmup_steps == 0  # a share of 0.05 would be all
+    file = tmp_path / "recipe.yaml"
+    file.write_text("max_steps: 900\nwarmup_steps: 90")
+    assert parse_arguments([*BASE, "--config", str(file), "--max_steps", "40"])[1].warmup_steps == 4
+    assert "--warmup_steps 90 would not be over after --max_steps 40: the warm-up is 4 steps" in caplog.text
+
+
 def test_the_command_line_takes_back_what_a_recipe_says(tmp_path: Path) -> None:
     file = tmp_path / "recipe.yaml"
     file.write_text(
