@@ -14,11 +14,12 @@ from pixel_m4.train.arguments import parse_arguments, task_of_recipe
 from pixel_m4.train.finetune import TASKS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-# Sweeps and pretraining have forms and tests of their own.
+# Sweeps and pretraining have forms and tests of their own; the others leave the data to the command line.
 RECIPES = sorted(
     file
     for file in CONFIGS.rglob("*.yaml")
-    if file.parent.name != "sweeps" and not file.name.startswith(("pretrain", "accelerate", "finetune"))
+    if file.parent.name != "sweeps"
+    and not file.name.startswith(("pretrain", "accelerate", "finetune", "pixel-m4-ud"))
 )
 
 
@@ -60,6 +61,16 @@ def test_the_recipe_for_the_shipped_checkpoint_is_for_any_task(task: str) -> Non
     arguments, training, _ = parse_arguments("x", TASKS[task], argv)
     assert find_shipped(arguments.model_name_or_path) != arguments.model_name_or_path
     assert training.save_steps == training.eval_steps == 200  # the best is kept
+
+
+def test_the_recipe_for_many_treebanks() -> None:
+    file = str(CONFIGS / "pixel-m4-ud.yaml")
+    assert task_of_recipe(["--config", file]) == "parsing"
+    argv = ["--config", file, "--data_dir", "d", "--output_dir", "o"]
+    arguments, training, _ = parse_arguments("x", TASKS["parsing"], argv)
+    assert find_shipped(arguments.model_name_or_path) != arguments.model_name_or_path
+    assert training.max_steps % training.eval_steps == 0  # the last checkpoint is scored
+    assert training.save_steps == training.eval_steps
 
 
 def test_experiments_of_the_paper_are_all_there() -> None:
