@@ -4,7 +4,7 @@
 
 Words are those of the treebank, and only the tree and the parts of speech are the parser's. Prints a table:
 the share of words with the right part of speech (UPOS), the right head (UAS), and the right head and relation
-without its subtype (LAS), of well-formed trees.
+without its subtype (LAS), of well-formed trees; then the same table by language, as the mean of its treebanks.
 """
 
 from __future__ import annotations
@@ -57,30 +57,29 @@ def score(model: str, file: Path, most: int | None) -> dict[str, dict[str, float
     return found
 
 
-def table(scores: dict[str, dict[str, float]]) -> str:
-    """Markdown: a row a treebank, then the mean over treebanks and the mean over languages."""
-    columns = [column for column in COLUMNS if column in next(iter(scores.values()))]
-    lines = [
-        "| treebank | sentences | " + " | ".join(c.removesuffix("_mst").upper() for c in columns) + " |",
-        "|---|---|" + "---|" * len(columns),
-    ]
-
-    def row(name: str, sentences: float, values: list[float]) -> str:
-        return f"| {name} | {sentences:,.0f} | " + " | ".join(f"{value:.1f}" for value in values) + " |"
-
-    lines += [row(name, each["sentences"], [each[c] for c in columns]) for name, each in scores.items()]
-    languages: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
+def by_language(scores: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """The sum of a language's sentences and the mean of its treebanks' scores, by language."""
+    groups: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
     for name, each in scores.items():
-        languages[name.partition("-")[0]].append(each)
+        groups[name.partition("-")[0]].append(each)
+    return {
+        language: {
+            key: sum(each[key] for each in rows) / (1 if key == "sentences" else len(rows)) for key in rows[0]
+        }
+        for language, rows in groups.items()
+    }
 
-    def mean(column: str, rows: list[dict[str, float]]) -> float:
-        return sum(each[column] for each in rows) / len(rows)
 
-    total = sum(each["sentences"] for each in scores.values())
-    means = [mean(column, list(scores.values())) for column in columns]
-    lines.append(row(f"mean of {len(scores)} treebanks", total, means))
-    means = [sum(mean(column, rows) for rows in languages.values()) / len(languages) for column in columns]
-    lines.append(row(f"mean of {len(languages)} languages", total, means))
+def table(scores: dict[str, dict[str, float]], what: str) -> str:
+    """Markdown: a row a treebank or language, and a last one of their means."""
+    columns = [column for column in COLUMNS if column in next(iter(scores.values()))]
+    names = [column.removesuffix("_mst").upper() for column in columns]
+    means = {column: sum(each[column] for each in scores.values()) / len(scores) for column in columns}
+    total = {"sentences": sum(each["sentences"] for each in scores.values()), **means}
+    lines = [f"| {what} | sentences | {' | '.join(names)} |", "|---|---|" + "---|" * len(columns)]
+    for name, each in [*scores.items(), (f"**mean of {len(scores)} {what}s**", total)]:
+        shares = " | ".join(f"{each[column]:.1f}" for column in columns)
+        lines.append(f"| {name} | {each['sentences']:,.0f} | {shares} |")
     return "\n".join(lines)
 
 
@@ -95,7 +94,9 @@ def main() -> None:
     arguments = parser.parse_args()
     start = time.perf_counter()
     scores = score(arguments.model, arguments.file, arguments.sentences)
-    print(table(scores))
+    print(table(scores, "treebank"))
+    print()
+    print(table(by_language(scores), "language"))
     print(f"\n{time.perf_counter() - start:.0f} s")
     if arguments.output is not None:
         with replacing(arguments.output) as scratch:

@@ -65,10 +65,13 @@ def test_a_treebank_in_a_mixture_scores_as_it_does_alone(
         scores = script["score"](str(parser), alone, None)
         assert scores == {bank: found[bank]}
         assert set(scores[bank]) == {"sentences", "upos", "uas_mst", "las_mst"}
-    lines = script["table"](found).splitlines()
-    assert lines[-2].startswith("| mean of 3 treebanks | 5 | ")
-    assert lines[-1].startswith("| mean of 2 languages | 5 | ")
+    languages = script["by_language"](found)
+    assert [each["sentences"] for each in languages.values()] == [4, 1]
     greek = sum(found[bank]["uas_mst"] for bank in ("Greek-GDT", "Greek-PUD")) / 2
+    assert languages["Greek"]["uas_mst"] == pytest.approx(greek)
+    lines = script["table"](languages, "language").splitlines()
+    assert lines[0] == "| language | sentences | UPOS | UAS | LAS |"
+    assert lines[-1].startswith("| **mean of 2 languages** | 5 | ")
     assert f"| {(greek + found['Welsh-CCG']['uas_mst']) / 2:.1f} |" in lines[-1]
 
 
