@@ -4,7 +4,7 @@
 
 Words are those of the treebank, and only the tree and the parts of speech are the parser's. Prints a table:
 the share of words with the right part of speech (UPOS), the right head (UAS), and the right head and relation
-without its subtype (LAS), of well-formed trees; then the same table by language, as the mean of its treebanks.
+without its subtype (LAS), of well-formed trees; then the same by language, the mean of its treebanks.
 """
 
 from __future__ import annotations
