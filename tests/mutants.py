@@ -646,6 +646,21 @@ _TASKS = (
         "unit/tasks/test_qa.py",
     ),
     (
+        "answer-with-the-particle-of-its-word",
+        "tasks/spans.py",
+        r"\p{Katakana}ー\p{Hangul}",
+        r"\p{Katakana}ー",
+        "unit/tasks/test_spans.py",
+    ),
+    (
+        "answer-ends-inside-a-word",
+        "tasks/spans.py",
+        "word.start() < end < word.end()",
+        "word.start() < end < start",
+        "unit/tasks/test_spans.py",
+        "unit/tasks/test_qa.py",
+    ),
+    (
         "lower-mse-is-worse",
         "tasks/metrics.py",
         '("loss", "mse")',

@@ -25,7 +25,7 @@ from .base import DataError, DatasetOptions, Task, folded
 from .cutting import cut, pieces
 from .jsonlines import first_line
 from .rows import BadRows, InputFormat
-from .spans import answer_patches, span_characters
+from .spans import answer_patches, span_characters, whole_words
 from .squad import Question, read_questions, squad_scores
 from .tables import TABLE_FILES, Table, find_language, json_tables, read_hub, read_split, read_table
 
@@ -69,6 +69,13 @@ class QAOptions(DatasetOptions):
         default=0.0,
         metadata={
             "help": "no answer is given if its score is better than the best answer's by more than this"
+        },
+    )
+    whole_words: bool = field(
+        default=True,
+        metadata={
+            "help": "widen an answer that begins or ends inside a word to the whole word, but not in scripts "
+            "without spaces, nor in Hangul; false: answers are what patches show, as published"
         },
     )
     align_answers: bool = field(
@@ -309,7 +316,10 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
     def predict(
         self, examples: Sequence[Question], encoded: Sequence[QAWindow], results: Sequence[Candidates]
     ) -> list[QAPrediction]:
-        """The best span over all windows of a question; none if CLS has the better score in every window."""
+        """The best span over all windows of a question; none if CLS has the better score in every window.
+
+        With ``whole_words``, it is widened where it begins or ends inside a word.
+        """
         negative = self.options.version_2_with_negative
         if negative is None:
             negative = _some_unanswerable(examples)
@@ -324,6 +334,8 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
             threshold = self.options.null_score_diff_threshold
             if best is None or (negative and null - best.score > threshold):
                 best = Span(null, -1, -1)
+            elif self.options.whole_words:
+                best = Span(best.score, *whole_words(example.context, best.start, best.end))
             predicted.append(
                 QAPrediction(
                     id=example.id,

@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import regex
+
 from pixel_m4.render.offsets import Offsets
 
 _MARKS = ",.;:!?،؛؟。、，．；：！？।…"
 _CLOSING = dict(zip("“‘«„([{<《〈「『【（", "”’»“)]}>》〉」』】）", strict=True)) | {'"': '"'}
 _OPENING = dict(zip("”’»“)]}>》〉」』】）", "“‘«„([{<《〈「『【（", strict=True)) | {'"': '"', "”": "“„"}
 _BRACKETS = {*_OPENING, *_CLOSING}
+# A run of letters and digits, with points and commas inside numbers. Scripts without spaces have no such runs
+# that are words, and answers in Hangul leave the particle of a word out.
+_WORD = regex.compile(
+    r"(?:[[\p{L}\p{M}\p{N}\u200c\u200d]--[\p{Han}\p{Hiragana}\p{Katakana}ー\p{Hangul}\p{Tibetan}"
+    r"\p{LineBreak=Complex_Context}]]|(?<=\p{Nd})[.,٫٬](?=\p{Nd}))+",
+    regex.V1,
+)
 
 
 def answer_patches(offsets: Offsets, start: int, end: int) -> tuple[int, int] | None:
@@ -43,6 +52,23 @@ def trim(text: str, start: int, end: int) -> tuple[int, int]:
     while first < last and _is_loose(text[last - 1], text[first : last - 1], _OPENING):
         last -= 1
     return (first, last) if first < last else (start, end)
+
+
+def whole_words(text: str, start: int, end: int) -> tuple[int, int]:
+    """A span of characters [start, end), widened where it begins or ends inside a word.
+
+    A word is a run of letters and digits.  Nothing is added to Han, kana, Hangul, Thai, Lao, Khmer, Burmese
+    and Tibetan, where an answer may be a part of such a run.
+    """
+    first, last = start, end
+    for word in _WORD.finditer(text):
+        if word.start() < start < word.end():
+            first = word.start()
+        if word.start() < end < word.end():
+            last = word.end()
+        if word.start() >= end:
+            break
+    return first, last
 
 
 def _is_loose(mark: str, rest: str, partners: Mapping[str, str]) -> bool:

@@ -126,6 +126,24 @@ def test_best_span_is_in_order_short_enough_and_in_the_context() -> None:
     assert (best.score, window.part[best.start : best.end]) == (9, "bb cc")
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_answers_are_whole_words_unless_patches_are_asked_for(whole: bool) -> None:
+    context = "She was born in Warsaw, a city."
+    gold = [ask("Where?", context, "Warsaw"), ask("Who?", "A cat sat.", "cat")]
+    task = make(whole_words=whole, version_2_with_negative=True)
+    windows = task.encode(gold)
+    bounds = task.collate(windows)["start_positions"]
+    outputs = perfect(task, windows)
+    for logits in (outputs.start_logits, outputs.end_logits):
+        logits[0] = torch.nn.functional.one_hot(bounds[0] + 2, logits.shape[1]) * 9  # a patch inside the word
+        logits[1] = torch.nn.functional.one_hot(torch.tensor(-1) % logits.shape[1], logits.shape[1])
+    found, none = task.predict(gold, windows, task.decode(outputs, windows))
+    assert context[found.start :].startswith(found.answer)
+    assert found.score == 18
+    assert found.answer == "Warsaw" if whole else 0 < len(found.answer) < len("Warsaw")
+    assert (none.answer, none.start) == ("", -1)
+
+
 def test_no_answer() -> None:
     gold = [ask("Which?", "one two"), ask("Who?", "A cat sat.", "cat")]
     task = make()
@@ -192,6 +210,7 @@ def test_defaults_are_the_published_ones() -> None:
     options = QAOptions()
     assert (options.max_question_length, options.max_answer_length, options.n_best) == (128, 30, 20)
     assert options.null_score_diff_threshold == 0.0
+    assert options.whole_words  # not as published, which the recipes of published experiments say
     assert QuestionAnswering.metric == "f1"
 
 
