@@ -52,7 +52,7 @@ def score(model: str, file: Path, most: int | None) -> dict[str, dict[str, float
         sentences = evenly(sentences, most)
         sorted_by_length = sorted(sentences, key=lambda sentence: len(sentence.words))
         scores = task.score(sorted_by_length, list(annotate(task, network, sorted_by_length)))
-        shares = {column: round(100 * scores[column], 2) for column in COLUMNS if column in scores}
+        shares = {column: round(scores[column], 2) for column in COLUMNS if column in scores}
         found[name] = {"sentences": len(sentences), **shares}
     return found
 

@@ -10,7 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-SHIPPED = ("pixel-m4-tiny", "pixel-m4-tiny-english")
+PRETRAINED = ("pixel-m4-tiny", "pixel-m4-tiny-english")
+"""Checkpoints of the package to fine-tune."""
+SHIPPED = (*PRETRAINED, "pixel-m4-ud")
+"""All checkpoints of the package; the last is a parser and tagger that is ready for use."""
 HUB_SECONDS = 5.0
 """How long the hub may take for its first answer."""
 # First parts of a name that are folders of runs, even where there is none here.
@@ -111,7 +114,7 @@ def _no_folder(text: str, folder: Path) -> str:
     close = get_close_matches(folder.name, [*(SHIPPED if bare else ()), *nearby], n=1)
     hint = f"; is {str(folder.parent / close[0])!r} meant?" if close else ""
     if bare and not close:
-        hint = f"; the package has {' and '.join(SHIPPED)}, and names on the hub have the form owner/name"
+        hint = f"; the package has {', '.join(SHIPPED)}, and names on the hub have the form owner/name"
     return f"there is no model folder {text!r}{hint}"
 
 

@@ -64,6 +64,7 @@ def test_a_treebank_in_a_mixture_scores_as_it_does_alone(
         alone.write_text("".join(conllu(bank, words) for words in SENTENCES[bank][:2]))
         scores = script["score"](str(parser), alone, None)
         assert scores == {bank: found[bank]}
+        assert 0 < scores[bank]["uas_mst"] <= 100
         assert set(scores[bank]) == {"sentences", "upos", "uas_mst", "las_mst"}
     languages = script["by_language"](found)
     assert [each["sentences"] for each in languages.values()] == [4, 1]

@@ -12,10 +12,11 @@ import torch
 from huggingface_hub import constants
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
 
-from pixel_m4.model import PixelConfig, PixelForPreTraining
+from pixel_m4.inference import annotate, open_task, read_stream
+from pixel_m4.model import PixelConfig, PixelForBiaffineParsing, PixelForPreTraining
 from pixel_m4.model.checkpoint import open_checkpoint
 from pixel_m4.render import TextRenderer
-from pixel_m4.shipped import SHIPPED, find_model, find_shipped, is_hub_name
+from pixel_m4.shipped import PRETRAINED, SHIPPED, find_model, find_shipped, is_hub_name
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -37,12 +38,16 @@ def test_a_folder_of_the_user_comes_first(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_checkpoint_loads_by_its_name(name: str) -> None:
-    model, info = PixelForPreTraining.from_pretrained(name, output_loading_info=True)
+    model_class = PixelForPreTraining if name in PRETRAINED else PixelForBiaffineParsing
+    model, info = model_class.from_pretrained(name, output_loading_info=True)
     assert not any(info.values()), info
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}  # can be trained
     assert open_checkpoint(name).dtypes == ("float16",)
-    assert open_checkpoint(name).size <= 16_000_000
     assert (Path(find_shipped(name)) / "README.md").is_file()
+
+
+def test_shipped_weights_are_small() -> None:
+    assert sum(open_checkpoint(name).size for name in SHIPPED) <= 24_000_000
 
 
 @pytest.mark.parametrize(
@@ -167,3 +172,27 @@ def test_auto_classes_know_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         for auto in (AutoConfig, AutoModel, AutoModelForTokenClassification):
             with pytest.raises(FileNotFoundError, match=f"there is no model folder {name!r}"):
                 auto.from_pretrained(name)
+
+
+SIMPLE = """The old man reads a book . / DET ADJ NOUN VERB DET NOUN PUNCT / 4
+Die Frau liest ein Buch . / DET NOUN VERB DET NOUN PUNCT / 3
+El niño come una manzana . / DET NOUN VERB DET NOUN PUNCT / 3
+Le chat dort . / DET NOUN VERB PUNCT / 3
+Η γάτα κοιμάται . / DET NOUN VERB PUNCT / 3
+Мальчик читает книгу . / NOUN VERB NOUN PUNCT / 2"""
+
+
+def test_the_shipped_parser_reads_simple_sentences() -> None:
+    """Tags and roots that anybody can check; most of them must be right, not all."""
+    task, model = open_task("pixel-m4-ud")
+    words, tags, roots = zip(*(line.split(" / ") for line in SIMPLE.splitlines()), strict=True)
+    parsed = [each.tree for each in annotate(task, model, read_stream(task, words, "here"))]
+    assert [" ".join(tree.words) for tree in parsed] == list(words)
+    right = [
+        a == b
+        for tree, gold in zip(parsed, tags, strict=True)
+        for a, b in zip(tree.upos, gold.split(), strict=True)
+    ]
+    assert sum(right) >= 0.75 * len(right)
+    found = [tree.heads.index(0) + 1 for tree in parsed]
+    assert sum(a == int(b) for a, b in zip(found, roots, strict=True)) >= 4
