@@ -5,9 +5,9 @@ python scripts/mix_treebanks.py scripts/pixel-m4-ud-treebanks.yaml DATA [DATA �
 DATA holds folders UD_…, as `pixel-m4 data fetch ud` leaves them.  Every sentence gets a comment
 `# treebank = …`.  A treebank without train lends its dev to train; one with a test file only is divided, 70 %
 train, 10 % dev and 20 % test, copies of a sentence together.  What test holds, word by word, is left out of
-train and dev, whatever treebank it comes from.  Relations are cut to their universal part.  The YAML file
-names the treebanks, and those that are kept out as unseen languages.  The output folder has `treebanks.tsv`:
-sentences by split, what was left out, and the checksum of each file that was read.
+train and dev, whatever treebank it comes from; so is all of the unseen treebanks.  Relations are cut to their
+universal part.  The YAML file names the treebanks, and those that are unseen.  The output folder has
+`treebanks.tsv`: sentences by split, what was left out, and the checksum of each file that was read.
 """
 
 from __future__ import annotations
@@ -92,9 +92,10 @@ def read_treebank(name: str, folder: Path, seed: int) -> Treebank:
 
 
 def without_test(banks: Iterable[Treebank], unseen: Sequence[Treebank]) -> None:
-    """Take the sentences of all test sets out of train and dev, and those of dev out of train."""
+    """Take what tests and unseen treebanks hold out of train and dev, and what dev holds out of train."""
     banks = list(banks)
-    held = {fold(s) for bank in [*banks, *unseen] for s in bank.splits.get("test", [])}
+    held = {fold(s) for bank in banks for s in bank.splits.get("test", [])}
+    held |= {fold(s) for bank in unseen for sentences in bank.splits.values() for s in sentences}
     for split in ("dev", "train"):
         for bank in banks:
             before = bank.splits.get(split, [])

@@ -50,6 +50,7 @@ def data(tmp_path: Path) -> Path:
                 "alpha beta",  # in the test of the same treebank
                 "Gamma  delta",  # in the test of another one, case and spaces aside
                 "far away",  # in the test of an unseen one
+                "moon rise",  # in the dev of an unseen one
                 "in dev",
                 rows("no relation", relation="nonsense"),
                 rows("no tag", upos="THING"),
@@ -171,7 +172,7 @@ def test_the_table_counts_and_has_checksums(monkeypatch: pytest.MonkeyPatch, nam
         assert counts[name] == tuple(len(texts(splits[s], name)) for s in ("train", "dev", "test"))
     assert counts["Moon-Far"] == (1, 1, 1)
     left_out = found["Sun-Whole"]["left out"].split("; ")
-    assert left_out == ["2 not universal", "1 dev, also held out", "4 train, also held out"]
+    assert left_out == ["2 not universal", "1 dev, also held out", "5 train, also held out"]
     assert found["Sun-Half"]["left out"] == "1 train, also held out"
     assert found["Moon-Far"]["left out"] == ""
     files = [data / "UD_Sun-Half" / f"xx-ud-{split}.conllu" for split in ("dev", "test")]
