@@ -19,15 +19,9 @@ from typing import Any
 from pixel_m4.files import replacing
 from pixel_m4.inference import annotate, open_task
 from pixel_m4.tasks.parsing import Parsing
+from pixel_m4.tasks.splits import evenly
 
 COLUMNS = ("upos", "uas_mst", "las_mst")
-
-
-def evenly(examples: list[Any], count: int | None) -> list[Any]:
-    """So many of the examples, at like distances; all if there are not so many."""
-    if count is None or count >= len(examples):
-        return examples
-    return [examples[number * len(examples) // count] for number in range(count)]
 
 
 def score(model: str, file: Path, most: int | None) -> dict[str, dict[str, float]]:

@@ -23,7 +23,7 @@ import yaml
 from pixel_m4.tasks.base import MissingSplitError, find_split, folded
 from pixel_m4.tasks.conllu import UD_RELATIONS, UPOS, Sentence, read_conllu, strip_subtype, write_conllu
 from pixel_m4.tasks.parsing import CONLLU_FILES
-from pixel_m4.tasks.splits import divide
+from pixel_m4.tasks.splits import divide, evenly
 
 SPLITS = ("train", "dev", "test")
 DEV_SHARE, TEST_SHARE = 0.1, 0.2
@@ -102,12 +102,6 @@ def without_test(banks: Iterable[Treebank], unseen: Sequence[Treebank]) -> None:
             bank.splits[split] = [sentence for sentence in before if fold(sentence) not in held]
             bank.drop(f"{split}, also held out", len(before) - len(bank.splits[split]))
         held |= {fold(s) for bank in banks for s in bank.splits[split]}
-
-
-def evenly(sentences: Sequence[Sentence], count: int) -> list[Sentence]:
-    """So many of the sentences, at like distances; all if there are not so many."""
-    count = min(count, len(sentences))
-    return [sentences[number * len(sentences) // count] for number in range(count)]
 
 
 def marked(sentence: Sentence, treebank: str) -> Sentence:

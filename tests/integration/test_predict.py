@@ -7,12 +7,12 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
-from pixel_m4 import PixelConfig, PixelForBiaffineParsing, TextRenderer
+from pixel_m4 import PixelForBiaffineParsing, TextRenderer
 from pixel_m4.cli import main
 from pixel_m4.tasks.conllu import read_conllu
 from pixel_m4.tasks.parsing import Parsing
@@ -21,15 +21,8 @@ TEXT = "The cat sleeps .\nКішка спить .\n\nनमस्ते दु�
 
 
 @pytest.fixture(scope="module")
-def parser(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "parser"
-    task = Parsing(TextRenderer(max_seq_length=49))
-    config = PixelConfig.named("nano", max_seq_length=49)
-    task.configure(config)
-    torch.manual_seed(0)
-    PixelForBiaffineParsing(config).save_pretrained(folder)
-    task.renderer.save_pretrained(folder)
-    return folder
+def parser(tmp_path_factory: pytest.TempPathFactory, save_parser: Callable[..., Path]) -> Path:
+    return save_parser(tmp_path_factory.mktemp("models") / "parser")
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from pixel_m4.model import PixelConfig, PixelForBiaffineParsing, PixelForTokenClassification
+from pixel_m4.model import PixelConfig, PixelForTokenClassification
 from pixel_m4.render import TextRenderer
-from pixel_m4.tasks.parsing import Parsing, ParsingOptions
 from pixel_m4.tasks.tagging import Tagging
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "score_treebanks.py"
@@ -36,15 +35,8 @@ def script() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def parser(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "parser"
-    task = Parsing(TextRenderer(max_seq_length=49), options=ParsingOptions(upos=True))
-    config = PixelConfig.named("nano", max_seq_length=49)
-    task.configure(config)
-    torch.manual_seed(0)
-    PixelForBiaffineParsing(config).save_pretrained(folder)
-    task.renderer.save_pretrained(folder)
-    return folder
+def parser(tmp_path_factory: pytest.TempPathFactory, save_parser: Callable[..., Path]) -> Path:
+    return save_parser(tmp_path_factory.mktemp("models") / "parser", upos=True)
 
 
 def test_a_treebank_in_a_mixture_scores_as_it_does_alone(

@@ -43,6 +43,7 @@ def test_a_shipped_checkpoint_loads_by_its_name(name: str) -> None:
     assert not any(info.values()), info
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}  # can be trained
     assert open_checkpoint(name).dtypes == ("float16",)
+    assert open_checkpoint(name).size <= 16_000_000
     assert (Path(find_shipped(name)) / "README.md").is_file()
 
 

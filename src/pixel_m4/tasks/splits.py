@@ -175,3 +175,10 @@ def only_file(data_dir: Path, patterns: Sequence[str]) -> Path | None:
         any(data_dir.glob(pattern)) for split in SPLITS for pattern in split_patterns(split, patterns)
     )
     return files[0] if len(files) == 1 and files[0].is_file() and not named else None
+
+
+def evenly(examples: Sequence[Example], count: int | None) -> list[Example]:
+    """So many of the examples, at like distances; all if there are not so many, or no count is given."""
+    if count is None or count >= len(examples):
+        return list(examples)
+    return [examples[number * len(examples) // count] for number in range(count)]

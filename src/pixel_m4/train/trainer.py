@@ -187,12 +187,15 @@ class TaskTrainer(WholeCheckpoints, ReportingTrainer):
         if args.train_sampling_strategy not in ("group_by_length", "random"):
             return super()._get_train_sampler(dataset)
         by_length = args.train_sampling_strategy == "group_by_length"
+        groups = None
+        if self._sampling_power != 1:
+            groups = [self._task.group_of(dataset.examples[item.example]) for item in dataset.items]
         self._order = SeededOrder(
             len(dataset),
             args.seed if args.data_seed is None else args.data_seed,
             [item.length for item in dataset.items] if by_length else None,
             args.train_batch_size * args.gradient_accumulation_steps,
-            [self._task.group_of(dataset.examples[item.example]) for item in dataset.items],
+            groups,
             self._sampling_power,
         )
         return self._order
