@@ -95,6 +95,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (f"{PARSE} --dataloader_persistent_workers true", "needs --dataloader_num_workers 1"),
         (f"{PARSE} --dataloader_drop_last true", "leaves nothing to train on: 1 ex"),
         (f"{PARSE} --config_overrides num_attention_heads=5", "must be a multiple of"),
+        (f"{PARSE} --sampling_power 2", "--sampling_power must be at least 0 and at most 1, got 2"),
+        (f"{PARSE} --sampling_power 0.5", "the training data name no two of them; give each sentence"),
+        (
+            f"{PARSE} --sampling_power 0.5 --train_sampling_strategy sequential",
+            "--sampling_power 0.5 has no effect with --train_sampling_strategy sequential",
+        ),
     ],
 )  # fmt: skip
 def test_told_before_anything_is_loaded(
