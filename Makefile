@@ -18,7 +18,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pixel-m4 fonts
 	@touch $@
 
-quickstart: setup ## train a small parser on the embedded treebank and show it at work
+quickstart: setup ## teach pixel-m4-ud languages that it has never seen, and show it at work
 	$(BIN)/pixel-m4 quickstart
 
 # One thread a worker: two workers with two threads each on two cores would wait for each other.

@@ -9,7 +9,8 @@ of processor gets its own process; hardware is hidden by the variables of oneDNN
 and the time of a product in bfloat16 shows that it is.  Times are CPU seconds of one thread, the best.
 
 Fine-tuning is that of configs/finetune-tiny.yaml on real sentences (UD_English-EWT, with the shared data)
-and on the short ones of the embedded treebank; the quickstart trains on these without Muon, in batches of 16.
+and on those of the embedded treebank; the quickstart trains pixel-m4-ud on these without Muon, in batches
+of 16.
 Blocks of pretraining are full of made-up words, so that there are the many patches that its second objective
 names.
 """
@@ -49,13 +50,13 @@ def best(function: Callable[[], object], repeat: int) -> float:
     return found
 
 
-def finetuning(folder: Path, size: str | None = None, batch: int = 32) -> tuple[Any, list[Any]]:
-    """A parser of pixel-m4-tiny, or of a size with random weights, and batches of a treebank."""
+def finetuning(folder: Path, batch: int = 32, **start: str) -> tuple[Any, list[Any]]:
+    """A parser of pixel-m4-tiny, or of another start, and batches of a treebank."""
     from pixel_m4.tasks.parsing import Parsing
     from pixel_m4.train.arguments import FinetuneArguments
     from pixel_m4.train.finetune import make_config, make_model, make_renderer
 
-    start = {"model_name_or_path": "pixel-m4-tiny"} if size is None else {"config_name": size}
+    start = start or {"model_name_or_path": "pixel-m4-tiny"}
     arguments = FinetuneArguments(data_dir=str(folder), max_seq_length=256, dropout_prob=0.0, **start)
     task = Parsing(make_renderer(arguments))
     items = task.encode(task.read(folder, "train"))
@@ -196,7 +197,11 @@ def child(base: bool) -> None:
         matrix = torch.randn(512, 512).to(dtype)
         products[str(dtype)[6:]] = best(lambda matrix=matrix: matrix @ matrix, 3)
     cases: list[tuple[str, bool, Callable[[], tuple[Any, list[Any]]]]] = [
-        ("quickstart: AdamW, batches of 16", False, lambda: finetuning(TREEBANK, batch=16)),
+        (
+            "quickstart: AdamW, batches of 16",
+            False,
+            lambda: finetuning(TREEBANK, batch=16, model_name_or_path="pixel-m4-ud"),
+        ),
         ("fine-tuning pixel-m4-tiny, embedded treebank", True, lambda: finetuning(TREEBANK)),
         ("pretraining, configs/pretrain-tiny.yaml", True, pretraining),
     ]
@@ -204,7 +209,9 @@ def child(base: bool) -> None:
     if real.is_dir():
         cases.insert(2, ("fine-tuning pixel-m4-tiny, UD_English-EWT", True, lambda: finetuning(real)))
     if base:
-        cases.append(("fine-tuning base, embedded treebank", True, lambda: finetuning(TREEBANK, "base")))
+        cases.append(
+            ("fine-tuning base, embedded treebank", True, lambda: finetuning(TREEBANK, config_name="base"))
+        )
     rows = [measure(name, muon, *make()) for name, muon, make in cases]
     print(json.dumps({"products": products, "rows": rows}))
 

@@ -121,11 +121,12 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+", help="folders that hold the treebanks")
     parser.add_argument("--output_dir", type=Path, required=True, help="folder to write; it must not exist")
     parser.add_argument("--seed", type=int, default=0, help="for dividing test-only treebanks (default 0)")
-    parser.add_argument(
-        "--dev_sentences",
-        type=int,
-        help="keep so many dev sentences of a treebank, evenly taken, for quick evaluations; default: all",
-    )
+    for split in SPLITS:
+        parser.add_argument(
+            f"--{split}_sentences",
+            type=int,
+            help=f"keep so many {split} sentences of a treebank, evenly taken; default: all",
+        )
     arguments = parser.parse_args()
     if arguments.output_dir.exists():  # told now, since reading takes minutes
         raise SystemExit(f"--output_dir {arguments.output_dir} exists; delete it, or give another name")
@@ -139,15 +140,17 @@ def main() -> None:
 
     mixed, unseen = ([read(name) for name in names[kind]] for kind in ("mixed", "unseen"))
     without_test(mixed, unseen)
-    if arguments.dev_sentences is not None:
-        for bank in mixed:
-            bank.splits["dev"] = evenly(bank.splits["dev"], arguments.dev_sentences)
+    for split in SPLITS:
+        if (count := getattr(arguments, f"{split}_sentences")) is not None:
+            for bank in mixed:
+                bank.splits[split] = evenly(bank.splits.get(split, []), count)
     arguments.output_dir.mkdir(parents=True)
     for split in SPLITS:
         sentences = [marked(s, bank.name) for bank in mixed for s in bank.splits.get(split, [])]
         write_conllu(sentences, arguments.output_dir / f"{split}.conllu.gz")
     every = [marked(s, bank.name) for bank in unseen for split in SPLITS for s in bank.splits.get(split, [])]
-    write_conllu(every, arguments.output_dir / "unseen.conllu.gz")
+    if unseen:
+        write_conllu(every, arguments.output_dir / "unseen.conllu.gz")
     with (arguments.output_dir / "treebanks.tsv").open("w", encoding="utf-8") as stream:
         print("treebank", "kind", *SPLITS, "left out", "files", sep="\t", file=stream)
         for kind, bank in [*(("mixed", bank) for bank in mixed), *(("unseen", bank) for bank in unseen)]:

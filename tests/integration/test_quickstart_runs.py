@@ -1,4 +1,4 @@
-"""The quickstart, with a few steps instead of a thousand."""
+"""The quickstart, with a few steps instead of hundreds."""
 
 from __future__ import annotations
 
@@ -15,32 +15,31 @@ from pixel_m4 import quickstart
 from pixel_m4.cli import main
 from pixel_m4.screen import plain_console
 
+# What the quickstart promises to add to LAS, by language; processors round differently.
+GAINS = {"Azerbaijani": 5.0, "Galician": 4.0, "Tatar": 5.0, "Ukrainian": 5.0}
+
 
 def test_quickstart_shows_scores_a_tree_and_a_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["quickstart", "--output_dir", str(tmp_path / "out"), "--max_steps", "6"]) == 0
+    output = tmp_path / "out"
+    assert main(["quickstart", "--output_dir", str(output), "--max_steps", "2"]) == 0
     out = capsys.readouterr().out
-    assert "synthetic" in out
-    for row in ("English", "Hindi", "Ukrainian", "Simplified Chinese", "all", "baseline: left neighbour"):
-        assert row in out
+    for row in ("Azerbaijani", "Galician", "Tatar", "Ukrainian", "all"):
+        assert re.search(rf"{row}.* → .* → .* → ", out)
     assert "root" in out
-    results = json.loads((tmp_path / "out" / "all_results.json").read_text())
-    assert results["train_steps"] == 6
-    assert f"{results['test_las']:.1f}" in out
-    report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert json.loads((output / "all_results.json").read_text())["train_steps"] == 2
+    report = (output / "report.html").read_text(encoding="utf-8")
     assert report.count("data:image/png;base64,") == 4
     assert report.count("<svg") == 4
-    assert "synthetic" in report
-    assert re.search(r"<td>all</td><td>200</td>", report)
+    assert re.search(r"<td>all</td><td>180</td>", report)
 
 
 @pytest.mark.slow
 def test_the_whole_quickstart_learns_what_is_promised(tmp_path: Path) -> None:
-    assert main(["quickstart", "--output_dir", str(tmp_path / "out")]) == 0
-    results = json.loads((tmp_path / "out" / "all_results.json").read_text())
-    assert results["test_uas"] > 86  # 87.9 and 84.2 here; processors round differently
-    assert results["test_las"] > 82.5
+    scores = quickstart.run(None, tmp_path / "out")
+    for language, least in GAINS.items():
+        assert scores[language].after["las_mst"] - scores[language].before["las_mst"] > least
 
 
 def test_progress_in_a_pipe_is_lines_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,5 +86,5 @@ def test_quickstart_takes_a_real_treebank(
     command = ["quickstart", "--data_dir", str(folder), "--output_dir", str(tmp_path / "out")]
     assert main([*command, "--max_steps", "2"]) == 0
     out = capsys.readouterr().out
-    assert "synthetic" not in out
     assert "UD_Marathi-UFAL" in out.replace("\n", "")
+    assert "Tatar" not in out

@@ -160,6 +160,25 @@ def test_few_dev_sentences_are_taken_evenly(monkeypatch: pytest.MonkeyPatch, nam
     assert texts(found["train"], "Sun-Whole") == ["one two", "three four"]
 
 
+def test_few_sentences_of_each_split(monkeypatch: pytest.MonkeyPatch, names: Path, data: Path) -> None:
+    found = read(mix(monkeypatch, names, data, "--train_sentences", "3", "--test_sentences", "2"))
+    sizes = {split: len(texts(found[split], "Sun-Lonely")) for split in ("train", "test")}
+    assert sizes == {"train": 3, "test": 2}
+    assert texts(found["train"], "Sun-Half") == ["lent to train"]
+    assert len(texts(found["unseen"], "Moon-Far")) == 3  # these are all for tests
+
+
+def test_without_unseen_treebanks_there_is_no_file_of_them(
+    monkeypatch: pytest.MonkeyPatch, names: Path, data: Path
+) -> None:
+    names.write_text(yaml.safe_dump({"mixed": ["Sun-Half"], "unseen": []}), encoding="utf-8")
+    output = mix(monkeypatch, names, data)
+    assert {file.name for file in output.iterdir()} == {
+        "treebanks.tsv",
+        *(f"{split}.conllu.gz" for split in ("train", "dev", "test")),
+    }
+
+
 def test_the_table_counts_and_has_checksums(monkeypatch: pytest.MonkeyPatch, names: Path, data: Path) -> None:
     output = mix(monkeypatch, names, data)
     found = table(output)

@@ -9,15 +9,19 @@ from pixel_m4.tasks.conllu import parse_conllu
 from pixel_m4.tasks.parsing import Parsed
 
 ODD = "UD_[b]<script>[/x] {0} & :cat:"
-RESULTS = {"test_baseline_uas": 1.0, "test_baseline_las": 1.0, "train_parameters": 5, "train_steps": 7}
+RESULTS = {"train_parameters": 5, "train_steps": 7}
 
 
 def test_names_with_brackets(capsys: pytest.CaptureFixture[str]) -> None:
-    scores = {ODD: {"sentences": 1, "uas": 50.0, "las": 25.0}}
-    quickstart._print_scores(plain_console(soft_wrap=False), scores, RESULTS, ODD, 1.0)
+    low, high = (dict.fromkeys(("upos", "uas_mst", "las_mst"), score) for score in (25.0, 50.0))
+    scores = {ODD: quickstart.Comparison(1, low, high)}
+    quickstart._print_scores(plain_console(soft_wrap=False), scores, ODD, 1.0)
     out = " ".join(capsys.readouterr().out.split())
     assert f"Held-out sentences of {ODD}" in out
+    assert "25.0 → 50.0" in out
     (gold,) = parse_conllu(f"1\t{ODD}\t_\tX\t_\t_\t0\troot\t_\t_\n\n".splitlines(), "x")
-    page = quickstart._report(TextRenderer(), ODD, scores, RESULTS, [(gold, Parsed(gold, [], []))])
+    parsed = Parsed(gold, [], [])
+    page = quickstart._report(TextRenderer(), ODD, scores, RESULTS, [(gold, parsed, parsed)])
     assert "<script>" not in page
     assert page.count("UD_[b]&lt;script&gt;[/x] {0} &amp; :cat:") >= 3  # heading, table, tree
+    assert "1 of 1 heads as in the gold tree; 1 before training" in page

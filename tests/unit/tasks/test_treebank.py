@@ -1,112 +1,85 @@
+"""The treebank that the package embeds: real sentences, whose source and licence are told."""
+
 from __future__ import annotations
 
-import subprocess
+import csv
+import runpy
 import sys
-from collections import Counter
-from importlib import resources
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
+import yaml
 
-from pixel_m4.tasks.conllu import UD_RELATIONS, Sentence, parse_conllu
-from pixel_m4.tasks.trees import is_tree, left_neighbour_baseline
+from pixel_m4.tasks.conllu import UD_RELATIONS, UPOS, Sentence, read_conllu
+from pixel_m4.tasks.trees import is_tree
 
-SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "make_treebank.py"
-SIZES = {"train": 400, "dev": 50, "test": 50}
-LANGUAGES = ("en", "hi", "uk", "zh")
-LEAVES = {"aux", "case", "cc", "cop", "det", "mark", "punct"}
-
-
-def content(split: str) -> bytes:
-    return (resources.files("pixel_m4") / f"assets/treebank/synthetic-{split}.conllu").read_bytes()
+ROOT = Path(__file__).resolve().parents[3]
+FOLDER = Path(str(files("pixel_m4"))) / "assets" / "treebank"
+SIZES = {  # train, dev, test
+    "Azerbaijani-TueCL": (103, 15, 30),
+    "Galician-PUD": (300, 25, 60),
+    "Tatar-NMCTT": (103, 15, 30),
+    "Ukrainian-ParlaMint": (300, 0, 60),
+}
+SPLITS = ("train", "dev", "test")
 
 
 @pytest.fixture(scope="module")
 def treebank() -> dict[str, list[Sentence]]:
-    return {split: parse_conllu(content(split).decode(), split) for split in SIZES}
+    return {split: read_conllu(FOLDER / f"{split}.conllu.gz") for split in SPLITS}
 
 
-def language(sentence: Sentence) -> str:
-    (comment,) = (line for line in sentence.lines if line.startswith("# lang = "))
-    return comment.removeprefix("# lang = ")
+def test_sentences_by_treebank(treebank: dict[str, list[Sentence]]) -> None:
+    for name, sizes in SIZES.items():
+        assert tuple(sum(s.treebank == name for s in treebank[split]) for split in SPLITS) == sizes
+    assert {s.treebank for sentences in treebank.values() for s in sentences} == set(SIZES)
 
 
-def test_the_script_makes_the_same_bytes_and_the_table_of_the_readme(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, SCRIPT, "--output", tmp_path, "--stats"],
-        check=True, capture_output=True, encoding="utf-8",
-        env={"PYTHONHASHSEED": "1", "PYTHONUTF8": "1"},
-    )  # fmt: skip
-    for split in SIZES:
-        assert (tmp_path / f"synthetic-{split}.conllu").read_bytes() == content(split), (
-            f"run {SCRIPT.name} again: the {split} file is not what it makes"
-        )
-    readme = (resources.files("pixel_m4") / "assets/treebank/README.md").read_text(encoding="utf-8")
-    assert done.stdout.strip() in readme
+def test_no_sentence_of_one_split_is_in_another(treebank: dict[str, list[Sentence]]) -> None:
+    seen: set[str] = set()
+    for split in ("test", "dev", "train"):
+        texts = {" ".join(" ".join(sentence.words).lower().split()) for sentence in treebank[split]}
+        assert not seen & texts, f"{split} holds a sentence of another split"
+        seen |= texts
 
 
-def test_languages_are_balanced_and_take_turns(treebank: dict[str, list[Sentence]]) -> None:
-    for split, sentences in treebank.items():
-        assert Counter(map(language, sentences)) == dict.fromkeys(LANGUAGES, SIZES[split])
-        assert [language(sentence) for sentence in sentences[:8]] == [*LANGUAGES, *LANGUAGES]
-
-
-def test_no_sentence_comes_twice(treebank: dict[str, list[Sentence]]) -> None:
-    texts = [sentence.text for sentences in treebank.values() for sentence in sentences]
-    assert len(set(texts)) == len(texts) == 2000
-    ids = [sentence.sent_id for sentences in treebank.values() for sentence in sentences]
-    assert len(set(ids)) == len(ids)
-    assert None not in ids
-
-
-def test_comments_say_that_it_is_synthetic(treebank: dict[str, list[Sentence]]) -> None:
-    for sentences in treebank.values():
-        assert "synthetic" in sentences[0].lines[0]
-        assert "CC0" in sentences[0].lines[1]
-
-
-def test_trees_obey_the_guidelines(treebank: dict[str, list[Sentence]]) -> None:
+def test_trees_and_tags_are_universal(treebank: dict[str, list[Sentence]]) -> None:
     for sentence in (sentence for sentences in treebank.values() for sentence in sentences):
-        assert is_tree(sentence.heads)
-        assert 3 <= len(sentence.words) <= 14
+        assert is_tree(sentence.heads), sentence.source
         assert set(sentence.deprels) <= set(UD_RELATIONS)
-        for head, rel in zip(sentence.heads, sentence.deprels, strict=True):
-            assert (head == 0) == (rel == "root"), sentence.text
-            above = sentence.deprels[head - 1] if head else "root"
-            # A fixed expression (के पास) and a determiner's classifier (这本) may hang on a function word.
-            assert above not in LEAVES or rel == "fixed" or (above, rel) == ("det", "clf"), sentence.text
-        for upos, rel in zip(sentence.upos, sentence.deprels, strict=True):
-            assert (upos == "PUNCT") == (rel == "punct")
-            assert rel not in ("aux", "cop") or upos == "AUX"
-            assert rel != "case" or upos in ("ADP", "PART")
-            assert rel != "nummod" or upos == "NUM"
-        for rel in ("nsubj", "obj", "iobj", "cop"):
-            governed = [h for h, r in zip(sentence.heads, sentence.deprels, strict=True) if r == rel]
-            assert len(set(governed)) == len(governed), f"two {rel} of one word: {sentence.text}"
+        assert set(sentence.upos) <= set(UPOS)
 
 
-def test_text_is_what_the_words_spell(treebank: dict[str, list[Sentence]]) -> None:
-    for sentence in (sentence for sentences in treebank.values() for sentence in sentences):
-        spelled = "".join(
-            form + ("" if misc == "SpaceAfter=No" else " ")
-            for form, misc in (
-                (columns[1], columns[9])
-                for columns in (line.split("\t") for line in sentence.lines if not line.startswith("#"))
-            )
-        )
-        assert spelled.strip() == sentence.text
-        assert (" " in sentence.text) == (language(sentence) != "zh")
+def test_the_parser_that_learns_it_has_not_seen_its_languages() -> None:
+    recipe = (ROOT / "scripts" / "pixel-m4-ud-treebanks.yaml").read_text(encoding="utf-8")
+    names = yaml.safe_load(recipe)
+    assert set(SIZES) <= set(names["unseen"])
+    languages = {name.partition("-")[0] for name in names["mixed"]}
+    assert not languages & {name.partition("-")[0] for name in SIZES}
 
 
-def test_dev_and_test_hold_words_that_train_never_has(treebank: dict[str, list[Sentence]]) -> None:
-    for code in LANGUAGES:
-        known = {w.lower() for s in treebank["train"] if language(s) == code for w in s.words}
-        for split in ("dev", "test"):
-            words = [w.lower() for s in treebank[split] if language(s) == code for w in s.words]
-            assert 0.05 < sum(word not in known for word in words) / len(words) < 0.25
+def test_source_and_licence_of_each_treebank_are_told() -> None:
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for name in SIZES:
+        assert f"UD_{name}" in readme
+    assert "CC BY-SA 4.0" in readme
+    with (FOLDER / "treebanks.tsv").open(encoding="utf-8", newline="") as stream:
+        rows = {row["treebank"]: row for row in csv.DictReader(stream, delimiter="\t")}
+    assert {name: tuple(int(row[split]) for split in SPLITS) for name, row in rows.items()} == SIZES
 
 
-def test_the_treebank_is_small_and_not_trivial(treebank: dict[str, list[Sentence]]) -> None:
-    assert sum(len(content(split)) for split in SIZES) < 700_000
-    assert len({rel for sentence in treebank["train"] for rel in sentence.deprels}) >= 25
-    assert left_neighbour_baseline(treebank["train"], treebank["test"])["uas"] < 35
+def test_the_command_makes_the_same_files(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = ROOT / "scripts" / "quickstart-treebanks.yaml"
+    command = recipe.read_text(encoding="utf-8").partition("mixed:")[0].replace("#", " ").replace("\\", " ")
+    words = command.split()
+    options = words[words.index("--train_sentences") : words.index("--output_dir")]
+    data = [str(shared / "data" / name) for name in ("ud", "ud-more")]
+    output = tmp_path / "treebank"
+    script = ROOT / "scripts" / "mix_treebanks.py"
+    monkeypatch.setattr(sys, "argv", [script.name, str(recipe), *data, *options, "--output_dir", str(output)])
+    runpy.run_path(str(script), run_name="__main__")
+    for file in ("treebanks.tsv", *(f"{split}.conllu.gz" for split in SPLITS)):
+        assert (output / file).read_bytes() == (FOLDER / file).read_bytes(), file
