@@ -127,7 +127,8 @@ def describe(checkpoint: Checkpoint) -> list[tuple[str, str]]:
 def word_states(config: PixelConfig, default: str) -> str:
     """How states of patches become states of words."""
     layers = f", {config.num_word_layers} layers over words" if config.num_word_layers else ""
-    return f"pooled by {config.word_pooling or default}{layers}"
+    source = "a mean of all layers, " if config.mix_layers else ""
+    return f"{source}pooled by {config.word_pooling or default}{layers}"
 
 
 def labels(config: PixelConfig) -> str:

@@ -176,6 +176,7 @@ def test_options_can_be_changed(parser: Path) -> None:
     opened = open_task(parser, options=options)[0].options
     assert dataclasses.asdict(opened) == {
         "skip_bad_rows": True,
+        "mix_layers": False,
         "word_pooling": None,
         "num_word_layers": 0,
         "upos": False,

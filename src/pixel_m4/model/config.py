@@ -53,6 +53,7 @@ _TRUTHS = (
     "visible_pieces",
     "blank_pieces",
     "pooler_add_layer_norm",
+    "mix_layers",
     "padding_competes",
 )
 
@@ -120,6 +121,8 @@ class PixelConfig(PreTrainedConfig):
         norm_pix_loss: Whether each target patch is standardised by its own mean and variance.
         pooling_mode: How sequence classification pools: "mean", "max" or "cls".
         pooler_add_layer_norm: Whether "mean" and "max" pooling normalise before they pool.
+        mix_layers: Whether what the encoder gives is a learned mean of the embeddings and of all layers, not
+            the last layer alone, as published.
         word_pooling: How the heads for words make one state of a word's patches: "first", "mean",
             "first_last_mean" or "attention"; None: as published, the first patch for labels of words and the
             mean for parsing.
@@ -165,6 +168,7 @@ class PixelConfig(PreTrainedConfig):
         blank_pieces: bool = False,
         pooling_mode: str = "mean",
         pooler_add_layer_norm: bool = True,
+        mix_layers: bool = False,
         word_pooling: str | None = None,
         num_word_layers: int = 0,
         num_tags: int = 0,
@@ -198,6 +202,7 @@ class PixelConfig(PreTrainedConfig):
         self.blank_pieces = blank_pieces
         self.pooling_mode = pooling_mode
         self.pooler_add_layer_norm = pooler_add_layer_norm
+        self.mix_layers = mix_layers
         self.word_pooling: Any = word_pooling
         self.num_word_layers = num_word_layers
         self.num_tags = num_tags

@@ -61,6 +61,7 @@ def parameters(config: PixelConfig, model: Model) -> Cost:
     width, pixels, rows = config.hidden_size, patch_values(config), 1 + config.max_patches
     encoder = linear(pixels, width) + width + rows * width + 2 * width  # patches, CLS, positions, last norm
     encoder += config.num_hidden_layers * layer_parameters(config, width, config.intermediate_size)
+    encoder += (1 + config.num_hidden_layers) * config.mix_layers
 
     decoder = 0
     if model is PixelForPreTraining:

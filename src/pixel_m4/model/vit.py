@@ -10,7 +10,7 @@ W pixels of width, C channels, L rows of the position table without CLS.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -114,6 +114,22 @@ class PixelEncoder(nn.Module):
         return run_layers(self.layer, states, layout, weights, every)
 
 
+class LayerMix(nn.Module):
+    """A mean of the embeddings and of each layer's output, with learned shares that begin alike.
+
+    Source: Peters et al. 2018 (ELMo), without the scale; the encoder's last norm is applied to each.
+    """
+
+    def __init__(self, config: PixelConfig) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(config.num_hidden_layers + 1))
+
+    def forward(self, every: Sequence[Tensor], norm: nn.Module) -> Tensor:
+        """States of the embeddings and of each layer, without last norm, [B, S, D] each → [B, S, D]."""
+        shares = self.weight.softmax(0)
+        return torch.stack([share * norm(states) for share, states in zip(shares, every, strict=True)]).sum(0)
+
+
 class ClsPooler(nn.Module):
     """tanh(dense(CLS)): the parser's root and the classifier's "cls" pooling."""
 
@@ -152,6 +168,8 @@ class PixelPreTrainedModel(PreTrainedModel):
         elif isinstance(module, nn.LayerNorm):
             initialization.ones_(module.weight)
             initialization.zeros_(module.bias)
+        elif isinstance(module, LayerMix):
+            initialization.zeros_(module.weight)
         elif isinstance(module, PixelEmbeddings):
             initialization.normal_(module.cls_token, std=std)
             init_positions(module.position_embeddings)
@@ -328,6 +346,7 @@ class PixelModel(PixelPreTrainedModel):
         self.embeddings = PixelEmbeddings(config, config.hidden_dropout_prob if embedding_dropout else 0.0)
         self.encoder = PixelEncoder(config)
         self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.mix = LayerMix(config) if config.mix_layers else None
         self.pooler = ClsPooler(config) if add_pooling_layer else None
         self.keeps_padding = False  # a head sets it that reads what stands on padding
         self.post_init()
@@ -376,11 +395,12 @@ class PixelModel(PixelPreTrainedModel):
         if isinstance(layout, Packing):
             states = layout.pack(states)
         states, hidden_states, attentions = self.encoder(
-            states, layout, output_attentions, output_hidden_states
+            states, layout, output_attentions, output_hidden_states or self.mix is not None
         )
-        states = self.layernorm(states)
+        states = self.layernorm(states) if self.mix is None else self.mix(hidden_states, self.layernorm)
         if isinstance(layout, Packing):
-            states, hidden_states = layout.pad(states), [layout.pad(every) for every in hidden_states]
+            states = layout.pad(states)
+            hidden_states = [layout.pad(every) for every in hidden_states] if output_hidden_states else []
 
         return BaseModelOutputWithPooling(
             last_hidden_state=states,

@@ -93,6 +93,13 @@ class TaskOptions:
 class WordOptions(TaskOptions):
     """How states of words come about, for tasks that say something of every word."""
 
+    mix_layers: bool | None = field(
+        default=None,
+        metadata={
+            "help": "read a learned mean of all layers of the encoder, not its last layer alone, true or "
+            "false; default: as the checkpoint has it, else false, as published"
+        },
+    )
     word_pooling: WordPooling | None = field(
         default=None,
         metadata={
@@ -109,12 +116,17 @@ class WordOptions(TaskOptions):
     )
 
     def settled(self, config: PixelConfig) -> WordOptions:
-        """The options with the pooling and the layers of a checkpoint where they name none."""
-        layers = config.num_word_layers if self.num_word_layers is None else self.num_word_layers
-        return replace(self, word_pooling=self.word_pooling or config.word_pooling, num_word_layers=layers)
+        """The options with those of a checkpoint where they leave something open."""
+        return replace(
+            self,
+            mix_layers=config.mix_layers if self.mix_layers is None else self.mix_layers,
+            word_pooling=self.word_pooling or config.word_pooling,
+            num_word_layers=config.num_word_layers if self.num_word_layers is None else self.num_word_layers,
+        )
 
     def configure(self, config: PixelConfig) -> None:
         """Let the head pool words as the options say."""
+        config.mix_layers = bool(self.mix_layers)
         config.word_pooling, config.num_word_layers = self.word_pooling, self.num_word_layers or 0
 
     @property

@@ -54,13 +54,9 @@ class ParsingOptions(WordOptions):
 
     def settled(self, config: PixelConfig) -> ParsingOptions:
         """The options with those of a checkpoint where they leave something open."""
-        words = super().settled(config)
-        return replace(
-            self,
-            word_pooling=words.word_pooling,
-            num_word_layers=words.num_word_layers,
-            upos=config.num_tags > 0 if self.upos is None else self.upos,
-        )
+        settled = super().settled(config)
+        assert isinstance(settled, ParsingOptions)
+        return replace(settled, upos=config.num_tags > 0 if self.upos is None else self.upos)
 
     def configure(self, config: PixelConfig) -> None:
         """Let the parser have a head for parts of speech, or none."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -289,3 +291,28 @@ def test_centred_patches_see_the_mean_as_nothing() -> None:
     torch.testing.assert_close(patches(mean), torch.zeros(1, 1, 48), atol=1e-5, rtol=0)
     torch.testing.assert_close(patches.projection.weight.detach(), before / 0.25)
     assert patches.projection.bias.requires_grad
+
+
+@pytest.mark.parametrize("unpad", [True, False])
+def test_a_learned_mean_of_layers(unpad: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    plain = PixelModel(PixelConfig.named("nano", max_seq_length=64, unpad_inputs=unpad)).eval()
+    plain.save_pretrained(tmp_path)
+    # From weights that have no such mean: all layers count alike.
+    model = PixelModel.from_pretrained(tmp_path, mix_layers=True).eval()
+    assert model.mix is not None
+    mask = padded_mask(20, 10)
+    real = F.pad(mask, (1, 0), value=1).bool()
+    every = plain(pixels(), mask, output_hidden_states=True).hidden_states
+    for weights in (torch.zeros(4), torch.tensor([0.0, 3.0, -1.0, 50.0])):
+        model.mix.weight.data = weights
+        shares = [weight.exp() / weights.exp().sum() for weight in weights]
+        expected = sum(share * plain.layernorm(states) for share, states in zip(shares, every, strict=True))
+        outputs = model(pixels(), mask)
+        torch.testing.assert_close(outputs.last_hidden_state[real], expected[real], atol=1e-5, rtol=1e-5)
+        assert outputs.hidden_states is None
+    # Nearly all of the last layer: what published heads read.
+    last = plain(pixels(), mask).last_hidden_state
+    torch.testing.assert_close(outputs.last_hidden_state[real], last[real], atol=1e-5, rtol=1e-5)
+    outputs.last_hidden_state[real].sum().backward()
+    assert model.mix.weight.grad is not None

@@ -124,7 +124,8 @@ def test_published_heads_have_no_further_weights() -> None:
 @pytest.mark.parametrize("pooling", [None, *WORD_POOLING])
 @pytest.mark.parametrize("layers", [0, 2])
 def test_parameters_are_counted(pooling: str | None, layers: int) -> None:
-    config = nano(num_labels=3, num_tags=5, word_pooling=pooling, num_word_layers=layers)
+    mix = pooling == "mean"
+    config = nano(num_labels=3, num_tags=5, word_pooling=pooling, num_word_layers=layers, mix_layers=mix)
     for kind in (PixelForBiaffineParsing, PixelForTokenClassification):
         cost = parameters(config, kind)
         assert cost.encoder + cost.decoder + cost.head == sum(p.numel() for p in kind(config).parameters())
