@@ -31,11 +31,12 @@ from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 
 from bilstm_parser import ngrams, train_and_parse
 from pixel_m4 import TextRenderer
+from pixel_m4.finetune.arguments import FinetuneArguments
+from pixel_m4.finetune.run import read_splits
 from pixel_m4.tasks.base import Task
 from pixel_m4.tasks.classification import Classification, LabelledText, TextPrediction
+from pixel_m4.tasks.registry import TASKS
 from pixel_m4.tasks.words import WordLabels
-from pixel_m4.train.arguments import FinetuneArguments
-from pixel_m4.train.finetune import TASKS, read_splits
 
 SPLITS = ("train", "dev", "test")
 COLUMNS = {

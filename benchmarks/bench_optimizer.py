@@ -52,9 +52,10 @@ def best(function: Callable[[], object], repeat: int) -> float:
 
 def finetuning(folder: Path, batch: int = 32, **start: str) -> tuple[Any, list[Any]]:
     """A parser of pixel-m4-tiny, or of another start, and batches of a treebank."""
+    from pixel_m4.finetune.arguments import FinetuneArguments
+    from pixel_m4.finetune.run import make_config, make_model
     from pixel_m4.tasks.parsing import Parsing
-    from pixel_m4.train.arguments import FinetuneArguments
-    from pixel_m4.train.finetune import make_config, make_model, make_renderer
+    from pixel_m4.training.start import make_renderer
 
     start = start or {"model_name_or_path": "pixel-m4-tiny"}
     arguments = FinetuneArguments(data_dir=str(folder), max_seq_length=256, dropout_prob=0.0, **start)
@@ -67,11 +68,11 @@ def finetuning(folder: Path, batch: int = 32, **start: str) -> tuple[Any, list[A
 
 def pretraining() -> tuple[Any, list[Any]]:
     """The model of configs/pretrain-tiny.yaml, and its batches."""
-    from pixel_m4.data.corpora import TextStream
-    from pixel_m4.data.pretraining import MaskedBlocks, Masking
-    from pixel_m4.train.finetune import make_renderer
-    from pixel_m4.train.pretrain import make_model, make_reader, make_sources, make_vocabulary
-    from pixel_m4.train.pretrain_arguments import parse_arguments
+    from pixel_m4.corpus.corpora import TextStream
+    from pixel_m4.corpus.pretraining import MaskedBlocks, Masking
+    from pixel_m4.pretrain.arguments import parse_arguments
+    from pixel_m4.pretrain.run import make_model, make_reader, make_sources, make_vocabulary
+    from pixel_m4.training.start import make_renderer
 
     drawn = random.Random(0)
     letters = [chr(code) for first in (0x61, 0x410, 0x430, 0x3B1, 0x561) for code in range(first, first + 24)]
@@ -101,7 +102,7 @@ def optimizers(model: Any, muon: bool) -> dict[str, list[Any]]:
     """Old and new; with Muon, or with AdamW alone."""
     import torch
 
-    from pixel_m4.train.optim import MuonWithAdamW, split_for_muon
+    from pixel_m4.training.optim import MuonWithAdamW, split_for_muon
 
     parameters = dict(model.named_parameters())
     matrices, others = ([parameters[name] for name in names] for names in split_for_muon(model))
@@ -127,7 +128,7 @@ def check(model: Any, muon: bool) -> dict[str, float]:
     """
     import torch
 
-    from pixel_m4.train.optim import split_for_muon
+    from pixel_m4.training.optim import split_for_muon
 
     parameters = dict(model.named_parameters())
     start = {name: parameter.detach().clone() for name, parameter in parameters.items()}

@@ -23,8 +23,8 @@ from pathlib import Path
 import torch
 
 from pixel_m4 import PixelConfig, PixelForBiaffineParsing, TextRenderer
-from pixel_m4.inference import annotate, read_stream
-from pixel_m4.tasks.conllu import Sentence, write_conllu
+from pixel_m4.checkpoint import annotate, read_stream
+from pixel_m4.formats.conllu import Sentence, write_conllu
 from pixel_m4.tasks.parsing import Parsed, Parsing
 
 ROOT = Path(__file__).resolve().parents[1]

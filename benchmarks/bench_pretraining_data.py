@@ -31,9 +31,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pixel_m4 import TextRenderer
-from pixel_m4.data.corpora import Block, TextStream, local_sources, render_blocks
-from pixel_m4.data.packing import Cleaner, published_fill
-from pixel_m4.data.sources import Source
+from pixel_m4.corpus.corpora import Block, TextStream, local_sources, render_blocks
+from pixel_m4.corpus.packing import Cleaner, published_fill
+from pixel_m4.corpus.sources import Source
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("PIXEL_M4_SHARED", ROOT.parent / "shared"))

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from pixel_m4.data.batch import IGNORE, pad
+from pixel_m4.formats.conllu import Sentence, strip_subtype
 from pixel_m4.model.heads import Biaffine
-from pixel_m4.tasks.conllu import Sentence, strip_subtype
+from pixel_m4.tasks.batch import IGNORE, pad
 from pixel_m4.tasks.parsing import Parsed, Parsing, Scores
 
 BUCKETS, WIDTH, HIDDEN, ARC, REL = 2**16, 100, 150, 150, 50

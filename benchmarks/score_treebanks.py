@@ -16,8 +16,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from pixel_m4.checkpoint import annotate, open_task
 from pixel_m4.files import replacing
-from pixel_m4.inference import annotate, open_task
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.splits import evenly
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pixel_m4.files import replacing
-from pixel_m4.train.saving import last_whole
+from pixel_m4.training.saving import last_whole
 
 LOSS, READ, GUESSED = "eval_loss_", "eval_reading_accuracy_", "eval_reading_baseline_"
 NAMED = "eval_naming_accuracy_"

@@ -8,7 +8,7 @@ import sys
 from PIL import Image
 
 from pixel_m4 import TextRenderer
-from pixel_m4.quickstart import SAME_SENTENCE
+from pixel_m4.quickstart.run import SAME_SENTENCE
 from pixel_m4.render.images import picture
 
 renderer = TextRenderer()

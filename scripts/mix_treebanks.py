@@ -20,8 +20,9 @@ from pathlib import Path
 
 import yaml
 
-from pixel_m4.tasks.base import MissingSplitError, find_split, folded
-from pixel_m4.tasks.conllu import UD_RELATIONS, UPOS, Sentence, read_conllu, strip_subtype, write_conllu
+from pixel_m4.formats.conllu import UD_RELATIONS, UPOS, Sentence, read_conllu, strip_subtype, write_conllu
+from pixel_m4.formats.folders import MissingSplitError, find_split
+from pixel_m4.formats.rows import folded
 from pixel_m4.tasks.parsing import CONLLU_FILES
 from pixel_m4.tasks.splits import divide, evenly
 

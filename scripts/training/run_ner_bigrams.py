@@ -2,7 +2,7 @@
 
 import sys
 
-from pixel_m4.train.published import main
+from pixel_m4.finetune.published import main
 
 if __name__ == "__main__":
     sys.exit(main("ner", sys.argv[1:]))

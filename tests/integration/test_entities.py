@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pixel_m4.cli import main
+from pixel_m4.cli.main import main
+from pixel_m4.formats.iob import parse_iob
 from pixel_m4.model import PixelForTokenClassification
 from pixel_m4.render import TextRenderer
-from pixel_m4.tasks.iob import parse_iob
 from pixel_m4.tasks.ner import NER
 
 QUIET = ["--max_seq_length", "64", "--disable_tqdm", "true", "--report_to", "none"]

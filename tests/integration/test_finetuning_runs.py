@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from pixel_m4.cli import main
+from pixel_m4.cli.main import main
+from pixel_m4.formats.conllu import read_conllu
 from pixel_m4.model import PixelForBiaffineParsing
 from pixel_m4.render import TextRenderer
-from pixel_m4.tasks.conllu import read_conllu
 from pixel_m4.tasks.parsing import Parsing
 
 QUIET = ["--max_seq_length", "64", "--disable_tqdm", "true", "--report_to", "none"]

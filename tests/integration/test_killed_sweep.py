@@ -14,7 +14,7 @@ import pytest
 import yaml
 from test_finetuning_runs import make_treebank
 
-from pixel_m4.cli import main
+from pixel_m4.cli.main import main
 
 CONFIG = Path(__file__).parents[2] / "configs" / "sweeps" / "tiny.yaml"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from pixel_m4 import PixelForBiaffineParsing, TextRenderer
-from pixel_m4.cli import main
-from pixel_m4.tasks.conllu import read_conllu
+from pixel_m4.cli.main import main
+from pixel_m4.formats.conllu import read_conllu
 from pixel_m4.tasks.parsing import Parsing
 
 TEXT = "The cat sleeps .\nКішка спить .\n\nनमस्ते दुनिया\n"
@@ -127,7 +127,7 @@ def test_a_closed_pipe_is_quiet(parser: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "pixel_m4.cli",
+        "pixel_m4.cli.main",
         "predict",
         str(parser),
         "--per_device_eval_batch_size",

@@ -20,18 +20,18 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from pixel_m4.cli import main
-from pixel_m4.data.corpora import Block, TextStream
-from pixel_m4.data.heldout import without_held_out
-from pixel_m4.data.pretraining import MaskedBlocks
-from pixel_m4.data.sources import local_sources
+from pixel_m4.cli.main import main
+from pixel_m4.console.stopping import Stopped
+from pixel_m4.corpus.corpora import Block, TextStream
+from pixel_m4.corpus.heldout import without_held_out
+from pixel_m4.corpus.pretraining import MaskedBlocks
+from pixel_m4.corpus.sources import local_sources
 from pixel_m4.model import PixelForPreTraining
 from pixel_m4.model.positions import line_positions
+from pixel_m4.pretrain.arguments import parse_arguments
+from pixel_m4.pretrain.run import pretrain
 from pixel_m4.render import TextRenderer
-from pixel_m4.stopping import Stopped
-from pixel_m4.train.pretrain import pretrain
-from pixel_m4.train.pretrain_arguments import parse_arguments
-from pixel_m4.train.saving import STAGING, last_whole
+from pixel_m4.training.saving import STAGING, last_whole
 
 WORDS = {
     "en": ["the", "cat", "reads", "pixels", "and", "sleeps", "near", "a", "river"],
@@ -486,7 +486,7 @@ def test_fsdp2_computes_the_same(corpus: Path, tmp_path: Path) -> None:
         "import torch\n"
         "PartialState._prepare_backend = lambda self, *a, **k: ('gloo', DistributedType.MULTI_GPU)\n"
         "torch.accelerator.is_available = lambda: True\n"
-        "from pixel_m4.cli import main\n"
+        "from pixel_m4.cli.main import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     options = NANO + "--max_steps 4 --logging_steps 1 --dropout_prob 0 --eval_steps 2 --save_steps 2 "

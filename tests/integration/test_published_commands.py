@@ -13,7 +13,7 @@ import torch
 from test_finetuning_runs import make_treebank
 
 from pixel_m4 import PixelConfig, PixelForPreTraining, TextRenderer
-from pixel_m4.inference import open_task
+from pixel_m4.checkpoint import open_task
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "training"
 FLAGS = shlex.split(

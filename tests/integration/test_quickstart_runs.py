@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from pixel_m4 import quickstart
-from pixel_m4.cli import main
-from pixel_m4.screen import plain_console
+from pixel_m4.cli.main import main
+from pixel_m4.console.screen import plain_console
+from pixel_m4.quickstart import run as quickstart
 
 # What the quickstart promises to add to LAS, by language; processors round differently.
 GAINS = {"Azerbaijani": 5.0, "Galician": 4.0, "Tatar": 5.0, "Ukrainian": 5.0}

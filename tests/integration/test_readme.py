@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pixel_m4 import PixelConfig, PixelForPreTraining, TextRenderer
-from pixel_m4.cli import main
+from pixel_m4.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -21,13 +21,14 @@ from safetensors import SafetensorError
 from test_finetuning_runs import make_treebank
 from test_text_tasks import make_questions, make_reviews
 
-from pixel_m4.cli import main
-from pixel_m4.inference import open_task
+from pixel_m4.checkpoint import open_task
+from pixel_m4.cli.main import main
+from pixel_m4.finetune import run as finetune
+from pixel_m4.finetune.records import RunRecord
 from pixel_m4.model import PixelForBiaffineParsing
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.parsing import Parsing
-from pixel_m4.train import finetune, saving
-from pixel_m4.train.records import RunRecord
+from pixel_m4.training import saving
 
 SMALL = shlex.split(
     """
@@ -252,9 +253,7 @@ def run_command(words: list[str], log: Path) -> None:
 def processes() -> Any:
     """Processes that begin at once, as the packages are loaded already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["pixel_m4.train.finetune", "pixel_m4.train.pretrain", "test_stopped_runs"]
-    )
+    context.set_forkserver_preload(["pixel_m4.finetune.run", "pixel_m4.pretrain.run", "test_stopped_runs"])
     return context
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pixel_m4.cli import main
+from pixel_m4.cli.main import main
 
 QUIET = ["--disable_tqdm", "true", "--report_to", "none", "--dropout_prob", "0"]
 SMALL = ["--config_name", "nano", *QUIET]

@@ -15,8 +15,8 @@ import psutil
 import pytest
 from test_finetuning_runs import make_treebank
 
-from pixel_m4.cli import main
-from pixel_m4.train.saving import whole_checkpoints
+from pixel_m4.cli.main import main
+from pixel_m4.training.saving import whole_checkpoints
 
 pytestmark = pytest.mark.slow
 

@@ -13,10 +13,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import TrainerCallback
 
-from pixel_m4.cli import main
+from pixel_m4.cli.main import main
+from pixel_m4.finetune.arguments import parse_arguments
+from pixel_m4.finetune.run import finetune
 from pixel_m4.tasks.parsing import Parsing
-from pixel_m4.train.arguments import parse_arguments
-from pixel_m4.train.finetune import finetune
 
 SENTENCE = "1\tthe\t_\tX\t_\t_\t2\tdet\t_\t_\n2\tcat{}\t_\tX\t_\t_\t0\troot\t_\t_\n\n"
 TRAIN, BATCH = 10, 4  # two full batches and a small one an epoch

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pixel_m4.homes import SOURCES
+from pixel_m4.fetch.homes import SOURCES
+from pixel_m4.finetune.arguments import parse_arguments, task_of_recipe
 from pixel_m4.shipped import find_shipped
-from pixel_m4.train.arguments import parse_arguments, task_of_recipe
-from pixel_m4.train.finetune import TASKS
+from pixel_m4.tasks.registry import TASKS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 # Sweeps and pretraining have forms and tests of their own; the others leave the data to the command line.

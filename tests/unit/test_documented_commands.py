@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pixel_m4 import cli
-from pixel_m4.train import pretrain_arguments
-from pixel_m4.train.arguments import parse_arguments, task_of_recipe
-from pixel_m4.train.finetune import TASKS
+from pixel_m4.cli import main as cli
+from pixel_m4.finetune.arguments import parse_arguments, task_of_recipe
+from pixel_m4.pretrain import arguments as pretrain_arguments
+from pixel_m4.tasks.registry import TASKS
 
 ROOT = Path(__file__).parents[2]
 FILES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "configs").rglob("*.yaml")]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pixel_m4.tasks.conllu import Sentence, read_conllu
+from pixel_m4.formats.conllu import Sentence, read_conllu
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "mix_treebanks.py"
 LONELY = [f"lonely {number}" for number in range(18)] + ["lonely copy", "Lonely  COPY"]

@@ -12,7 +12,7 @@ import torch
 from huggingface_hub import constants
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
 
-from pixel_m4.inference import annotate, open_task, read_stream
+from pixel_m4.checkpoint import annotate, open_task, read_stream
 from pixel_m4.model import PixelConfig, PixelForBiaffineParsing, PixelForPreTraining
 from pixel_m4.model.checkpoint import open_checkpoint
 from pixel_m4.render import TextRenderer

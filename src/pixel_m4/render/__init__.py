@@ -1,10 +1,9 @@
 """Text to patches, without torch."""
 
-from pixel_m4.losses import Losses, MissingGlyphWarning, TruncationWarning, told_at_end
-
-from .encoding import BatchEncoding, Encoding
-from .fonts import FontError
-from .renderer import TextRenderer
+from pixel_m4.render.encoding import BatchEncoding, Encoding
+from pixel_m4.render.fonts import FontError
+from pixel_m4.render.losses import Losses, MissingGlyphWarning, TruncationWarning, told_at_end
+from pixel_m4.render.renderer import TextRenderer
 
 __all__ = [
     "BatchEncoding",

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .glyphs import Ink, Typesetter, paint, stamp, times
-from .itemize import Run
-from .strategies import Piece, Strategy
+from pixel_m4.render.glyphs import Ink, Typesetter, paint, stamp, times
+from pixel_m4.render.itemize import Run
+from pixel_m4.render.strategies import Piece, Strategy
 
 Word = str | tuple[Run, ...]
 """What starts a patch: cut by the strategy if it is a string, else one piece."""

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from .fonts import FontError
+from pixel_m4.render.fonts import FontError
 
 # The clusters of several characters that FreeType 2.13 measures alignment zones on:
 # Chakma, Gujarati, Kannada, Kayah Li, Khmer, Malayalam, Mongolian, Sinhala.

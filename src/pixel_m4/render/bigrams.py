@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .atlas import WHITE, Atlas
-from .glyphs import times
-from .intmap import IntMap
+from pixel_m4.render.atlas import WHITE, Atlas
+from pixel_m4.render.glyphs import times
+from pixel_m4.render.intmap import IntMap
 
 CODE_BITS = 21
 ALONE = 0x1FFFFF  # stands for the second code point of a piece that has none

@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .atlas import BLACK, WHITE, Atlas
-from .bigrams import ALONE, CODE_BITS, INK_AFTER, INK_BEFORE, MISSING, ODD, WIDTH, BigramTable
-from .intmap import IntMap
+from pixel_m4.render.atlas import BLACK, WHITE, Atlas
+from pixel_m4.render.bigrams import ALONE, CODE_BITS, INK_AFTER, INK_BEFORE, MISSING, ODD, WIDTH, BigramTable
+from pixel_m4.render.intmap import IntMap
 
 _SEPARATOR = "\uffff"  # between words of a list, which may hold spaces; not a character
 # Classes of code points.

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import uharfbuzz as hb
 
-from .autohint import blind_autohinter
-from .fonts import FontError
+from pixel_m4.render.autohint import blind_autohinter
+from pixel_m4.render.fonts import FontError
 
 _WOFF = {b"wOFF": "WOFF", b"wOF2": "WOFF2"}
 

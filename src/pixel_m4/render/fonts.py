@@ -11,7 +11,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from pixel_m4.losses import notice
+from pixel_m4.render.losses import notice
 
 FONT_NAME = "GoNotoCurrent.ttf"
 FONT_SIZE_BYTES = 15_645_492

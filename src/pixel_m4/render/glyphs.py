@@ -22,11 +22,10 @@ import numpy as np
 import regex
 import uharfbuzz as hb
 
-from pixel_m4.losses import notice
-
-from .bitmaps import decode_png, shrink
-from .fontfile import FontFile, read_font
-from .fonts import FontError
+from pixel_m4.render.bitmaps import decode_png, shrink
+from pixel_m4.render.fontfile import FontFile, read_font
+from pixel_m4.render.fonts import FontError
+from pixel_m4.render.losses import notice
 
 _LINE_ENDS = frozenset("\n\r\u2028\u2029")
 _HYPHENATION_POINT, _HYPHEN = "\u2027", "\u2010"

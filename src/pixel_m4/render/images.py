@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .encoding import Encoding
+from pixel_m4.render.encoding import Encoding
 
 _BORDER, _WORD = (214, 219, 226), (0, 110, 200)
 

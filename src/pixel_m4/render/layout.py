@@ -12,16 +12,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pixel_m4.losses import NOTHING, Cut
-
-from .atlas import BLACK, WHITE, Atlas, Drawn, Word
-from .bulk import Bulk, BulkBigrams, pad_starts, to_matrix
-from .itemize import RTL_BLOCKS
-from .offsets import Place
-from .parts import Part, cut_word
-from .strategies import is_rtl
-from .texts import Text
-from .windows import windows
+from pixel_m4.render.atlas import BLACK, WHITE, Atlas, Drawn, Word
+from pixel_m4.render.bulk import Bulk, BulkBigrams, pad_starts, to_matrix
+from pixel_m4.render.itemize import RTL_BLOCKS
+from pixel_m4.render.losses import NOTHING, Cut
+from pixel_m4.render.offsets import Place
+from pixel_m4.render.parts import Part, cut_word
+from pixel_m4.render.strategies import is_rtl
+from pixel_m4.render.texts import Text
+from pixel_m4.render.windows import windows
 
 _NO_WORD = Drawn(b"", 0, (), "")
 

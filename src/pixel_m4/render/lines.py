@@ -9,16 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pixel_m4.losses import NOTHING, Cut
-
-from .atlas import Atlas
-from .itemize import Run, itemize
-from .layout import Layout, Line, _ltr, _nothing_drawn, _pair
-from .offsets import Place
-from .parts import PARTS_OF_A_WINDOW, Part, cut_at
-from .strategies import MARGIN, clusters, is_rtl, line_direction
-from .texts import Text
-from .windows import windows
+from pixel_m4.render.atlas import Atlas
+from pixel_m4.render.itemize import Run, itemize
+from pixel_m4.render.layout import Layout, Line, _ltr, _nothing_drawn, _pair
+from pixel_m4.render.losses import NOTHING, Cut
+from pixel_m4.render.offsets import Place
+from pixel_m4.render.parts import PARTS_OF_A_WINDOW, Part, cut_at
+from pixel_m4.render.strategies import MARGIN, clusters, is_rtl, line_direction
+from pixel_m4.render.texts import Text
+from pixel_m4.render.windows import windows
 
 _MARGIN = Run("", margin=MARGIN)
 _CHUNK = 4096  # characters that are measured at once

@@ -6,10 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pixel_m4.render.renderer import CONFIG_NAME, TextRenderer
+from pixel_m4.render.strategies import STRATEGIES
 from pixel_m4.shipped import find_model, is_hub_name
-
-from .renderer import CONFIG_NAME, TextRenderer
-from .strategies import STRATEGIES
 
 
 def renderer_file(checkpoint: str | os.PathLike[str]) -> Path | None:

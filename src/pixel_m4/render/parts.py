@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from .atlas import Atlas
-from .strategies import Bigrams, clusters
+from pixel_m4.render.atlas import Atlas
+from pixel_m4.render.strategies import Bigrams, clusters
 
 PARTS_OF_A_WINDOW = 4  # so that neighbouring windows can share some
 

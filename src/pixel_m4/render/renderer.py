@@ -17,21 +17,29 @@ from typing import Any
 
 import numpy as np
 
-from pixel_m4.losses import NOTHING, Losses, tell
+from pixel_m4.render.atlas import Atlas, AtlasStats
+from pixel_m4.render.encoding import BatchEncoding, Encoding
+from pixel_m4.render.fontfile import FontFile
+from pixel_m4.render.fonts import FontError, find_fallback_fonts, find_font
+from pixel_m4.render.glyphs import Typesetter
+from pixel_m4.render.layout import Layout, Line, stack
+from pixel_m4.render.lines import ContinuousLayout
+from pixel_m4.render.losses import NOTHING, Losses, tell
+from pixel_m4.render.offsets import Offsets, find_offsets
+from pixel_m4.render.parts import Part
+from pixel_m4.render.settings import CONFIG_NAME, read_settings, write_settings
+from pixel_m4.render.strategies import STRATEGIES
+from pixel_m4.render.texts import (
+    Text,
+    as_list,
+    as_strings,
+    as_text,
+    as_texts,
+    check_limit,
+    check_truth,
+    check_whole,
+)
 from pixel_m4.shipped import find_model, is_hub_name
-
-from .atlas import Atlas, AtlasStats
-from .encoding import BatchEncoding, Encoding
-from .fontfile import FontFile
-from .fonts import FontError, find_fallback_fonts, find_font
-from .glyphs import Typesetter
-from .layout import Layout, Line, stack
-from .lines import ContinuousLayout
-from .offsets import Offsets, find_offsets
-from .parts import Part
-from .settings import CONFIG_NAME, read_settings, write_settings
-from .strategies import STRATEGIES
-from .texts import Text, as_list, as_strings, as_text, as_texts, check_limit, check_truth, check_whole
 
 _MOST_PIXELS = 2048  # of the font's size, and of a patch
 _MOST_PATCHES = 1_000_000  # of a canvas

@@ -14,11 +14,10 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from pixel_m4.files import replacing
-from pixel_m4.losses import notice
-
-from .fontfile import FontFile, read_font
-from .fonts import FONT_NAME, FONT_SHA256, FontError, find_font
-from .strategies import STRATEGIES
+from pixel_m4.render.fontfile import FontFile, read_font
+from pixel_m4.render.fonts import FONT_NAME, FONT_SHA256, FontError, find_font
+from pixel_m4.render.losses import notice
+from pixel_m4.render.strategies import STRATEGIES
 
 CONFIG_NAME = "text_renderer_config.json"
 FALLBACK_FOLDER = "fallback_fonts"

@@ -11,10 +11,9 @@ import numpy as np
 from PIL import Image
 
 from pixel_m4.files import read_lines, replacing, stdin_lines
-
-from .encoding import Encoding
-from .images import picture
-from .renderer import TextRenderer
+from pixel_m4.render.encoding import Encoding
+from pixel_m4.render.images import picture
+from pixel_m4.render.renderer import TextRenderer
 
 
 def read_texts(file: Path | None) -> list[str]:
@@ -63,7 +62,7 @@ def preview(encodings: Sequence[Encoding], path: None = None, **options: Any) ->
     from rich.style import Style
     from rich.text import Text
 
-    from pixel_m4.screen import plain_console
+    from pixel_m4.console.screen import plain_console
 
     columns = options.pop("columns", None) or max(1, shutil.get_terminal_size().columns // 16)
     options = {**options, "scale": 1, "columns": columns, "borders": False}

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import regex
 
-from .itemize import RTL_BLOCKS, Run, itemize
+from pixel_m4.render.itemize import RTL_BLOCKS, Run, itemize
 
 Piece = Sequence[str | Run]
 

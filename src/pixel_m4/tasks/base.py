@@ -6,7 +6,6 @@ A task owns formats, labels, decoding and metrics; training knows only this cont
 from __future__ import annotations
 
 import copy
-import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -16,13 +15,13 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TextIO, TypeVar
 
 import torch
 
-from pixel_m4.data.batch import render_words
 from pixel_m4.files import DataError, content_suffix, read_lines, writing
+from pixel_m4.formats.folders import TABLES, find_split
+from pixel_m4.formats.rows import BadRows, InputFormat
 from pixel_m4.model import PixelConfig, PixelPreTrainedModel
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.windows import windows
-
-from .rows import BadRows, InputFormat
+from pixel_m4.tasks.batch import render_words
 
 WordPooling = Literal["first", "mean", "first_last_mean", "attention"]
 
@@ -31,20 +30,6 @@ Example = TypeVar("Example")
 Item = TypeVar("Item", bound="Encoded")
 Result = TypeVar("Result")
 Prediction = TypeVar("Prediction")
-
-TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather")
-"""Suffixes of tables."""
-
-ALIASES: Mapping[str, Sequence[str]] = {
-    "train": ("train",),
-    "dev": ("dev", "validation", "valid", "val", "dev_matched", "validation_matched"),
-    "test": ("test", "test_matched"),
-}
-"""Names of our splits in the wild, the preferred one first; the last ones are those of MultiNLI."""
-
-
-class MissingSplitError(DataError):
-    """A folder has no file of a split."""
 
 
 class Encoded(Protocol):
@@ -416,11 +401,6 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
         return render_words(self.renderer, [window.words for window in batch])
 
 
-def folded(text: str) -> str:
-    """A text in which case and white space do not count."""
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
-
-
 def saved_labels(task: Task, config: PixelConfig) -> list[str]:
     """Labels of a saved model in the order of its outputs; the task's own if it has only numbers for them."""
     names = [config.id2label[number] for number in sorted(config.id2label)]
@@ -442,35 +422,3 @@ def innermost(word: int, parts: Sequence[tuple[Window, Result]]) -> tuple[Window
     """Of the windows that show a word the one in which it stands farthest from the borders."""
     shown = [part for part in parts if word in part[0].span]
     return max(shown, key=lambda part: min(word - part[0].span.start, part[0].span.stop - 1 - word))
-
-
-def split_patterns(split: str, patterns: Sequence[str]) -> list[str]:
-    """Patterns with the names of a split filled in, the preferred one first."""
-    return [pattern.format(split=name) for name in ALIASES.get(split, (split,)) for pattern in patterns]
-
-
-def find_split(data_dir: Path, split: str, patterns: Sequence[str]) -> Path:
-    """The one file of a split.
-
-    Args:
-        data_dir: folder of the data set.
-        split: name of the split, which ``{split}`` in the patterns stands for; dev may also be called
-            validation, valid or val.
-        patterns: glob patterns, the preferred one first.
-
-    Raises:
-        MissingSplitError: the folder has no such file.
-        DataError: no folder, or several files.
-    """
-    if not data_dir.is_dir():
-        raise DataError(f"data_dir is no folder: {data_dir}")
-    for pattern in split_patterns(split, patterns):
-        found = sorted(data_dir.glob(pattern))
-        if len(found) == 1:
-            return found[0]
-        if found:
-            names = ", ".join(file.name for file in found)
-            raise DataError(f"{data_dir} holds several files for the split {split!r}: {names}; leave one")
-    there = ", ".join(sorted(file.name for file in data_dir.iterdir())) or "nothing"
-    wanted = " or ".join(pattern.format(split=split) for pattern in patterns)
-    raise MissingSplitError(f"{data_dir} has no {split!r} split ({wanted}); it holds {there}")

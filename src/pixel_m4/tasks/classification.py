@@ -17,15 +17,23 @@ from typing import Any, ClassVar, TextIO
 
 import torch
 
+from pixel_m4.files import DataError
+from pixel_m4.formats.columns import KNOWN, are_fractions, find_columns
+from pixel_m4.formats.jsonlines import begins_json, first_line
+from pixel_m4.formats.rows import BadRows, InputFormat, check_text, folded, shown
+from pixel_m4.formats.tables import (
+    TABLE_FILES,
+    Table,
+    find_language,
+    json_tables,
+    read_hub,
+    read_split,
+    read_table,
+)
 from pixel_m4.model import PixelConfig, PixelForSequenceClassification
-
-from .base import DataError, DatasetOptions, Task, folded
-from .columns import KNOWN, are_fractions, find_columns
-from .cutting import cut_pair
-from .jsonlines import begins_json, first_line
-from .metrics import LABEL_METRICS, NUMBER_METRICS, label_scores, number_scores
-from .rows import BadRows, InputFormat, check_text, shown
-from .tables import TABLE_FILES, Table, find_language, json_tables, read_hub, read_split, read_table
+from pixel_m4.tasks.base import DatasetOptions, Task
+from pixel_m4.tasks.cutting import cut_pair
+from pixel_m4.tasks.metrics import LABEL_METRICS, NUMBER_METRICS, label_scores, number_scores
 
 _NO_LABEL = {"-", "-1"}
 _NOT_A_LABEL = {"nan", "NaN", "NAN", "<NA>", "NULL"}

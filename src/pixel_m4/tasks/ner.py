@@ -7,15 +7,31 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
-from pixel_m4.files import COMPRESSED, content_suffix, read_lines
-
-from .base import DataError, DatasetOptions, WordOptions, find_split, folded
-from .iob import DataFormat, TaggedSentence, is_tag, parse_iob, stream_raw, to_iob2, write_iob2
-from .jsonlines import begins_json, first_line
-from .parsing import Parsing
-from .rows import InputFormat, check_text, shown
-from .tables import Table, find_language, is_arrow, json_tables, read_arrow, read_hub, read_table
-from .words import WordLabels
+from pixel_m4.files import COMPRESSED, DataError, content_suffix, read_lines
+from pixel_m4.formats.folders import find_split
+from pixel_m4.formats.iob import (
+    DataFormat,
+    TaggedSentence,
+    is_tag,
+    parse_iob,
+    stream_raw,
+    to_iob2,
+    write_iob2,
+)
+from pixel_m4.formats.jsonlines import begins_json, first_line
+from pixel_m4.formats.rows import InputFormat, check_text, folded, shown
+from pixel_m4.formats.tables import (
+    Table,
+    find_language,
+    is_arrow,
+    json_tables,
+    read_arrow,
+    read_hub,
+    read_table,
+)
+from pixel_m4.tasks.base import DatasetOptions, WordOptions
+from pixel_m4.tasks.parsing import Parsing
+from pixel_m4.tasks.words import WordLabels
 
 TOKENS = ("tokens", "words")
 TAGS = ("ner_tags", "tags", "ner", "labels")

@@ -13,12 +13,8 @@ from typing import Any, ClassVar, NamedTuple, TextIO
 import numpy as np
 import torch
 
-from pixel_m4.data.batch import IGNORE, pad
-from pixel_m4.files import COMPRESSED
-from pixel_m4.model import PixelConfig, PixelForBiaffineParsing
-
-from .base import DataError, Task, Window, WordOptions, folded, gather, innermost
-from .conllu import (
+from pixel_m4.files import COMPRESSED, DataError
+from pixel_m4.formats.conllu import (
     UD_RELATIONS,
     UPOS,
     Sentence,
@@ -30,8 +26,11 @@ from .conllu import (
     with_tree,
     write_conllu,
 )
-from .rows import InputFormat
-from .trees import attachment_scores, left_neighbour_baseline, maximum_spanning_tree
+from pixel_m4.formats.rows import InputFormat, folded
+from pixel_m4.model import PixelConfig, PixelForBiaffineParsing
+from pixel_m4.tasks.base import Task, Window, WordOptions, gather, innermost
+from pixel_m4.tasks.batch import IGNORE, pad
+from pixel_m4.tasks.trees import attachment_scores, left_neighbour_baseline, maximum_spanning_tree
 
 CONLLU_FILES = [f"*{{split}}.conllu{packed}" for packed in ("", *COMPRESSED)]
 """Patterns for the file of a split of a treebank, as :func:`find_split` takes them."""

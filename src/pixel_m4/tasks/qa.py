@@ -17,17 +17,24 @@ from typing import Any, ClassVar, NamedTuple, TextIO
 import numpy as np
 import torch
 
-from pixel_m4.files import COMPRESSED
+from pixel_m4.files import COMPRESSED, DataError
+from pixel_m4.formats.jsonlines import first_line
+from pixel_m4.formats.rows import BadRows, InputFormat, folded
+from pixel_m4.formats.squad import Question, read_questions, squad_scores
+from pixel_m4.formats.tables import (
+    TABLE_FILES,
+    Table,
+    find_language,
+    json_tables,
+    read_hub,
+    read_split,
+    read_table,
+)
 from pixel_m4.model import PixelForQuestionAnswering
 from pixel_m4.render.windows import windows
-
-from .base import DataError, DatasetOptions, Task, folded
-from .cutting import cut, pieces
-from .jsonlines import first_line
-from .rows import BadRows, InputFormat
-from .spans import answer_patches, span_characters, whole_words
-from .squad import Question, read_questions, squad_scores
-from .tables import TABLE_FILES, Table, find_language, json_tables, read_hub, read_split, read_table
+from pixel_m4.tasks.base import DatasetOptions, Task
+from pixel_m4.tasks.cutting import cut, pieces
+from pixel_m4.tasks.spans import answer_patches, span_characters, whole_words
 
 logger = logging.getLogger(__name__)
 _STRIDE = 160  # published, for windows of 400

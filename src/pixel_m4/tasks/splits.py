@@ -10,7 +10,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .base import ALIASES, DataError, Task, split_patterns
+from pixel_m4.files import DataError
+from pixel_m4.formats.folders import ALIASES, split_patterns
+from pixel_m4.tasks.base import Task
 
 Example = TypeVar("Example")
 

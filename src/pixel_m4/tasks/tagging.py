@@ -6,11 +6,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
-from .base import DataError, WordOptions, folded
-from .conllu import UPOS, Sentence, read_conllu, stream_raw, tag_accuracy, with_tags, write_conllu
-from .parsing import CONLLU_FILES, Parsing
-from .rows import InputFormat
-from .words import WordLabels
+from pixel_m4.files import DataError
+from pixel_m4.formats.conllu import (
+    UPOS,
+    Sentence,
+    read_conllu,
+    stream_raw,
+    tag_accuracy,
+    with_tags,
+    write_conllu,
+)
+from pixel_m4.formats.rows import InputFormat, folded
+from pixel_m4.tasks.base import WordOptions
+from pixel_m4.tasks.parsing import CONLLU_FILES, Parsing
+from pixel_m4.tasks.words import WordLabels
 
 
 class Tagging(WordLabels[Sentence]):

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pixel_m4.tasks.conllu import Sentence, find_cycle, strip_subtype
+from pixel_m4.formats.conllu import Sentence, find_cycle, strip_subtype
 
 __all__ = [
     "attachment_scores",

@@ -12,11 +12,11 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from pixel_m4.data.batch import IGNORE, pad
+from pixel_m4.files import DataError
+from pixel_m4.formats.rows import BadRows
 from pixel_m4.model import PixelForTokenClassification
-
-from .base import DataError, Task, Window, WordOptions, gather, innermost
-from .rows import BadRows
+from pixel_m4.tasks.base import Task, Window, WordOptions, gather, innermost
+from pixel_m4.tasks.batch import IGNORE, pad
 
 
 class Words(Protocol):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixel_m4.cli import main
+from pixel_m4.cli.main import main
 from pixel_m4.model import (
     PixelConfig,
     PixelForBiaffineParsing,

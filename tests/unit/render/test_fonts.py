@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pixel_m4.losses import RenderingNotice
 from pixel_m4.render import FontError, TextRenderer, fonts
 from pixel_m4.render.glyphs import FontFace
+from pixel_m4.render.losses import RenderingNotice
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import uharfbuzz as hb
 
-from pixel_m4.cli import main
-from pixel_m4.losses import RenderingNotice
+from pixel_m4.cli.main import main
 from pixel_m4.render import FontError, TextRenderer
 from pixel_m4.render.fonts import FONT_SHA256, find_font, sha256
+from pixel_m4.render.losses import RenderingNotice
 from pixel_m4.render.opening import open_renderer
 from pixel_m4.shipped import SHIPPED
 
@@ -174,7 +174,7 @@ def test_published_files(tmp_path: Path, changes: dict, strategy: str, told: boo
         ("someone/model", "bigrams"),
     ],
 )
-@pytest.mark.filterwarnings("ignore::pixel_m4.losses.RenderingNotice")
+@pytest.mark.filterwarnings("ignore::pixel_m4.render.losses.RenderingNotice")
 def test_names_on_the_hub_say_how_they_draw(tmp_path: Path, name: str, strategy: str) -> None:
     """As the hub's client keeps downloads: found by their name, and in their folder."""
     repository = tmp_path / f"models--{name.replace('/', '--')}"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixel_m4.cli import main
+from pixel_m4.cli.main import main
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.show import numbers
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from pixel_m4.files import DataError
+from pixel_m4.finetune.arguments import parse_arguments
 from pixel_m4.model import PixelConfig
 from pixel_m4.render import TextRenderer
-from pixel_m4.tasks.base import DataError
 from pixel_m4.tasks.classification import Classification, ClassificationOptions
-from pixel_m4.train.arguments import parse_arguments
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixel_m4.files import DataError, split_lines, writing
+from pixel_m4.formats.conllu import stream_raw, with_tags, with_tree, write_conllu
+from pixel_m4.formats.iob import TaggedSentence
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.base import Task
 from pixel_m4.tasks.classification import Classification, TextPrediction
-from pixel_m4.tasks.conllu import stream_raw, with_tags, with_tree, write_conllu
-from pixel_m4.tasks.iob import TaggedSentence
 from pixel_m4.tasks.ner import NER
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.qa import QAPrediction, QuestionAnswering

@@ -8,10 +8,10 @@ import datasets
 import pytest
 import torch
 
+from pixel_m4.files import DataError
+from pixel_m4.formats.iob import TaggedSentence, to_iob2
 from pixel_m4.model import PixelConfig
 from pixel_m4.render import TextRenderer
-from pixel_m4.tasks.base import DataError
-from pixel_m4.tasks.iob import TaggedSentence, to_iob2
 from pixel_m4.tasks.ner import NER, NEROptions
 from pixel_m4.tasks.splits import SPLITS, SingleFile, read_single_file
 

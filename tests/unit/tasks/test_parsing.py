@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from pixel_m4.data.batch import IGNORE
+from pixel_m4.files import DataError
+from pixel_m4.formats.conllu import UPOS, Sentence, parse_conllu, read_conllu, with_tags
 from pixel_m4.model import PixelConfig, PixelForBiaffineParsing
 from pixel_m4.render import TextRenderer
-from pixel_m4.tasks.base import DataError
-from pixel_m4.tasks.conllu import UPOS, Sentence, parse_conllu, read_conllu, with_tags
+from pixel_m4.tasks.batch import IGNORE
 from pixel_m4.tasks.parsing import Parsing, Scores
 
 

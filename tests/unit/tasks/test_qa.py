@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from pixel_m4.inference import saved_task
+from pixel_m4.checkpoint import saved_task
+from pixel_m4.files import DataError
+from pixel_m4.finetune.arguments import parse_arguments
+from pixel_m4.formats.squad import Answer, Question, answer_f1, exact_match
 from pixel_m4.model import PixelConfig
 from pixel_m4.model.checkpoint import open_checkpoint
 from pixel_m4.render import TextRenderer
-from pixel_m4.tasks.base import DataError
 from pixel_m4.tasks.qa import QAOptions, QAWindow, QuestionAnswering
 from pixel_m4.tasks.spans import answer_patches, span_characters
-from pixel_m4.tasks.squad import Answer, Question, answer_f1, exact_match
-from pixel_m4.train.arguments import parse_arguments
 
 LONG = " ".join(f"word{number}" for number in range(60))
 

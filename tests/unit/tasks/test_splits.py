@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from pixel_m4.files import DataError
+from pixel_m4.formats.conllu import parse_conllu
+from pixel_m4.formats.folders import find_split
 from pixel_m4.render import TextRenderer
-from pixel_m4.tasks.base import DataError, Task, find_split
+from pixel_m4.tasks.base import Task
 from pixel_m4.tasks.classification import Classification
-from pixel_m4.tasks.conllu import parse_conllu
 from pixel_m4.tasks.ner import NER
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.qa import QuestionAnswering

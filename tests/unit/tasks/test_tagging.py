@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from pixel_m4.data.batch import IGNORE
+from pixel_m4.files import DataError
+from pixel_m4.formats.conllu import Sentence, parse_conllu, read_conllu
 from pixel_m4.render import TextRenderer
-from pixel_m4.tasks.base import DataError
-from pixel_m4.tasks.conllu import Sentence, parse_conllu, read_conllu
+from pixel_m4.tasks.batch import IGNORE
 from pixel_m4.tasks.tagging import UPOS, Tagging
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from udtools import udeval
 
-from pixel_m4.tasks.conllu import parse_conllu, strip_subtype
+from pixel_m4.formats.conllu import parse_conllu, strip_subtype
 from pixel_m4.tasks.trees import (
     attachment_scores,
     draw_tree,

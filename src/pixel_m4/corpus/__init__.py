@@ -1,0 +1,1 @@
+"""Text for pretraining: files → documents → blocks → masked batches, with an exact state."""

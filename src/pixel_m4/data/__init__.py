@@ -1,1 +1,0 @@
-"""From encodings to batches of tensors."""

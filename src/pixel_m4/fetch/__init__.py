@@ -1,0 +1,1 @@
+"""Public data sets: where they live, and how they get here whole."""

@@ -1,0 +1,1 @@
+"""Hidden text: what is hidden, what the decoder paints there, and how it reads."""

@@ -1,0 +1,1 @@
+"""Fine-tuning of a task: arguments, splits, trainer, what a run leaves."""

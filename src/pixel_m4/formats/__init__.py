@@ -1,0 +1,1 @@
+"""Files ↔ examples, without torch; errors name the line."""

@@ -1,0 +1,117 @@
+"""Which columns of a table hold texts and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from pixel_m4.files import DataError
+from pixel_m4.formats.tables import Table
+
+PAIRS = (
+    ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"),
+    ("question", "sentence"), ("text1", "text2"), ("text_a", "text_b"), ("text", "pair"),
+)  # fmt: skip
+TEXTS = ("text", "sentence", "content", "review", "headline", "tweet", "document", "title")
+LABELS = (
+    "label",
+    "category",
+    "labels",
+    "score",
+    "class",
+    "topic",
+    "target",
+    "gold_label",
+    "similarity_score",
+)
+KNOWN = [*(name for pair in PAIRS for name in pair), *TEXTS, *LABELS]
+"""Names that tell a header from data."""
+
+
+class Columns(NamedTuple):
+    """Numbers of the columns; None where there is none."""
+
+    text: int
+    pair: int | None
+    label: int | None
+
+
+def find_columns(
+    table: Table,
+    *,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    labels: bool = True,
+) -> Columns:
+    """The columns that were asked for, else those with usual names, else the only ones that make sense.
+
+    Args:
+        table: the table.
+        text: name of the text's column.
+        pair: name of the second text's column.
+        label: name of the label's column.
+        labels: whether there must be one.
+
+    Raises:
+        DataError: there is no such column; names those that are there, and the option to use.
+    """
+    if not table.header and text is None:
+        return _guess_columns(table)
+    lowered = {name.lower(): number for number, name in reversed(list(enumerate(table.columns)))}
+    label_number = _find(table, label, lowered, LABELS, "label") if labels else None
+    if text is None and pair is None:
+        for first, second in PAIRS:
+            if first in lowered and second in lowered:
+                numbers = [table.column(table.columns[lowered[name]]) for name in (first, second)]
+                return Columns(numbers[0], numbers[1], label_number)
+    text_number = _find(table, text, lowered, TEXTS, "text")
+    return Columns(text_number, None if pair is None else table.column(pair), label_number)
+
+
+def _find(
+    table: Table, asked: str | None, lowered: Mapping[str, int], usual: Sequence[str], what: str
+) -> int:
+    if asked is not None:
+        return table.column(asked)
+    for name in usual:
+        if name in lowered:
+            return table.column(table.columns[lowered[name]])
+    raise DataError(
+        f"{table.source} has no column that is known to hold the {what}; it has "
+        f"{', '.join(table.columns)}; name it by --{what}_column"
+    )
+
+
+def _guess_columns(table: Table) -> Columns:
+    """Text and label of a file without a header, where only one way to read it makes sense."""
+    columns = list(zip(*table.rows, strict=True))
+    texts = [
+        i
+        for i, values in enumerate(columns)
+        if sum(" " in value.strip() for value in values) * 2 > len(values)
+    ]
+    labels = [i for i, values in enumerate(columns) if i not in texts and _look_like_labels(values)]
+    if len(texts) == len(labels) == 1 and len(columns) == 2:
+        return Columns(texts[0], None, labels[0])
+    example = ",".join(f"column{number}" for number in range(1, len(columns) + 1))
+    raise DataError(
+        f"{table.source} has no header that names text and label; name its {len(columns)} columns in order "
+        f"by --columns, such as --columns {example}, with text and label among them (or --text_column and "
+        f"--label_column)"
+    )
+
+
+def _look_like_labels(values: Sequence[str]) -> bool:
+    return all(value.strip() for value in values) and (
+        len(set(values)) <= max(2, len(values) // 2) or are_fractions(set(values))
+    )
+
+
+def are_fractions(labels: Iterable[str]) -> bool:
+    """Whether labels are numbers, and not all whole ones."""
+    try:
+        numbers = [float(label) for label in labels]
+    except ValueError:
+        return False
+    return any(not number.is_integer() for number in numbers)

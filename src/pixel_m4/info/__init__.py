@@ -1,0 +1,1 @@
+"""What a checkpoint is: sizes, cost, settings; and its export."""

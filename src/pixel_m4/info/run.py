@@ -1,0 +1,236 @@
+"""The commands about a checkpoint: `info` tells what it is and costs, `export` turns it into ONNX."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+from transformers.utils import logging as transformers_logging
+
+from pixel_m4.console.screen import plain_console
+from pixel_m4.files import replacing
+from pixel_m4.model import (
+    PixelConfig,
+    PixelForBiaffineParsing,
+    PixelForPreTraining,
+    PixelForTokenClassification,
+)
+from pixel_m4.model.checkpoint import Checkpoint, open_checkpoint
+from pixel_m4.model.config import NAMED
+from pixel_m4.model.flops import PATCHES_PER_WORD, Cost, forward_flops, parameters, training_flops
+from pixel_m4.render import TextRenderer
+from pixel_m4.render.opening import open_renderer, renderer_file
+from pixel_m4.render.renderer import CONFIG_NAME
+from pixel_m4.shipped import SHIPPED
+
+SHOWN_LABELS = 40
+SENTENCES = (  # what int8 is measured on
+    "The quick brown fox jumps over the lazy dog .",
+    "Hà Nội là thủ đô của Việt Nam , bên bờ sông Hồng .",
+    "Моя кішка любить вівсянку , а собака - ні .",
+    "मेरी बिल्ली को दलिया पसंद है ।",
+    "我 的 猫 喜欢 燕麦片 。",
+    "قرأت الطالبة كتابا جديدا في المكتبة .",
+    "Where did the river flood in 1953 ?",
+    "No .",
+)
+
+
+def info(name: str, max_seq_length: int | None = None) -> None:
+    """Print what a checkpoint is and what it costs.
+
+    Args:
+        name: A model folder, a name on the hub, or a named size.
+        max_seq_length: Patches of a sequence to count operations for, beside the maximum of the model.
+
+    Raises:
+        FileNotFoundError: The folder or its `config.json` does not exist.
+        OSError: The hub has no such model, or cannot be reached.
+        ValueError: It is another architecture's, its weights file is damaged, or there are no patches.
+    """
+    if max_seq_length is not None and max_seq_length < 1:
+        raise ValueError(f"--max_seq_length must be at least 1, got {max_seq_length}")
+    if name not in (*NAMED, *SHIPPED) and "/" not in name and not Path(name).exists():
+        raise ValueError(
+            f"there is no model folder {name!r}, and no size or shipped checkpoint of that name; they are "
+            f"{', '.join((*NAMED, *SHIPPED))}"
+        )
+    checkpoint = named(name) or open_checkpoint(name)
+    facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    facts.add_column(style="bold")
+    facts.add_column(overflow="fold")
+    for title, fact in describe(checkpoint):
+        facts.add_row(title, Text(fact))  # not markup: labels may hold brackets
+    console = plain_console(soft_wrap=False)
+    console.print(facts)
+    console.print()
+    console.print(costs(checkpoint, max_seq_length))
+    if checkpoint.model is PixelForBiaffineParsing:
+        console.print(f"Parsing is counted with a word for {PATCHES_PER_WORD} patches.", style="dim")
+
+
+def named(name: str) -> Checkpoint | None:
+    """A named size as a checkpoint without weights, unless a folder has that name."""
+    if name not in NAMED or Path(name).exists():
+        return None
+    config = PixelConfig.named(name)
+    return Checkpoint(name=name, config=config, model=PixelForPreTraining, files=(), dtypes=())
+
+
+def describe(checkpoint: Checkpoint) -> list[tuple[str, str]]:
+    """What there is to say of a checkpoint, titles and facts."""
+    config = checkpoint.config
+    side = math.isqrt(config.max_patches)
+    facts = [
+        ("checkpoint", checkpoint.name),
+        ("model", checkpoint.model.__name__),
+        (
+            "encoder",
+            f"{config.num_hidden_layers} layers of width {config.hidden_size}, "
+            f"{config.num_attention_heads} heads, feed-forward {config.intermediate_size}",
+        ),
+    ]
+    if checkpoint.model is PixelForPreTraining:
+        decoder = (
+            f"{config.decoder_num_hidden_layers} layers of width {config.decoder_hidden_size}, "
+            f"{config.decoder_num_attention_heads} heads, feed-forward {config.decoder_intermediate_size}"
+        )
+        facts += [("decoder", decoder), ("mask ratio", f"{config.mask_ratio:g}")]
+        if config.num_pieces:
+            facts.append(("second objective", f"names {config.num_pieces:,} patches"))
+    facts += [
+        ("patches", f"{config.patch_size} x {config.patch_size} x {config.num_channels} values"),
+        ("max_seq_length", f"{config.max_patches} patches ({side}²)"),
+    ]
+    head = checkpoint.model.__name__
+    if head.endswith("Classification") or checkpoint.model is PixelForBiaffineParsing:
+        facts.append(("labels", labels(config)))
+    if config.num_tags and checkpoint.model is PixelForBiaffineParsing:
+        facts.append(("parts of speech", f"{config.num_tags}, told beside the tree"))
+    if checkpoint.model in (PixelForBiaffineParsing, PixelForTokenClassification):
+        default = "mean" if checkpoint.model is PixelForBiaffineParsing else "first"
+        facts.append(("states of words", word_states(config, default)))
+    if head.endswith("SequenceClassification"):
+        facts.append(("pooling", config.pooling_mode))
+    facts.append(("renderer", renderer_settings(checkpoint.name)))
+    weights = ", ".join(file.name for file in checkpoint.files)
+    if checkpoint.files:
+        weights += f", {checkpoint.size / 1e6:,.1f} MB, {', '.join(checkpoint.dtypes)}"
+    facts.append(("weights", weights or "none here"))
+    return facts
+
+
+def word_states(config: PixelConfig, default: str) -> str:
+    """How states of patches become states of words."""
+    layers = f", {config.num_word_layers} layers over words" if config.num_word_layers else ""
+    source = "a mean of all layers, " if config.mix_layers else ""
+    return f"{source}pooled by {config.word_pooling or default}{layers}"
+
+
+def labels(config: PixelConfig) -> str:
+    """How many labels, and the first of them."""
+    names = [str(config.id2label[place]) for place in sorted(config.id2label)]
+    more = " …" if len(names) > SHOWN_LABELS else ""
+    return f"{len(names)}: {', '.join(names[:SHOWN_LABELS])}{more}"
+
+
+def renderer_settings(name: str) -> str:
+    """What a checkpoint's `text_renderer_config.json` says.
+
+    Raises:
+        ValueError: It is no JSON object.
+    """
+    file = None if named(name) else renderer_file(name)
+    if file is None:
+        return "none here" if named(name) else f"no {CONFIG_NAME}: commands that draw text need --renderer"
+    try:
+        settings: Any = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is no JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise ValueError(f"{file} must hold a JSON object, got {type(settings).__name__}")
+    return ", ".join(f"{name} {value}" for name, value in sorted(settings.items()))
+
+
+def costs(checkpoint: Checkpoint, max_seq_length: int | None) -> Table:
+    """Parameters and operations, a row each, by parts of the model."""
+    config, model = checkpoint.config, checkpoint.model
+    table = Table()
+    for column in ("", "encoder", "decoder", "head", "total"):
+        table.add_column(column, justify="right" if column else "left")
+
+    def row(title: str, cost: Cost, unit: float, places: int) -> None:
+        parts = (cost.encoder, cost.decoder, cost.head, cost.total)
+        table.add_row(title, *(f"{part / unit:,.{places}f}" for part in parts))
+
+    row("parameters", parameters(config, model), 1, 0)
+    for patches in dict.fromkeys((config.max_patches, max_seq_length or config.max_patches)):
+        row(f"GFLOPs, {patches} patches", forward_flops(config, model, patches), 1e9, 3)
+        row(f"… training step, {patches} patches", training_flops(config, model, patches), 1e9, 3)
+    return table
+
+
+def export(name: str, output: Path, int8: bool = False, renderer: str | None = None) -> None:
+    """Write a checkpoint as ONNX, after a check against PyTorch, and print how close it is.
+
+    Args:
+        name: A model folder or a name on the hub.
+        output: The file to write, `.onnx`.
+        int8: Whether to write matrix products in eight bits, and print what that costs on rendered sentences.
+        renderer: Where the renderer of these sentences comes from, for a checkpoint that has none.
+
+    Raises:
+        FileNotFoundError: The folder or its `config.json` does not exist.
+        OSError: The hub has no such model or cannot be reached, or the file cannot be written.
+        ValueError: A package is missing, the checkpoint is no good, or the result differs from PyTorch's.
+    """
+    from pixel_m4.model.export import (
+        check_against_pytorch,
+        check_extra,
+        compare,
+        load_for_export,
+        needs_words,
+        open_session,
+        quantise,
+        to_onnx,
+    )
+
+    if output.suffix != ".onnx":
+        raise ValueError(f"the output must end in .onnx, got {output}")
+    check_extra()
+    console = plain_console()
+    transformers_logging.disable_progress_bar()
+    model = load_for_export(name)
+    if int8:  # before minutes of work
+        limit = model.config.max_patches
+        drawn = open_renderer(name, renderer, max_seq_length=limit, rgb=False)
+    content = to_onnx(model)
+    for place, difference in check_against_pytorch(model, content).items():
+        console.print(f"{place} differs from PyTorch by at most {difference:.1e}")
+    if int8:
+        content = quantise(content)
+        samples = sample_sentences(drawn)
+        if not needs_words(model):
+            samples.pop("word_starts")
+        for place, cost in compare(model, open_session(content), samples).items():
+            line = f"{place} in int8: off by {cost.mean:.2g} (mean), {cost.largest:.2g} (largest), "
+            line += f"of values up to {cost.scale:.2g}"
+            if cost.agreement is not None:
+                line += f"; the same choice in {cost.agreement:.1%}"
+            console.print(line)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(output) as scratch:
+        scratch.write_bytes(content)
+    console.print(f"{type(model).__name__} written to {output}, {len(content) / 1e6:,.1f} MB")
+
+
+def sample_sentences(renderer: TextRenderer) -> dict[str, Any]:
+    """A few sentences as a batch of arrays."""
+    from pixel_m4.tasks.batch import render_words
+
+    batch = render_words(renderer, [sentence.split() for sentence in SENTENCES])
+    return {key: batch[key].contiguous().numpy() for key in ("pixel_values", "attention_mask", "word_starts")}

@@ -1,0 +1,1 @@
+"""Pretraining on blocks of text: arguments, trainer, held-out text, pictures."""

@@ -1,0 +1,1 @@
+"""The first minutes: the shipped parser learns new languages, with a report."""

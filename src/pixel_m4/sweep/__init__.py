@@ -1,0 +1,1 @@
+"""Grids of fine-tuning runs, and their tables and figures."""

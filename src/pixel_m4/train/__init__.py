@@ -1,1 +1,0 @@
-"""Composition around the Hugging Face Trainer."""

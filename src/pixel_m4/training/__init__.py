@@ -1,0 +1,1 @@
+"""What fine-tuning and pretraining share: optimizers, whole checkpoints, records of runs, checks."""
