@@ -23,8 +23,8 @@ from pathlib import Path
 import torch
 
 from pixel_m4 import PixelConfig, PixelForBiaffineParsing, TextRenderer
-from pixel_m4.checkpoint import annotate, read_stream
 from pixel_m4.formats.conllu import Sentence, write_conllu
+from pixel_m4.predict.annotator import Annotator
 from pixel_m4.tasks.parsing import Parsed, Parsing
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,7 +55,7 @@ def main() -> None:
 
     def ours() -> list[Parsed]:
         model.set_attn_implementation("sdpa")
-        return list(annotate(task, model, read_stream(task, lines, "<bench>"), batch_size=BATCH))
+        return list(Annotator(task, model, batch_size=BATCH).stream(lines, "<bench>"))
 
     def published() -> list[Parsed]:
         model.set_attn_implementation("eager")

@@ -16,7 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from pixel_m4.checkpoint import annotate, open_task
+from pixel_m4 import load
 from pixel_m4.files import replacing
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.splits import evenly
@@ -35,7 +35,8 @@ def score(model: str, file: Path, most: int | None) -> dict[str, dict[str, float
     Raises:
         ValueError: the model is no parser.
     """
-    task, network = open_task(model)
+    annotator = load(model)
+    task = annotator.task
     if not isinstance(task, Parsing):
         raise ValueError(f"{model} is for the task {task.name!r}, not for parsing")
     groups: defaultdict[str, list[Any]] = defaultdict(list)
@@ -45,7 +46,7 @@ def score(model: str, file: Path, most: int | None) -> dict[str, dict[str, float
     for name, sentences in sorted(groups.items()):
         sentences = evenly(sentences, most)
         sorted_by_length = sorted(sentences, key=lambda sentence: len(sentence.words))
-        scores = task.score(sorted_by_length, list(annotate(task, network, sorted_by_length)))
+        scores = task.score(sorted_by_length, list(annotator.annotate(sorted_by_length)))
         shares = {column: round(scores[column], 2) for column in COLUMNS if column in scores}
         found[name] = {"sentences": len(sentences), **shares}
     return found

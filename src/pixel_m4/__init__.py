@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pixel_m4.autos import register_with_transformers
 
 if TYPE_CHECKING:
+    from pixel_m4.checkpoint import Checkpoint
     from pixel_m4.model import (
         PixelConfig,
         PixelForBiaffineParsing,
@@ -18,11 +19,16 @@ if TYPE_CHECKING:
         PixelForTokenClassification,
         PixelModel,
     )
+    from pixel_m4.predict.annotator import load
     from pixel_m4.render import TextRenderer
 
 __version__ = "0.1.0"
 
-_MODULES = {"TextRenderer": "pixel_m4.render"} | dict.fromkeys(
+_MODULES = {
+    "Checkpoint": "pixel_m4.checkpoint",
+    "TextRenderer": "pixel_m4.render",
+    "load": "pixel_m4.predict.annotator",
+} | dict.fromkeys(
     (
         "PixelConfig",
         "PixelForBiaffineParsing",
@@ -36,6 +42,7 @@ _MODULES = {"TextRenderer": "pixel_m4.render"} | dict.fromkeys(
 )
 
 __all__ = [
+    "Checkpoint",
     "PixelConfig",
     "PixelForBiaffineParsing",
     "PixelForPreTraining",
@@ -45,6 +52,7 @@ __all__ = [
     "PixelModel",
     "TextRenderer",
     "__version__",
+    "load",
 ]
 
 

@@ -1,28 +1,110 @@
-"""A saved model at work: open it together with its task, and annotate streams of text.
+"""The one door to a saved model: what it is, how its text is drawn, what it was trained for, and its weights.
 
-task, model = open_task("runs/parser")
-task.dump(task.annotate(model, task.read_raw(["The cat sleeps ."], "here")), sys.stdout)
+checkpoint = Checkpoint.open("runs/parser")
+checkpoint.config, checkpoint.renderer, checkpoint.task, checkpoint.labels, checkpoint.model()
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
 
-from pixel_m4.formats.rows import InputFormat
-from pixel_m4.model.checkpoint import Checkpoint, open_checkpoint
+from pixel_m4.model import PixelConfig, PixelPreTrainedModel
+from pixel_m4.model.contents import class_of, read_dtypes
+from pixel_m4.model.loading import check_folder, weights_in
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.opening import open_renderer
+from pixel_m4.shipped import find_model
 from pixel_m4.tasks.base import Task, TaskOptions, saved_labels
 from pixel_m4.tasks.registry import TASKS
 
-# Batches that are cut from texts sorted by length; more waste less, fewer answer sooner.
-_BATCHES = 16
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A model folder, or a name on the hub; weights are loaded when :meth:`model` asks for them.
+
+    Args:
+        name: As the user gave it.
+        config: Its configuration.
+        model_class: The class of its model.
+        files: Its weights files; none of a name on the hub.
+        dtypes: The types of its weights, such as "float32".
+    """
+
+    name: str
+    config: PixelConfig
+    model_class: type[PixelPreTrainedModel]
+    files: tuple[Path, ...]
+    dtypes: tuple[str, ...]
+
+    @classmethod
+    def open(cls, name: str | Path) -> Checkpoint:
+        """Look into a model folder, or at a name on the hub or in the package.
+
+        Raises:
+            FileNotFoundError: The folder or its `config.json` does not exist.
+            OSError: The hub has no such model, or cannot be reached.
+            ValueError: It is another architecture's, or its weights file is damaged.
+        """
+        place = find_model(name)
+        check_folder(place, needs_config=True)
+        config = PixelConfig.from_pretrained(place)
+        files = weights_in(Path(place)) if Path(place).is_dir() else []
+        tensors = {key: dtype for file in files for key, dtype in read_dtypes(file).items()}
+        return cls(
+            name=str(name),
+            config=config,
+            model_class=class_of(config.architectures or (), tensors),
+            files=tuple(files),
+            dtypes=tuple(sorted(set(tensors.values()))),
+        )
+
+    @property
+    def size(self) -> int:
+        """The size of the weights files in bytes."""
+        return sum(file.stat().st_size for file in self.files)
+
+    @cached_property
+    def renderer(self) -> TextRenderer:
+        """The renderer that it was trained with; a missing one is an error, never a default."""
+        return open_renderer(self.name)
+
+    @cached_property
+    def task(self) -> Task:
+        """The task that it was trained for, with its labels, its options and the renderer.
+
+        Raises:
+            ValueError: It is for no task, or does not say for which; :func:`open_task` can be told.
+        """
+        task_class, options = saved_task(self)
+        return prepared_task(self, task_class, options, self.renderer)
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of its task, in the order of the model's outputs."""
+        return self.task.labels
+
+    def model(self, device: str | None = None, **options: Any) -> PixelPreTrainedModel:
+        """Load the weights.
+
+        Args:
+            device: Where to run it: cpu, cuda, cuda:1, mps …; default: an accelerator if there is one.
+            options: Of `from_pretrained`, such as `dtype`.
+
+        Returns:
+            The model in evaluation mode
+
+        Raises:
+            ValueError: There is no such device, or the weights are no good.
+            OSError: They cannot be read or fetched.
+        """
+        place = choose_device(device)
+        model: PixelPreTrainedModel = self.model_class.from_pretrained(self.name, **options)
+        return model.to(place).eval()
 
 
 def open_task(
@@ -34,8 +116,8 @@ def open_task(
     font_file: str | Path | None = None,
     fallback_fonts_dir: str | Path | None = None,
     renderer: str | Path | None = None,
-) -> tuple[Task, PreTrainedModel]:
-    """Open a fine-tuned model together with the task that it was trained for.
+) -> tuple[Task, PixelPreTrainedModel]:
+    """Open a fine-tuned model together with its task, where either may need more than the checkpoint says.
 
     Args:
         model: folder of a fine-tuned model, or its name on the hub.
@@ -54,24 +136,34 @@ def open_task(
         ValueError: the task is not known, or the model, a font or the device is no good.
         OSError: there is no such model, or it has no renderer and none is named.
     """
-    place = choose_device(device)
-    checkpoint = open_checkpoint(str(model))
+    choose_device(device)  # a wrong one is told before anything is opened
+    checkpoint = Checkpoint.open(model)
     task_class, saved = saved_task(checkpoint, task)
-    config = checkpoint.config
     changes: dict[str, Any] = {
         name: value
         for name, value in (("font_file", font_file), ("fallback_fonts_dir", fallback_fonts_dir))
         if value is not None
     }
     if renderer is not None:
-        changes["max_seq_length"] = config.max_seq_length
+        changes["max_seq_length"] = checkpoint.config.max_seq_length
     drawn = open_renderer(model, renderer, **changes)
-    opened = task_class(drawn, options=options if options is not None else saved)
-    opened.labels = saved_labels(opened, config)
-    opened.settle(config)
-    opened.refuse_changes(config)
-    network = task_class.model_class.from_pretrained(model)
-    return opened, network.to(place).eval()
+    opened = prepared_task(checkpoint, task_class, saved if options is None else options, drawn)
+    return opened, checkpoint.model(device)
+
+
+def prepared_task(
+    checkpoint: Checkpoint, task_class: type[Task], options: TaskOptions, renderer: TextRenderer
+) -> Task:
+    """A task with a checkpoint's labels, and options that its model can do.
+
+    Raises:
+        ValueError: The options ask for another head than the model has.
+    """
+    task = task_class(renderer, options=options)
+    task.labels = saved_labels(task, checkpoint.config)
+    task.settle(checkpoint.config)
+    task.refuse_changes(checkpoint.config)
+    return task
 
 
 def saved_task(checkpoint: Checkpoint, name: str | None = None) -> tuple[type[Task], TaskOptions]:
@@ -86,11 +178,11 @@ def saved_task(checkpoint: Checkpoint, name: str | None = None) -> tuple[type[Ta
     """
     config = checkpoint.config
     saved = getattr(config, "task", None)
-    fitting = [task for task in TASKS.values() if task.model_class is checkpoint.model]
+    fitting = [task for task in TASKS.values() if task.model_class is checkpoint.model_class]
     names = ", ".join(task.name for task in fitting)
     if not fitting:
         raise ValueError(
-            f"{checkpoint.name} is a {checkpoint.model.__name__}, which is fine-tuned for no task; "
+            f"{checkpoint.name} is a {checkpoint.model_class.__name__}, which is fine-tuned for no task; "
             "train one with `pixel-m4 finetune`"
         )
     if saved is None and name is None:
@@ -109,7 +201,7 @@ def saved_task(checkpoint: Checkpoint, name: str | None = None) -> tuple[type[Ta
     if task not in fitting or (saved is not None and saved != wanted):
         raise ValueError(
             f"{checkpoint.name} is no model for the task {wanted!r}, but for {saved or names} "
-            f"({checkpoint.model.__name__})"
+            f"({checkpoint.model_class.__name__})"
         )
     if saved is None:
         return task, task.options_class()
@@ -140,52 +232,3 @@ def choose_device(name: str | None) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"--device {name}: no such device here ({str(error).splitlines()[0]})") from error
     return device
-
-
-def annotate(
-    task: Task,
-    model: PreTrainedModel,
-    examples: Iterable[Any],
-    *,
-    batch_size: int = 32,
-    bf16: bool = False,
-) -> Iterator[Any]:
-    """Annotate a stream of examples, in its order; a few batches' worth is held at a time.
-
-    Args:
-        task: the model's task.
-        model: the model.
-        examples: as the task reads them.
-        batch_size: parts of examples of a batch.
-        bf16: compute in bfloat16 where that is safe (autocast).
-    """
-    waiting: list[Any] = []
-
-    def run() -> list[Any]:
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-            return task.annotate(model, waiting, batch_size=batch_size)
-
-    for example in examples:
-        waiting.append(example)
-        if len(waiting) >= _BATCHES * batch_size:
-            yield from run()
-            waiting = []
-    if waiting:
-        yield from run()
-
-
-def read_stream(
-    task: Task, lines: Iterable[str], source: str, input_format: InputFormat = "auto"
-) -> Iterator[Any]:
-    """Examples from a stream of text, as they come; it does not matter how it is cut into lines.
-
-    Args:
-        task: knows the format.
-        lines: the text.
-        source: what messages call it.
-        input_format: see :meth:`~pixel_m4.tasks.base.Task.stream`.
-
-    Raises:
-        DataError: something is wrong; names source, line and value.
-    """
-    return task.stream(lines, source, input_format)

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from pixel_m4 import PixelConfig, PixelForBiaffineParsing, PixelForPreTraining, PixelForTokenClassification
-from pixel_m4.checkpoint import annotate, choose_device, open_task, read_stream, saved_task
+from pixel_m4.checkpoint import Checkpoint, choose_device, open_task, saved_task
 from pixel_m4.cli.main import main
 from pixel_m4.formats.conllu import ConlluError
-from pixel_m4.model.checkpoint import open_checkpoint
+from pixel_m4.predict.annotator import Annotator
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.base import saved_labels
 from pixel_m4.tasks.classification import Classification
@@ -41,7 +41,7 @@ def save(of, model_class, folder: Path, **changes) -> Path:  # type: ignore[no-u
 
 
 def words(lines: Iterator[str], task: Parsing) -> list[tuple[str, ...]]:
-    return [sentence.words for sentence in read_stream(task, lines, "<here>")]
+    return [sentence.words for sentence in task.stream(lines, "<here>")]
 
 
 def test_a_saved_model_opens_with_its_task(parser: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_wrong_task_is_named(parser: Path) -> None:
 def test_options_of_a_later_version(tmp_path: Path, renderer: TextRenderer) -> None:
     folder = save(Parsing(renderer), PixelForBiaffineParsing, tmp_path, task_options={"taste": 1})
     with pytest.raises(ValueError, match="options that the task 'parsing' lacks here: taste"):
-        saved_task(open_checkpoint(str(folder)))
+        saved_task(Checkpoint.open(folder))
 
 
 def test_devices() -> None:
@@ -117,7 +117,7 @@ def test_annotation_keeps_the_order(parser: Path) -> None:
     task, model = open_task(parser)
     texts = [" ".join(["word"] * (1 + i % 7)) + f" {i}" for i in range(100)]
     examples = task.read_raw(texts, "<here>")
-    streamed = list(annotate(task, model, iter(examples), batch_size=2))
+    streamed = list(Annotator(task, model, batch_size=2).annotate(iter(examples)))
     assert [parsed.tree.words for parsed in streamed] == [example.words for example in examples]
     at_once = task.annotate(model, examples)
     assert [parsed.tree.heads for parsed in streamed] == [parsed.tree.heads for parsed in at_once]
@@ -134,7 +134,7 @@ def test_a_stream_of_lines(renderer: TextRenderer) -> None:
             read.append(text)
             yield text
 
-    assert next(iter(read_stream(task, lines(), "<here>"))).words == ("a", "0")
+    assert next(iter(task.stream(lines(), "<here>"))).words == ("a", "0")
     assert len(read) < 500
 
 
@@ -162,7 +162,7 @@ def test_json_over_lines_is_read_whole(renderer: TextRenderer) -> None:
     task = Classification(renderer)
 
     def texts(lines: list[str]) -> list[str]:
-        return [example.text for example in read_stream(task, lines, "<here>")]
+        return [example.text for example in task.stream(lines, "<here>")]
 
     assert texts(['{"text": "a"}\n'] * 600) == ["a"] * 600
     assert texts(["[\n", *['{"text":\n', '"a"},\n', "\n"] * 600, '{"text": "b"}]\n']) == ["a"] * 600 + ["b"]

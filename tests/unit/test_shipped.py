@@ -12,9 +12,9 @@ import torch
 from huggingface_hub import constants
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
 
-from pixel_m4.checkpoint import annotate, open_task, read_stream
+from pixel_m4 import load
+from pixel_m4.checkpoint import Checkpoint
 from pixel_m4.model import PixelConfig, PixelForBiaffineParsing, PixelForPreTraining
-from pixel_m4.model.checkpoint import open_checkpoint
 from pixel_m4.render import TextRenderer
 from pixel_m4.shipped import PRETRAINED, SHIPPED, find_model, find_shipped, is_hub_name
 
@@ -42,13 +42,13 @@ def test_a_shipped_checkpoint_loads_by_its_name(name: str) -> None:
     model, info = model_class.from_pretrained(name, output_loading_info=True)
     assert not any(info.values()), info
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}  # can be trained
-    assert open_checkpoint(name).dtypes == ("float16",)
-    assert open_checkpoint(name).size <= 16_000_000
+    assert Checkpoint.open(name).dtypes == ("float16",)
+    assert Checkpoint.open(name).size <= 16_000_000
     assert (Path(find_shipped(name)) / "README.md").is_file()
 
 
 def test_shipped_weights_are_small() -> None:
-    assert sum(open_checkpoint(name).size for name in SHIPPED) <= 24_000_000
+    assert sum(Checkpoint.open(name).size for name in SHIPPED) <= 24_000_000
 
 
 @pytest.mark.parametrize(
@@ -185,9 +185,8 @@ Le chat dort . / DET NOUN VERB PUNCT / 3
 
 def test_the_shipped_parser_reads_simple_sentences() -> None:
     """Tags and roots that anybody can check; most of them must be right, not all."""
-    task, model = open_task("pixel-m4-ud")
     words, tags, roots = zip(*(line.split(" / ") for line in SIMPLE.splitlines()), strict=True)
-    parsed = [each.tree for each in annotate(task, model, read_stream(task, words, "here"))]
+    parsed = [each.tree for each in load("pixel-m4-ud").predict(words)]
     assert [" ".join(tree.words) for tree in parsed] == list(words)
     right = [
         a == b

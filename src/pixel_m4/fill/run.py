@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
+from pixel_m4.checkpoint import Checkpoint
 from pixel_m4.console.screen import plain_console
 from pixel_m4.fill.hiding import HOLE, Hidden, Hiding, Stretch, hide
 from pixel_m4.fill.pieces import known_pieces, possible_pieces
 from pixel_m4.fill.reading import TEMPERATURE, PieceReader, Reading
 from pixel_m4.model import PixelForPreTraining
-from pixel_m4.model.checkpoint import open_checkpoint
 from pixel_m4.model.inputs import split_patches
 from pixel_m4.model.mae import as_targets, reconstruction_loss, standardise
 from pixel_m4.render import TextRenderer
@@ -93,10 +93,10 @@ def load(name: str, named: str | None = None, **options: Any) -> tuple[PixelForP
         OSError: The hub has no such model, or cannot be reached.
         ValueError: It is damaged, or has no decoder.
     """
-    checkpoint = open_checkpoint(name)
+    checkpoint = Checkpoint.open(name)
     lacking = f"{name} holds no decoder, which only pretraining needs, so it cannot reconstruct patches: "
-    if checkpoint.model is not PixelForPreTraining:
-        raise ValueError(f"{lacking}it is a {checkpoint.model.__name__}; give a pretraining checkpoint")
+    if checkpoint.model_class is not PixelForPreTraining:
+        raise ValueError(f"{lacking}it is a {checkpoint.model_class.__name__}; give a pretraining checkpoint")
     model, found = PixelForPreTraining.from_pretrained(name, output_loading_info=True)
     if missing := sorted(key for key in found["missing_keys"] if key.startswith("decoder.")):
         raise ValueError(f"{lacking}{missing[0]} and others are missing; give a pretraining checkpoint")

@@ -202,9 +202,10 @@ A pixel language model, which reads text as pictures of text, fine-tuned for **{
 ## Use
 
 ```python
-from pixel_m4.checkpoint import open_task
+import pixel_m4
 
-task, model = open_task("PATH/TO/THIS/FOLDER")
+model = pixel_m4.load("PATH/TO/THIS/FOLDER")
+model.predict([…])  # a list of texts; model.stream(file) and model.evaluate(file) take files
 ```
 
 or `pixel-m4 predict PATH/TO/THIS/FOLDER {text}`, and `pixel-m4 evaluate` to score it on other data.

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from transformers.utils import logging as transformers_logging
 
+from pixel_m4.checkpoint import Checkpoint
 from pixel_m4.console.screen import plain_console
 from pixel_m4.files import replacing
 from pixel_m4.model import (
@@ -19,7 +20,6 @@ from pixel_m4.model import (
     PixelForPreTraining,
     PixelForTokenClassification,
 )
-from pixel_m4.model.checkpoint import Checkpoint, open_checkpoint
 from pixel_m4.model.config import NAMED
 from pixel_m4.model.flops import PATCHES_PER_WORD, Cost, forward_flops, parameters, training_flops
 from pixel_m4.render import TextRenderer
@@ -59,7 +59,7 @@ def info(name: str, max_seq_length: int | None = None) -> None:
             f"there is no model folder {name!r}, and no size or shipped checkpoint of that name; they are "
             f"{', '.join((*NAMED, *SHIPPED))}"
         )
-    checkpoint = named(name) or open_checkpoint(name)
+    checkpoint = named(name) or Checkpoint.open(name)
     facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     facts.add_column(style="bold")
     facts.add_column(overflow="fold")
@@ -69,7 +69,7 @@ def info(name: str, max_seq_length: int | None = None) -> None:
     console.print(facts)
     console.print()
     console.print(costs(checkpoint, max_seq_length))
-    if checkpoint.model is PixelForBiaffineParsing:
+    if checkpoint.model_class is PixelForBiaffineParsing:
         console.print(f"Parsing is counted with a word for {PATCHES_PER_WORD} patches.", style="dim")
 
 
@@ -78,7 +78,7 @@ def named(name: str) -> Checkpoint | None:
     if name not in NAMED or Path(name).exists():
         return None
     config = PixelConfig.named(name)
-    return Checkpoint(name=name, config=config, model=PixelForPreTraining, files=(), dtypes=())
+    return Checkpoint(name=name, config=config, model_class=PixelForPreTraining, files=(), dtypes=())
 
 
 def describe(checkpoint: Checkpoint) -> list[tuple[str, str]]:
@@ -87,14 +87,14 @@ def describe(checkpoint: Checkpoint) -> list[tuple[str, str]]:
     side = math.isqrt(config.max_patches)
     facts = [
         ("checkpoint", checkpoint.name),
-        ("model", checkpoint.model.__name__),
+        ("model", checkpoint.model_class.__name__),
         (
             "encoder",
             f"{config.num_hidden_layers} layers of width {config.hidden_size}, "
             f"{config.num_attention_heads} heads, feed-forward {config.intermediate_size}",
         ),
     ]
-    if checkpoint.model is PixelForPreTraining:
+    if checkpoint.model_class is PixelForPreTraining:
         decoder = (
             f"{config.decoder_num_hidden_layers} layers of width {config.decoder_hidden_size}, "
             f"{config.decoder_num_attention_heads} heads, feed-forward {config.decoder_intermediate_size}"
@@ -106,13 +106,13 @@ def describe(checkpoint: Checkpoint) -> list[tuple[str, str]]:
         ("patches", f"{config.patch_size} x {config.patch_size} x {config.num_channels} values"),
         ("max_seq_length", f"{config.max_patches} patches ({side}²)"),
     ]
-    head = checkpoint.model.__name__
-    if head.endswith("Classification") or checkpoint.model is PixelForBiaffineParsing:
+    head = checkpoint.model_class.__name__
+    if head.endswith("Classification") or checkpoint.model_class is PixelForBiaffineParsing:
         facts.append(("labels", labels(config)))
-    if config.num_tags and checkpoint.model is PixelForBiaffineParsing:
+    if config.num_tags and checkpoint.model_class is PixelForBiaffineParsing:
         facts.append(("parts of speech", f"{config.num_tags}, told beside the tree"))
-    if checkpoint.model in (PixelForBiaffineParsing, PixelForTokenClassification):
-        default = "mean" if checkpoint.model is PixelForBiaffineParsing else "first"
+    if checkpoint.model_class in (PixelForBiaffineParsing, PixelForTokenClassification):
+        default = "mean" if checkpoint.model_class is PixelForBiaffineParsing else "first"
         facts.append(("states of words", word_states(config, default)))
     if head.endswith("SequenceClassification"):
         facts.append(("pooling", config.pooling_mode))
@@ -158,7 +158,7 @@ def renderer_settings(name: str) -> str:
 
 def costs(checkpoint: Checkpoint, max_seq_length: int | None) -> Table:
     """Parameters and operations, a row each, by parts of the model."""
-    config, model = checkpoint.config, checkpoint.model
+    config, model = checkpoint.config, checkpoint.model_class
     table = Table()
     for column in ("", "encoder", "decoder", "head", "total"):
         table.add_column(column, justify="right" if column else "left")
@@ -204,7 +204,7 @@ def export(name: str, output: Path, int8: bool = False, renderer: str | None = N
     check_extra()
     console = plain_console()
     transformers_logging.disable_progress_bar()
-    model = load_for_export(name)
+    model = load_for_export(name, Checkpoint.open(name).model_class)
     if int8:  # before minutes of work
         limit = model.config.max_patches
         drawn = open_renderer(name, renderer, max_seq_length=limit, rgb=False)

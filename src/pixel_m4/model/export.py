@@ -28,7 +28,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pixel_m4.model.checkpoint import open_checkpoint
 from pixel_m4.model.heads import (
     IGNORED,
     PixelForBiaffineParsing,
@@ -98,14 +97,13 @@ def check_extra() -> None:
         extra(package)
 
 
-def load_for_export(name: str) -> PixelPreTrainedModel:
+def load_for_export(name: str, model_class: type[PixelPreTrainedModel]) -> PixelPreTrainedModel:
     """The model of a checkpoint with the head that it has, or the encoder of a pretraining one.
 
     Raises:
         FileNotFoundError, OSError, ValueError: As `from_pretrained`.
     """
-    found = open_checkpoint(name).model
-    model_class = PixelModel if found is PixelForPreTraining else found
+    model_class = PixelModel if model_class is PixelForPreTraining else model_class
     model: PixelPreTrainedModel = model_class.from_pretrained(name, dtype=torch.float32)
     return model.eval()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from itertools import islice
@@ -15,14 +15,14 @@ from typing import Any, TextIO
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
-from transformers import HfArgumentParser, PreTrainedModel
+from transformers import HfArgumentParser
 from transformers.utils import logging as transformers_logging
 
-from pixel_m4.checkpoint import annotate, open_task, read_stream, saved_task
+from pixel_m4.checkpoint import Checkpoint, saved_task
 from pixel_m4.console.screen import plain_console
 from pixel_m4.files import replacing, stdin_lines, writing
 from pixel_m4.formats.rows import InputFormat
-from pixel_m4.model.checkpoint import open_checkpoint
+from pixel_m4.predict.annotator import Annotator, load
 from pixel_m4.tasks.base import Task, TaskOptions
 
 _READ_FIRST = 1 << 26  # bytes of a file that is read before it is annotated
@@ -55,21 +55,19 @@ class Settings:
         if self.batch_size < 1:
             raise ValueError(f"--per_device_eval_batch_size must be at least 1, got {self.batch_size}")
 
-    def open(self, model: str, options: TaskOptions | None = None) -> tuple[Task, PreTrainedModel]:
+    def open(self, model: str, options: TaskOptions | None = None) -> Annotator:
         """Open a model with these settings."""
-        return open_task(
+        return load(
             model,
             task=self.task,
             options=options,
             device=self.device,
+            batch_size=self.batch_size,
+            bf16=self.bf16,
             font_file=self.font_file,
             fallback_fonts_dir=self.fallback_fonts_dir,
             renderer=self.renderer,
         )
-
-    def annotate(self, task: Task, model: PreTrainedModel, examples: Iterable[Any]) -> Iterator[Any]:
-        """Annotate examples with these settings."""
-        return annotate(task, model, examples, batch_size=self.batch_size, bf16=self.bf16)
 
 
 def predict(
@@ -104,16 +102,17 @@ def predict(
         if file is not None and output.exists() and output.samefile(file):
             raise ValueError(f"--output {output} is the file that is read; take another name")
         _refuse_existing(output, overwrite)
-    opened, network = settings.open(model)
+    annotator = settings.open(model)
+    opened = annotator.task
     if skip_bad_rows:
         opened.options = replace(opened.options, skip_bad_rows=True)
     if file is None:
-        examples = read_stream(opened, stdin_lines(), "<stdin>", input_format)
+        examples = opened.stream(stdin_lines(), "<stdin>", input_format)
     else:
         examples = opened.read_unlabelled(file, input_format)
         if file.stat().st_size < _READ_FIRST:  # so that what is wrong is told at once
             examples = iter(list(examples))
-    predicted = settings.annotate(opened, network, examples)
+    predicted = annotator.annotate(examples)
     if output is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", newline="\n")
@@ -177,18 +176,19 @@ def evaluate(
         )
     if output_dir is not None:
         _refuse_existing(output_dir / "eval_results.json", overwrite)
-    task_class, saved = saved_task(open_checkpoint(model), settings.task)
+    task_class, saved = saved_task(Checkpoint.open(model), settings.task)
     if data_dir is not None:
         saved = _elsewhere(saved, data_dir)
     options = _options(task_class, saved, task_arguments)
     hub = getattr(options, "dataset_name", None)
     if file is None and data_dir is None and hub is None:
         raise ValueError("evaluate needs data: --data_dir with a data set, or --file")
-    opened, network = settings.open(model, options)
+    annotator = settings.open(model, options)
+    opened = annotator.task
     gold = opened.read_file(file) if file is not None else opened.read(data_dir or Path("."), split)
     predicted = []
     with _progress(len(gold)) as advance:
-        for prediction in settings.annotate(opened, network, gold):
+        for prediction in annotator.annotate(gold):
             predicted.append(prediction)
             advance(1)
     scores = opened.score(gold, predicted)

@@ -1,12 +1,9 @@
-"""Scores of labels and of numbers, in percent, by scikit-learn and SciPy."""
+"""Scores of labels and of numbers, in percent, by scikit-learn and SciPy (loaded when needed)."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-
-from scipy.stats import ConstantInputWarning, pearsonr, spearmanr
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 LABEL_METRICS = ("accuracy", "f1", "matthews", "f1_positive")
 NUMBER_METRICS = ("pearson", "spearman", "mse")
@@ -22,6 +19,8 @@ def label_scores(gold: Sequence[str], predicted: Sequence[str], labels: Sequence
 
     Macro F1 is the mean over the labels that occur in ``gold`` or ``predicted``.
     """
+    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
     scores = {
         "accuracy": accuracy_score(gold, predicted),
         "f1": f1_score(gold, predicted, average="macro", zero_division=0),
@@ -36,6 +35,8 @@ def label_scores(gold: Sequence[str], predicted: Sequence[str], labels: Sequence
 
 def number_scores(gold: Sequence[float], predicted: Sequence[float]) -> dict[str, float]:
     """Pearson and Spearman correlation (0 where one side is constant), and the mean squared error itself."""
+    from scipy.stats import ConstantInputWarning, pearsonr, spearmanr
+
     scores = {"pearson": 0.0, "spearman": 0.0}
     if len(set(gold)) > 1 and len(set(predicted)) > 1:
         with warnings.catch_warnings():

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pixel_m4.checkpoint import Checkpoint
 from pixel_m4.cli.main import main
 from pixel_m4.model import (
     PixelConfig,
@@ -18,7 +19,7 @@ from pixel_m4.model import (
     PixelModel,
     PixelPreTrainedModel,
 )
-from pixel_m4.model.checkpoint import dtype_of, model_of, open_checkpoint
+from pixel_m4.model.contents import class_of, dtype_of
 from pixel_m4.model.flops import forward_flops, training_flops
 
 
@@ -93,20 +94,20 @@ def test_the_head_is_known_with_and_without_architectures(
     if file == "pytorch_model.bin":
         (tmp_path / "model.safetensors").unlink()
         torch.save(made.state_dict(), tmp_path / file)
-    assert open_checkpoint(str(tmp_path)).model is model
+    assert Checkpoint.open(tmp_path).model_class is model
     path = tmp_path / "config.json"
     path.write_text(
         json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "architectures"})
     )
-    checkpoint = open_checkpoint(str(tmp_path))
-    assert checkpoint.model is model
+    checkpoint = Checkpoint.open(tmp_path)
+    assert checkpoint.model_class is model
     assert checkpoint.dtypes == ("float32",)
     assert [found.name for found in checkpoint.files] == [file]
 
 
 def test_published_names_of_architectures() -> None:
-    assert model_of(["PIXELForBiaffineParsing"], ["decoder.x"]) is PixelForBiaffineParsing
-    assert model_of(["Unheard"], ["decoder.x"]) is PixelForPreTraining
+    assert class_of(["PIXELForBiaffineParsing"], ["decoder.x"]) is PixelForBiaffineParsing
+    assert class_of(["Unheard"], ["decoder.x"]) is PixelForPreTraining
 
 
 def test_types() -> None:

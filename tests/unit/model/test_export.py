@@ -138,7 +138,7 @@ def test_a_short_model() -> None:
 
 def test_a_pretraining_checkpoint_gives_its_encoder(tmp_path: Path) -> None:
     PixelForPreTraining(PixelConfig.named("nano", max_seq_length=16)).bfloat16().save_pretrained(tmp_path)
-    model = load_for_export(str(tmp_path))
+    model = load_for_export(str(tmp_path), PixelForPreTraining)
     assert type(model) is PixelModel
     assert model.dtype == torch.float32
     assert not model.training

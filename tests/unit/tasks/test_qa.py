@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from pixel_m4.checkpoint import saved_task
+from pixel_m4.checkpoint import Checkpoint, saved_task
 from pixel_m4.files import DataError
 from pixel_m4.finetune.arguments import parse_arguments
 from pixel_m4.formats.squad import Answer, Question, answer_f1, exact_match
 from pixel_m4.model import PixelConfig
-from pixel_m4.model.checkpoint import open_checkpoint
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.qa import QAOptions, QAWindow, QuestionAnswering
 from pixel_m4.tasks.spans import answer_patches, span_characters
@@ -218,7 +217,7 @@ def test_options_of_former_versions_are_passed_over(tmp_path: Path) -> None:
     config = PixelConfig.named("nano", task="qa", architectures=["PixelForQuestionAnswering"])
     config.task_options = {"word_f1": True, "stride": 20, "max_question_length": None}
     config.save_pretrained(tmp_path)
-    assert saved_task(open_checkpoint(str(tmp_path)))[1] == QAOptions(stride=20, max_question_length=None)
+    assert saved_task(Checkpoint.open(tmp_path))[1] == QAOptions(stride=20, max_question_length=None)
 
 
 def test_read_from_every_place(tmp_path: Path) -> None:

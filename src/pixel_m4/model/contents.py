@@ -1,26 +1,22 @@
-"""What a checkpoint holds: its configuration, its head, and the types and sizes of its weights."""
+"""What a weights file holds: names and types of tensors, and which class of model they make."""
 
 from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 
-from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.heads import (
     PixelForBiaffineParsing,
     PixelForQuestionAnswering,
     PixelForSequenceClassification,
     PixelForTokenClassification,
 )
-from pixel_m4.model.loading import check_folder, weights_in
 from pixel_m4.model.mae import PixelForPreTraining
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
-from pixel_m4.shipped import find_model
 
 # Published checkpoints write PIXEL in capitals.
 ARCHITECTURES: Mapping[str, type[PixelPreTrainedModel]] = {
@@ -36,53 +32,7 @@ ARCHITECTURES: Mapping[str, type[PixelPreTrainedModel]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """A model folder, or a name on the hub, without its weights in memory.
-
-    Args:
-        name: As the user gave it.
-        config: Its configuration.
-        model: The class of its model.
-        files: Its weights files; none of a name on the hub.
-        dtypes: The types of its weights, such as "float32".
-    """
-
-    name: str
-    config: PixelConfig
-    model: type[PixelPreTrainedModel]
-    files: tuple[Path, ...]
-    dtypes: tuple[str, ...]
-
-    @property
-    def size(self) -> int:
-        """The size of the weights files in bytes."""
-        return sum(file.stat().st_size for file in self.files)
-
-
-def open_checkpoint(name: str) -> Checkpoint:
-    """Look into a model folder, or at a name on the hub.
-
-    Raises:
-        FileNotFoundError: The folder or its `config.json` does not exist.
-        OSError: The hub has no such model, or cannot be reached.
-        ValueError: It is another architecture's, or its weights file is damaged.
-    """
-    given, name = name, find_model(name)
-    check_folder(name, needs_config=True)
-    config = PixelConfig.from_pretrained(name)
-    files = weights_in(Path(name)) if Path(name).is_dir() else []
-    tensors = {key: dtype for file in files for key, dtype in read_dtypes(file).items()}
-    return Checkpoint(
-        name=given,
-        config=config,
-        model=model_of(config.architectures or (), tensors),
-        files=tuple(files),
-        dtypes=tuple(sorted(set(tensors.values()))),
-    )
-
-
-def model_of(architectures: Iterable[str], tensors: Iterable[str]) -> type[PixelPreTrainedModel]:
+def class_of(architectures: Iterable[str], tensors: Iterable[str]) -> type[PixelPreTrainedModel]:
     """The class of a checkpoint: as its configuration says, or else as the names of its weights tell."""
     for architecture in architectures:
         if architecture.lower() in ARCHITECTURES:
