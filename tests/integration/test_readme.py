@@ -29,7 +29,7 @@ def test_commands_and_flags_exist(command: str, capsys: pytest.CaptureFixture[st
     words = shlex.split(command.split("#")[0])
     depth = 2 if words[0] == "finetune" else 1
     with pytest.raises(SystemExit, match="0"):
-        main([*words[:depth], "--help"])
+        main([*words[:depth], "--help_all" if words[0] in ("finetune", "pretrain") else "--help"])
     help_ = capsys.readouterr().out
     for flag in (word for word in words if word.startswith("--")):
         assert flag in help_

@@ -34,7 +34,10 @@ class FinetuneArguments(ModelArguments):
     """What is trained on what; everything else is in transformers' ``TrainingArguments``."""
 
     data_dir: str | None = field(
-        default=None, metadata={"help": "folder with the train, dev and test files of the data set"}
+        default=None,
+        metadata={
+            "help": "folder with the train, dev and test files of the data set; this or --data_file is needed"
+        },
     )
     data_file: str | None = field(
         default=None,
@@ -43,14 +46,16 @@ class FinetuneArguments(ModelArguments):
             "the only file of data_dir if it is not named after a split"
         },
     )
-    split_seed: int = field(default=0, metadata={"help": "seed by which a single file is divided"})
+    split_seed: int = field(
+        default=0, metadata={"help": "seed for dividing a single file into train, dev and test"}
+    )
     dev_share: float = field(default=0.1, metadata={"help": "share of a single file that becomes dev"})
     test_share: float = field(default=0.1, metadata={"help": "share of a single file that becomes test"})
     muon_learning_rate: float | None = field(
         default=None,
         metadata={
-            "help": "let Muon train the matrices of the layers, at this rate (0.02), and AdamW the rest; "
-            "none: the optimizer that --optim names trains all"
+            "help": "let Muon train the matrices of the layers at this rate, such as 0.02, and AdamW the "
+            "rest; default: none, the optimizer that --optim names trains all"
         },
     )
     shrink: float = field(

@@ -47,7 +47,7 @@ class PretrainArguments(ModelArguments):
         default=None,
         metadata={
             "help": "folder with <language>.txt files (a document a line) or <language>/ folders of txt, "
-            "jsonl, parquet or Arrow files, plain or compressed"
+            "jsonl, parquet or Arrow files, plain or compressed; this or --dataset_name is needed"
         },
     )
     dataset_name: str | None = field(
@@ -71,7 +71,8 @@ class PretrainArguments(ModelArguments):
         default="repeat", metadata={"help": "what happens when a language has no more text"}
     )
     validation_dir: str | None = field(
-        default=None, metadata={"help": "folder like --data_dir with held-out text"}
+        default=None,
+        metadata={"help": "folder like --data_dir with held-out text; default: none, see --validation_share"},
     )
     validation_share: float = field(
         default=0.01,

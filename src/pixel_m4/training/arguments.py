@@ -21,7 +21,10 @@ class ModelArguments:
 
     model_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "checkpoint to start from: a folder, pixel-m4-tiny, or a name on the hub"},
+        metadata={
+            "help": "checkpoint to start from: a folder, a name on the hub, or pixel-m4-tiny or pixel-m4-ud, which "
+            "come with the package; this or --config_name is needed"
+        },
     )
     config_name: str | None = field(
         default=None,
@@ -31,7 +34,9 @@ class ModelArguments:
     )
     config_overrides: str = field(
         default="",
-        metadata={"help": "changes to the model's configuration: num_hidden_layers=6,hidden_size=192"},
+        metadata={
+            "help": "changes to the model's configuration, such as num_hidden_layers=6,hidden_size=192; default: none"
+        },
     )
     line_positions: bool = field(
         default=False, metadata={"help": "random weights begin with places on a line, not on a square grid"}

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import pixel_m4
 from pixel_m4 import __all__ as doors
-from pixel_m4.cli.main import main
+from pixel_m4.cli.main import COMMANDS, build_parser, main, subparsers, with_underscores
+from pixel_m4.cli.sources import finetune_options, pretrain_options
 from pixel_m4.render import fonts
 
 
@@ -37,9 +41,73 @@ def test_help_is_quick_and_complete() -> None:
 def test_finetune_help_lists_tasks_and_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["finetune", "--help"]) == 0
     assert "parsing" in capsys.readouterr().out
+    assert main(["finetune", "parsing", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "--early_stopping_patience" in out
+    assert "default: 15000, as published" in " ".join(out.split())
+    assert "--lr_scheduler_type" not in out
     with pytest.raises(SystemExit):
-        main(["finetune", "parsing", "--help"])
-    assert "--early_stopping_patience" in capsys.readouterr().out
+        main(["finetune", "parsing", "--help_all"])
+    assert "--lr_scheduler_type" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_examples_that_can_be_read(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        build_parser().parse_args([command, "--help"])
+    text = capsys.readouterr().out
+    examples = re.findall(r"^  (?:echo .* \| )?(pixel-m4 .*)$", text.replace("\\\n    ", ""), re.MULTILINE)
+    assert examples
+    for example in examples:
+        words = with_underscores(shlex.split(example))[1:]
+        assert words[0] == command
+        if command in ("finetune", "pretrain"):
+            known = finetune_options(words[1]) if command == "finetune" else pretrain_options()
+            assert {word[2:] for word in words if word.startswith("--")} <= known
+        else:
+            build_parser().parse_args(words)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_the_default_of_each_option(command: str) -> None:
+    parser = subparsers(build_parser())[command]
+    for each in (parser, *subparsers(parser).values()):
+        for action in each._actions:
+            text = action.help or ""
+            needed = action.required or "needed" in text or "instead" in text
+            if action.option_strings and action.nargs != 0 and not needed:
+                assert re.search(r"default|repeatable", text), f"{command} --{action.dest}: {text}"
+
+
+def test_options_are_spelled_with_either_sign(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--max-seq-length=9", "--rgb", "-x", "a-b", "--mask", "c-d", "--", "--e-f"]
+    spelled = ["--max_seq_length=9", "--rgb", "-x", "a-b", "--mask", "c-d", "--", "--e-f"]
+    assert with_underscores(words) == spelled
+    assert main(["info", "tiny", "--max-seq-length", "36"]) == 0
+    assert "36 patches" in capsys.readouterr().out
+
+
+def test_version_completion_and_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in (
+        (["--version"], f"pixel-m4 {pixel_m4.__version__}"),
+        (["--print-completion", "bash"], "--early_stopping_patience"),
+        ([], "quickstart"),
+    ):
+        with pytest.raises(SystemExit, match="0"):
+            main(words)
+        assert said in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        main(["--print_completion", "dos"])
+    assert "bash, zsh, tcsh" in capsys.readouterr().err
+
+
+def test_debug_shows_where_an_error_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fonts", "--font_file", "none.ttf", "--debug"]) == 1
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert err.endswith("pixel-m4: font_file names a font that does not exist: none.ttf\n")
 
 
 def test_unknown_task(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,8 +117,6 @@ def test_unknown_task(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_door_opens() -> None:
-    import pixel_m4
-
     for name in doors:
         assert getattr(pixel_m4, name) is not None
     with pytest.raises(AttributeError, match="nothing"):

@@ -101,7 +101,7 @@ def test_errors_of_the_program_keep_their_traceback(
     error: Exception, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert explain(error) is None
-    assert cli._guard(lambda: (_ for _ in ()).throw(error)) == 1
+    assert cli._guard(lambda: (_ for _ in ()).throw(error), debug=False) == 1
     shown = capsys.readouterr().err
     assert "Traceback (most recent call last)" in shown
     assert "test_errors.py" in shown

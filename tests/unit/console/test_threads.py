@@ -130,7 +130,7 @@ def test_nothing_is_set_once_torch_is_loaded(monkeypatch: pytest.MonkeyPatch) ->
 def test_commands_settle_threads_before_torch_is_loaded() -> None:
     code = (
         "import os, sys\nfrom pixel_m4.cli import main as cli\n"
-        "cli._info = lambda arguments: print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'], "
+        "cli.info.run = lambda arguments: print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'], "
         "os.environ['OMP_NUM_THREADS'])\n"
         "sys.exit(cli.main(['info', 'pixel-m4-tiny']))"
     )

@@ -1,7 +1,4 @@
-"""Misspelled commands, tasks and options, told before anything slow is imported.
-
-The options of training are read from the sources of their dataclasses: importing them takes seconds.
-"""
+"""Options of training, their help and published recipes, read from the sources: importing takes seconds."""
 
 from __future__ import annotations
 
@@ -45,6 +42,43 @@ def task_options() -> frozenset[str]:
 def pretrain_options() -> frozenset[str]:
     """Names of the options of pretraining; empty if the sources are not there."""
     return _options(_PRETRAIN)
+
+
+def helps(task: str | None = None) -> dict[str, str]:
+    """The help of each option of this package: of a task, or of pretraining for None."""
+    places = _PRETRAIN if task is None else (_MODEL, _options_class(_TASKS[task]))
+    return {name: text for place in places for name, text in _helps(*place).items()}
+
+
+def _with_default(text: str, default: object) -> str:
+    """A help that says the default, if that is a value and not said yet."""
+    if "efault" in text or default in (None, ""):
+        return text
+    return f"{text}; default: {str(default).lower() if isinstance(default, bool) else default}"
+
+
+def task_helps(task: str) -> dict[str, str]:
+    """The help of the options that a task has beside those of all tasks."""
+    return _helps(*_options_class(_TASKS[task]))
+
+
+def published_recipe(task: str) -> dict[str, object]:
+    """The defaults of fine-tuning that a task's class calls ``recipe``."""
+    return _recipe(_TASKS[task])
+
+
+def _recipe(file: str) -> dict[str, object]:
+    for item in (item for node in _classes(file) for item in node.body if isinstance(item, ast.AnnAssign)):
+        named = isinstance(item.target, ast.Name) and item.target.id == "recipe"
+        if named and isinstance(item.value, ast.Dict):
+            found: dict[str, object] = {}
+            for key, value in zip(item.value.keys, item.value.values, strict=True):
+                if isinstance(key, ast.Constant) and isinstance(value, ast.Constant):
+                    found[str(key.value)] = value.value
+                elif key is None:  # **Parsing.recipe
+                    found |= _recipe("tasks/parsing.py")
+            return found
+    return {}
 
 
 def unknown_option(words: Sequence[str], known: Iterable[str]) -> str | None:
@@ -111,6 +145,37 @@ def _fields(file: str, name: str) -> dict[str, object]:
             if values.get("init") is not False and not shared and not item.target.id.startswith("_"):
                 options[item.target.id] = values.get("default")
     return options
+
+
+@cache
+def _helps(file: str, name: str) -> dict[str, str]:
+    """The help of the fields of a dataclass, its parents' first; of those of this package alone."""
+    found = _class(file, name)
+    if found is None or file.startswith("transformers/"):
+        return {}
+    at, node = found
+    texts: dict[str, str] = {}
+    for base in node.bases:
+        parent = base.id if isinstance(base, ast.Name) else ""
+        place = next((place for place in (at, *_PARENTS) if _class(place, parent) is not None), None)
+        texts |= {} if place is None else _helps(place, parent)
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+            for each in item.value.keywords if isinstance(item.value, ast.Call) else ():
+                if each.arg == "metadata" and isinstance(each.value, ast.Dict):
+                    (text,) = each.value.values
+                    default = _keywords(item.value).get("default")
+                    texts[item.target.id] = _with_default(_text(text), default)
+    return texts
+
+
+def _text(node: ast.expr) -> str:
+    """A string as it is written, also in parts; what stands in braces of an f-string is left as it is."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part) for part in node.values)
+    if isinstance(node, ast.FormattedValue):
+        return "…"
+    return str(node.value) if isinstance(node, ast.Constant) else ast.unparse(node)
 
 
 def _keywords(value: ast.expr | None) -> Mapping[str, object]:

@@ -1,0 +1,94 @@
+"""`pixel-m4 data`: list, fetch, prepare."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pixel_m4.cli.parts import Formatter, add_fonts, new_parser
+
+NAME = "data"
+
+
+def configure(commands: Any) -> None:
+    """Add the command and its actions."""
+    parser = new_parser(
+        commands,
+        NAME,
+        "fetch public data sets, prepare text for pretraining",
+        "Fetch public data sets from their homes, or pack text into blocks for pretraining.",
+        ["pixel-m4 data list", "pixel-m4 data fetch ud Tamil-TTB Greek-GUD --release 2.17"],
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="show what can be fetched", formatter_class=Formatter)
+    fetch = new_parser(
+        actions,
+        "fetch",
+        "fetch a data set from its home",
+        "Fetch a data set from its home.",
+        ["pixel-m4 data fetch sib200 eng_Latn hye_Armn", "pixel-m4 data fetch masakhaner amh swa"],
+    )
+    fetch.add_argument("name", help="the data set: ud, sib200, uner …; `pixel-m4 data list` shows all")
+    fetch.add_argument(
+        "names", nargs="*", help="parts of it, such as languages or treebanks; default: as the list says"
+    )
+    fetch.add_argument("--output_dir", type=Path, default=Path("data"), help="folder to write; default: data")
+    fetch.add_argument("--release", default="2.10", help="of Universal Dependencies; default: 2.10")
+    fetch.add_argument(
+        "--mirror", help="URL that holds the same files as MIRROR/host/path; default: the homes themselves"
+    )
+    prepare = new_parser(
+        actions,
+        "prepare",
+        "pack a corpus into blocks, on one machine or on many",
+        "Pack text into blocks and write them as shards, which pretraining reads faster than text.",
+        [
+            "pixel-m4 data prepare --data_dir corpus --output_dir corpus-blocks",
+            "pixel-m4 data prepare --data_dir corpus --output_dir corpus-blocks --engine ray --workers 64",
+        ],
+    )
+    prepare.add_argument("--data_dir", type=Path, required=True, help="folder with <lang>.txt or <lang>/")
+    prepare.add_argument("--output_dir", type=Path, required=True, help="folder for the shards")
+    prepare.add_argument("--languages", nargs="+", help="languages to pack; default: all that there are")
+    prepare.add_argument("--max_seq_length", type=int, default=529, help="patches of a block; default: 529")
+    prepare.add_argument("--shards", type=int, help="shards of each language; default: one for each 64 MB")
+    prepare.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="where to work; default: local"
+    )
+    prepare.add_argument("--workers", type=int, default=1, help="shards written at a time; default: 1")
+    add_fonts(prepare, "GoNotoCurrent.ttf")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do it."""
+    from pixel_m4.fetch.run import fetch, list_sources
+
+    if arguments.action == "list":
+        list_sources()
+    elif arguments.action == "prepare":
+        _prepare(arguments)
+    else:
+        places = {"release": arguments.release, "mirror": arguments.mirror}
+        fetch(arguments.name, arguments.names, arguments.output_dir, **places)
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    from pixel_m4.corpus.prepared import prepare
+    from pixel_m4.render import TextRenderer
+
+    manifest = prepare(
+        arguments.data_dir,
+        arguments.output_dir,
+        languages=arguments.languages,
+        renderer=TextRenderer(
+            arguments.font_file, arguments.fallback_fonts_dir, max_seq_length=arguments.max_seq_length
+        ),
+        max_seq_length=arguments.max_seq_length,
+        shards=arguments.shards,
+        engine=arguments.engine,
+        workers=arguments.workers,
+    )
+    for language, found in manifest["languages"].items():
+        counts = f"{len(found['shards'])} shards  {found['blocks']:,} blocks  {found['patches']:,} patches"
+        print(f"{language}  {counts}  fill rate {found['fill_rate']:.2%}")

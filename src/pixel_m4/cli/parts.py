@@ -1,0 +1,77 @@
+"""What the commands share: how help looks, and options that several have."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich_argparse import RawDescriptionRichHelpFormatter, RichHelpFormatter
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+TASKS = {
+    "parsing": "dependency parsing on Universal Dependencies",
+    "pos": "part-of-speech tagging on Universal Dependencies",
+    "ner": "named entities: CoNLL and IOB2 columns, Universal NER, KLUE, Arrow folders, the hub",
+    "classification": "classes or scores of texts and pairs of texts: SIB-200, GLUE, XNLI",
+    "qa": "answers as parts of texts: SQuAD, TyDiQA-GoldP, KorQuAD, JaQuAD",
+}
+RENDERER_HELP = (
+    "where the renderer comes from, for a model that has none: a folder or hub name that has one, or "
+    "bigrams, words, graphemes, adaptive or continuous; default: the model"
+)
+
+
+class Formatter(RawDescriptionRichHelpFormatter):
+    """Help in colour where the terminal has it; what has several lines, such as examples, keeps them."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog, max_help_position=28, **options)
+
+    def _rich_fill_text(self, text: Text, width: int, indent: Text) -> Text:
+        lines = "\n" in text.plain.strip()
+        formatter = RawDescriptionRichHelpFormatter if lines else RichHelpFormatter
+        return formatter._rich_fill_text(self, text, width, indent)
+
+
+Formatter.usage_markup = False
+Formatter.help_markup = Formatter.text_markup = False  # brackets are brackets
+
+
+def new_parser(commands: Any, name: str, about: str, description: str, examples: Sequence[str]) -> Any:
+    """The parser of a command.
+
+    Args:
+        commands: what `add_subparsers` gave.
+        name: the command.
+        about: a line for the list of commands.
+        description: what it does.
+        examples: command lines.
+    """
+    return commands.add_parser(
+        name,
+        help=about,
+        description=description,
+        epilog="examples:\n" + "\n".join(f"  {line}" for line in examples),
+        formatter_class=Formatter,
+    )
+
+
+def add_fonts(parser: argparse.ArgumentParser, default: str) -> None:
+    """`--font_file` and `--fallback_fonts_dir`."""
+    parser.add_argument("--font_file", help=f"the font; default: {default}")
+    parser.add_argument(
+        "--fallback_fonts_dir", help="folder with fonts for characters that the font lacks; default: none"
+    )
+
+
+def add_picture(parser: argparse.ArgumentParser) -> None:
+    """How pictures of patches look."""
+    parser.add_argument(
+        "--columns", type=int, help="patches of a row of the picture; default: all in one row"
+    )
+    parser.add_argument("--scale", type=int, default=2, help="picture pixels for each pixel; default: 2")
+    parser.add_argument("--borders", action="store_true", help="draw the borders of patches")
+    parser.add_argument("--rtl", action="store_true", help="right-to-left even if the text does not look so")
