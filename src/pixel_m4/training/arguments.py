@@ -22,7 +22,8 @@ class ModelArguments:
     model_name_or_path: str | None = field(
         default=None,
         metadata={
-            "help": "checkpoint to start from: a folder, a name on the hub, or pixel-m4-tiny or pixel-m4-ud, which "
+            "help": "checkpoint to start from: a folder, a name on the hub, or pixel-m4-tiny or "
+            "pixel-m4-ud, which "
             "come with the package; this or --config_name is needed"
         },
     )
@@ -35,7 +36,8 @@ class ModelArguments:
     config_overrides: str = field(
         default="",
         metadata={
-            "help": "changes to the model's configuration, such as num_hidden_layers=6,hidden_size=192; default: none"
+            "help": "changes to the model's configuration, such as num_hidden_layers=6,hidden_size=192; "
+            "default: none"
         },
     )
     line_positions: bool = field(
