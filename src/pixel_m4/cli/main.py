@@ -90,10 +90,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--debug, after any command, shows where an error comes from.",
         formatter_class=Formatter,
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    parser.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="show the version and exit")
     parser.add_argument(
         "--print_completion",
         action=_Completion,
+        default=argparse.SUPPRESS,
         help="print what lets a shell complete commands and options: bash, zsh or tcsh",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

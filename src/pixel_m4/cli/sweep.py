@@ -50,4 +50,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Do it."""
     from pixel_m4.sweep.run import sweep
 
-    sweep(**{name: value for name, value in vars(arguments).items() if name != "command"})
+    sweep(
+        arguments.file,
+        arguments.output_dir,
+        jobs=arguments.jobs,
+        dry_run=arguments.dry_run,
+        report_only=arguments.report_only,
+        rerun_changed=arguments.rerun_changed,
+        resume_runs=arguments.resume_runs,
+    )
