@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pixel_m4.autos import register_with_transformers
+from pixel_m4.version import __version__
 
 if TYPE_CHECKING:
     from pixel_m4.checkpoint import Checkpoint
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     )
     from pixel_m4.predict.annotator import load
     from pixel_m4.render import TextRenderer
-
-__version__ = "0.1.0"
 
 _MODULES = {
     "Checkpoint": "pixel_m4.checkpoint",

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.model import PixelConfig, PixelPreTrainedModel
 from pixel_m4.model.contents import class_of, read_dtypes
 from pixel_m4.model.loading import check_folder, weights_in
@@ -181,7 +182,7 @@ def saved_task(checkpoint: Checkpoint, name: str | None = None) -> tuple[type[Ta
     fitting = [task for task in TASKS.values() if task.model_class is checkpoint.model_class]
     names = ", ".join(task.name for task in fitting)
     if not fitting:
-        raise ValueError(
+        raise UserError(
             f"{checkpoint.name} is a {checkpoint.model_class.__name__}, which is fine-tuned for no task; "
             "train one with `pixel-m4 finetune`"
         )
@@ -190,16 +191,16 @@ def saved_task(checkpoint: Checkpoint, name: str | None = None) -> tuple[type[Ta
         own = [task for task in fitting if labels == set(task(TextRenderer()).labels)]
         chosen = fitting if len(fitting) == 1 else own
         if len(chosen) != 1:
-            raise ValueError(
+            raise UserError(
                 f"{checkpoint.name} does not say which task it is for; choose with --task: {names}"
             )
         return chosen[0], chosen[0].options_class()
     wanted = name or saved
     if wanted not in TASKS:
-        raise ValueError(f"{checkpoint.name}: unknown task {wanted!r}; the tasks: {', '.join(TASKS)}")
+        raise UserError(f"{checkpoint.name}: unknown task {wanted!r}; the tasks: {', '.join(TASKS)}")
     task = TASKS[wanted]
     if task not in fitting or (saved is not None and saved != wanted):
-        raise ValueError(
+        raise UserError(
             f"{checkpoint.name} is no model for the task {wanted!r}, but for {saved or names} "
             f"({checkpoint.model_class.__name__})"
         )
@@ -210,7 +211,7 @@ def saved_task(checkpoint: Checkpoint, name: str | None = None) -> tuple[type[Ta
         options.pop(name, None)
     unknown = sorted(set(options) - {entry.name for entry in fields(task.options_class)})
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"{checkpoint.name}: its config has options that the task {wanted!r} lacks here: "
             f"{', '.join(unknown)}; use the version of pixel-m4 that saved it"
         )
@@ -230,5 +231,5 @@ def choose_device(name: str | None) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"--device {name}: no such device here ({str(error).splitlines()[0]})") from error
+        raise UserError(f"--device {name}: no such device here ({str(error).splitlines()[0]})") from error
     return device

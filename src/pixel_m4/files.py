@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, TextIO, cast
 
+from pixel_m4.console.errors import UserError
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
@@ -31,7 +33,7 @@ _BOM_16 = (b"\xff\xfe", b"\xfe\xff")
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """Data are missing or wrong; the message names the place and says what to do."""
 
 

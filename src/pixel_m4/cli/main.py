@@ -90,7 +90,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--debug, after any command, shows where an error comes from.",
         formatter_class=Formatter,
     )
-    parser.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="show the version and exit")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="show the version and exit"
+    )
     parser.add_argument(
         "--print_completion",
         action=_Completion,
@@ -105,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
-        from pixel_m4 import __version__
+        from pixel_m4.version import __version__
 
         print(f"pixel-m4 {__version__}")
         parser.exit()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pixel_m4.cli.parts import add_fonts, add_picture, new_parser
+from pixel_m4.console.errors import UserError
 
 NAME = "render"
 
@@ -72,4 +73,4 @@ def run(arguments: argparse.Namespace) -> None:
             masked=numbers(arguments.masked),
         )
     else:
-        raise ValueError(f"--output must end in .png or .npz: {arguments.output}")
+        raise UserError(f"--output must end in .png or .npz: {arguments.output}")

@@ -10,6 +10,14 @@ from pathlib import Path
 
 from pixel_m4.console.redact import redact_text
 
+
+class UserError(ValueError):
+    """What a user can mend: the message says what is wrong, with the value, and what to write instead.
+
+    A plain ValueError of this package is a mistake of its own.
+    """
+
+
 # Named by package and class, so that nothing needs to be imported to look at an error.
 _MENDABLE = {
     *("yaml.YAMLError", "safetensors.SafetensorError", "pyarrow.ArrowException", "datasets.DatasetsError"),
@@ -17,6 +25,15 @@ _MENDABLE = {
     *("httpx.HTTPError", "httpx2.HTTPError", "httpx.InvalidURL", "httpx2.InvalidURL"),
     *("argparse.ArgumentError", "argparse.ArgumentTypeError", "torch.DistError"),
 }
+# Libraries whose ValueErrors are about what users wrote.
+_READERS = (
+    *("transformers", "huggingface_hub", "datasets", "pyarrow", "yaml", "json", "accelerate", "PIL", "ray"),
+    *("argparse.py", "safetensors", "httpx", "matplotlib"),
+)
+FAULT = (
+    "this is an error of the program, not yours: please report it, with the lines above, the command, and "
+    "what `pixel-m4 --version` says"
+)
 _MEMORY = re.compile(
     r"out of memory|can't allocate memory|not enough memory|DataLoader worker .* killed|bad_alloc|"
     r"Cannot allocate memory",
@@ -58,7 +75,8 @@ def report(error: BaseException, program: str = "pixel-m4") -> None:
     line = explain(error)
     if line is None:
         shown = "".join(traceback.format_exception(error))
-        print(redact_text(shown) + f"\n{program}: this is an error of the program", file=sys.stderr)
+        print(redact_text(shown), file=sys.stderr)
+        print(f"{program}: {FAULT}", file=sys.stderr)
     else:
         print(f"{program}: {line}", file=sys.stderr)
 
@@ -76,7 +94,8 @@ def _explain(error: BaseException) -> str | None:
         return f"a file is not JSON: {text}"
     if isinstance(error, OSError):
         return _os_error(error, text)
-    if isinstance(error, ValueError | ModuleNotFoundError) or kinds & _MENDABLE:
+    complaint = isinstance(error, UserError) or (isinstance(error, ValueError) and _by_reader(error))
+    if complaint or isinstance(error, ModuleNotFoundError) or kinds & _MENDABLE:
         return text if isinstance(error, ValueError | ImportError) else f"{text} ({type(error).__name__})"
     if isinstance(error, EOFError):
         return f"a file ends too early: {text}"
@@ -87,6 +106,12 @@ def _explain(error: BaseException) -> str | None:
         full = "failed writing" in text or "unexpected pos" in text
         return _first_line(text) + ("; is the disk full?" if full else "")
     return None
+
+
+def _by_reader(error: ValueError) -> bool:
+    """Whether a library complains that reads what users write: files, names on the hub, arguments."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and any(package in Path(frames[-1].filename).parts for package in _READERS)
 
 
 def _os_error(error: OSError, text: str) -> str:

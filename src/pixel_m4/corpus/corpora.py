@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.corpus.packing import Cleaner, Packer
 from pixel_m4.corpus.prepared import (
     MANIFEST,
@@ -107,22 +108,20 @@ class TextStream(IterableDataset[Block]):
     ) -> None:
         super().__init__()
         if exhausted not in EXHAUSTED:
-            raise ValueError(f"exhausted must be one of {', '.join(EXHAUSTED)}, not {exhausted!r}")
+            raise UserError(f"exhausted must be one of {', '.join(EXHAUSTED)}, not {exhausted!r}")
         if renderer.strategy == "continuous":
-            raise ValueError("packing needs words that start patches; the strategy 'continuous' has none")
+            raise UserError("packing needs words that start patches; the strategy 'continuous' has none")
         length = renderer.max_seq_length if max_seq_length is None else max_seq_length
         if not 2 <= length <= renderer.max_seq_length:
-            raise ValueError(
-                f"max_seq_length must be 2 to {renderer.max_seq_length} (renderer), not {length}"
-            )
+            raise UserError(f"max_seq_length must be 2 to {renderer.max_seq_length} (renderer), not {length}")
         if not 0 <= rank < world_size:
-            raise ValueError(f"rank must be 0 to {world_size - 1} (world_size - 1), not {rank}")
+            raise UserError(f"rank must be 0 to {world_size - 1} (world_size - 1), not {rank}")
         if shuffle < 0:
-            raise ValueError(f"shuffle must be a number of blocks, or 0, not {shuffle}")
+            raise UserError(f"shuffle must be a number of blocks, or 0, not {shuffle}")
         if not 0 <= min_patches <= length:
-            raise ValueError(f"min_patches must be 0 to {length} (max_seq_length), not {min_patches}")
+            raise UserError(f"min_patches must be 0 to {length} (max_seq_length), not {min_patches}")
         if seed < 0:
-            raise ValueError(f"seed must be 0 or more, not {seed}")
+            raise UserError(f"seed must be 0 or more, not {seed}")
         self.sources = dict(sources)
         self.renderer = renderer
         self.probabilities = mixture(self.sources, probabilities, temperature)
@@ -161,7 +160,7 @@ class TextStream(IterableDataset[Block]):
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             if state is None:
                 raise
-            raise ValueError(f"the saved position is damaged ({error!r}); start a new run") from error
+            raise UserError(f"the saved position is damaged ({error!r}); start a new run") from error
         # From now on, and not only from the first block, a state is of this iterator.
         self._position = _Position(number, share, shares, packers)
         return self._blocks(self._position)
@@ -261,14 +260,14 @@ class TextStream(IterableDataset[Block]):
             ValueError: it cannot, as for :meth:`load_state_dict`.
         """
         if not isinstance(state, Mapping):
-            raise ValueError(f"the saved position is damaged: {state!r} is no mapping; start a new run")
+            raise UserError(f"the saved position is damaged: {state!r} is no mapping; start a new run")
         if not state:
             return
         if missing := [name for name in _STATE if name not in state]:
-            raise ValueError(f"the saved position is damaged: no {', '.join(missing)}; start a new run")
+            raise UserError(f"the saved position is damaged: no {', '.join(missing)}; start a new run")
         theirs = state["settings"]
         if not isinstance(theirs, Mapping) or theirs.get("format") != self._settings["format"]:
-            raise ValueError(
+            raise UserError(
                 "the saved position is of a stream with other settings: another version of pixel-m4 wrote "
                 "it, which read text in another order; go on with that version, or start a new run"
             )
@@ -278,19 +277,19 @@ class TextStream(IterableDataset[Block]):
                 f"{name} {theirs.get(name)}, not {self._settings[name]}" if name in _SHOWN else name
                 for name in differing
             )
-            raise ValueError(
+            raise UserError(
                 f"the saved position is of a stream with other settings ({found}); restore them, or start a "
                 "new run"
             )
         for name in ("number", "share", "shares"):
             if type(state[name]) is not int or state[name] < 0:
-                raise ValueError(f"the saved position is damaged: {name} {state[name]!r}; start a new run")
+                raise UserError(f"the saved position is damaged: {name} {state[name]!r}; start a new run")
         languages = state["languages"]
         if not isinstance(languages, Mapping) or set(languages) != set(self.sources):
-            raise ValueError("the saved position is damaged: it has other languages; start a new run")
+            raise UserError("the saved position is damaged: it has other languages; start a new run")
         for language, place in languages.items():
             if not isinstance(place, Mapping) or not place:
-                raise ValueError(f"the saved position is damaged: {language} {place!r}; start a new run")
+                raise UserError(f"the saved position is damaged: {language} {place!r}; start a new run")
 
     def _check_prepared(self) -> None:
         """Blocks that were measured with other fonts, or for a longer canvas, would not fit."""
@@ -301,19 +300,19 @@ class TextStream(IterableDataset[Block]):
         for theirs in (source.settings for source in prepared):
             for name in ("font_sha256", "font_size", "dpi", "pixels_per_patch", "strategy"):
                 if theirs[name] != ours[name]:
-                    raise ValueError(
+                    raise UserError(
                         f"the corpus was prepared with {name} = {theirs[name]}, "
                         f"the renderer has {ours[name]}; prepare it again"
                     )
             if theirs["max_seq_length"] > self.max_seq_length:
-                raise ValueError(
+                raise UserError(
                     f"the corpus was prepared with max_seq_length = {theirs['max_seq_length']}, more than "
                     f"{self.max_seq_length}; prepare it again"
                 )
 
     def _check(self, state: Mapping[str, Any] | None, share: int, shares: int) -> None:
         if state and (state["share"], state["shares"]) != (share, shares):
-            raise ValueError(
+            raise UserError(
                 f"the saved position is of share {state['share'] + 1} of {state['shares']} "
                 f"(ranks x workers), this is share {share + 1} of {shares}; "
                 "resume with the same number of ranks and workers"
@@ -355,32 +354,32 @@ def mixture(
             none; they do not sum to one; a size that the temperature needs is not known.
     """
     if not sources:
-        raise ValueError("there are no languages to draw from")
+        raise UserError("there are no languages to draw from")
     if probabilities is not None and temperature is not None:
-        raise ValueError("give probabilities or a temperature, not both")
+        raise UserError("give probabilities or a temperature, not both")
     if temperature is not None:
         if not temperature > 0:
-            raise ValueError(f"temperature must be greater than 0, not {temperature}")
+            raise UserError(f"temperature must be greater than 0, not {temperature}")
         unknown = [language for language, source in sources.items() if not source.size]
         if unknown:
-            raise ValueError(f"the size of {', '.join(unknown)} is not known; give probabilities instead")
+            raise UserError(f"the size of {', '.join(unknown)} is not known; give probabilities instead")
         weights = [(source.size or 0) ** (1 / temperature) for source in sources.values()]
         return {language: weight / sum(weights) for language, weight in zip(sources, weights, strict=True)}
     if probabilities is None:
         return dict.fromkeys(sources, 1 / len(sources))
     if unknown := [language for language in probabilities if language not in sources]:
-        raise ValueError(f"probabilities name {', '.join(unknown)}; there are: {', '.join(sources)}")
+        raise UserError(f"probabilities name {', '.join(unknown)}; there are: {', '.join(sources)}")
     if missing := [language for language in sources if language not in probabilities]:
-        raise ValueError(f"no probability for {', '.join(missing)}; give one, or leave the language out")
+        raise UserError(f"no probability for {', '.join(missing)}; give one, or leave the language out")
     for language, probability in probabilities.items():
         if not probability > 0 or not math.isfinite(probability):
-            raise ValueError(
+            raise UserError(
                 f"the probability of {language} must be greater than 0, not {probability}; "
                 "leave the language out instead"
             )
     total = math.fsum(probabilities.values())
     if abs(total - 1) > 1e-6:
-        raise ValueError(f"probabilities must sum to one, not {total:g}: {dict(probabilities)}")
+        raise UserError(f"probabilities must sum to one, not {total:g}: {dict(probabilities)}")
     return {language: float(probabilities[language]) for language in sources}
 
 
@@ -438,7 +437,7 @@ def render_blocks(
         ValueError: ``padding`` has an unknown value.
     """
     if padding not in ("longest", "max_length"):
-        raise ValueError(f"padding must be 'longest' or 'max_length', not {padding!r}")
+        raise UserError(f"padding must be 'longest' or 'max_length', not {padding!r}")
     size = renderer.pixels_per_patch
     strips = renderer.batch([text for block in blocks for text in block.texts])
     pixels, counts = strips["pixel_values"], strips.num_text_patches + 1

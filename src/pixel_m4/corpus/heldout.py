@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.corpus.corpora import Block, TextStream
 from pixel_m4.corpus.sources import Piece, Reader, Source, identity_of
 from pixel_m4.render import TextRenderer
@@ -111,7 +112,7 @@ def first_blocks(
     )
     blocks = list(islice(stream, count))
     if not blocks:
-        raise ValueError(
+        raise UserError(
             f"{language}: no text of at least {min_patches} patches; for held-out text, raise "
             "--validation_share, give a --validation_dir, or set --validation_blocks 0 to train on "
             "everything without evaluating"

@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pixel_m4.console.errors import UserError
+
 UNKNOWN = -100  # what losses skip
 
 
@@ -23,7 +25,7 @@ class PatchVocabulary:
 
     def __init__(self, patches: NDArray[np.uint8]) -> None:
         if patches.ndim != 2 or patches.shape[1] % 8:
-            raise ValueError(f"patches must be [K, C] with C a multiple of 8, got {list(patches.shape)}")
+            raise UserError(f"patches must be [K, C] with C a multiple of 8, got {list(patches.shape)}")
         self.patches = np.ascontiguousarray(patches)
         # Odd factors, fixed: a patch is told by 64 bits of its pixels first, and then by all of them.
         factors = np.random.default_rng(0).integers(2**63, size=patches.shape[1] // 8, dtype=np.uint64)
@@ -32,7 +34,7 @@ class PatchVocabulary:
         self._order = keys.argsort()
         self._sorted = keys[self._order]
         if (self._sorted[1:] == self._sorted[:-1]).any():
-            raise ValueError("patches must all be different")
+            raise UserError("patches must all be different")
 
     def __len__(self) -> int:
         return len(self.patches)

@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.corpus.packing import Cleaner, Packed, Packer
 from pixel_m4.corpus.sources import FileSource, Source, deal, fingerprint, local_sources
 from pixel_m4.files import replacing
@@ -115,7 +116,7 @@ class PreparedBlocks:
             if not self._repeat:
                 self.done = True
             elif not self._some:
-                raise ValueError(f"no block for {self._name} in this share; use fewer ranks or workers")
+                raise UserError(f"no block for {self._name} in this share; use fewer ranks or workers")
             else:
                 self.epoch, self._number, self._some = self.epoch + 1, 0, False
                 self._blocks = self._open()
@@ -146,7 +147,7 @@ class PreparedBlocks:
                         skip -= rows
                         left -= rows
             except pa.ArrowException as error:
-                raise ValueError(f"{path}: not a whole shard ({error}); prepare it again") from error
+                raise UserError(f"{path}: not a whole shard ({error}); prepare it again") from error
 
 
 def prepared_sources(folder: Path | str, languages: Sequence[str] | None = None) -> dict[str, Source]:
@@ -160,19 +161,19 @@ def prepared_sources(folder: Path | str, languages: Sequence[str] | None = None)
         manifest = json.loads(path.read_text(encoding="utf-8"))
         there, settings = manifest["languages"], manifest["settings"]
     except (ValueError, KeyError) as error:
-        raise ValueError(f"{path} is not a manifest of a prepared corpus: {error}") from error
+        raise UserError(f"{path} is not a manifest of a prepared corpus: {error}") from error
     if manifest.get("format") != _FORMAT:
-        raise ValueError(
+        raise UserError(
             f"{path} is of format {manifest.get('format')}, not {_FORMAT}; prepare the corpus again"
         )
     found: dict[str, Source] = {}
     for language in there if languages is None else languages:
         if language not in there:
-            raise ValueError(f"no text of {language} in {folder}; languages there: {', '.join(there)}")
+            raise UserError(f"no text of {language} in {folder}; languages there: {', '.join(there)}")
         files = tuple(Path(folder) / shard["file"] for shard in there[language]["shards"])
         for file, shard in zip(files, there[language]["shards"], strict=True):
             if not file.is_file() or file.stat().st_size != shard["bytes"]:
-                raise ValueError(f"{file} is missing or not as {path} says; prepare the corpus again")
+                raise UserError(f"{file} is missing or not as {path} says; prepare the corpus again")
         found[language] = PreparedSource(files=files, settings=settings)
     return found
 
@@ -327,20 +328,20 @@ def prepare(
         ModuleNotFoundError: Ray is not installed.
     """
     if engine not in ENGINES:
-        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
+        raise UserError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
     if workers < 1 or (shards is not None and shards < 1):
-        raise ValueError(f"workers and shards must be 1 or more, not {workers} and {shards}")
+        raise UserError(f"workers and shards must be 1 or more, not {workers} and {shards}")
     if (Path(data_dir) / MANIFEST).is_file():
-        raise ValueError(f"{data_dir} is a prepared corpus already")
+        raise UserError(f"{data_dir} is a prepared corpus already")
     if renderer is None:
         renderer = TextRenderer(max_seq_length=529 if max_seq_length is None else max_seq_length)
     length = renderer.max_seq_length if max_seq_length is None else max_seq_length
     if not 2 <= length <= renderer.max_seq_length:
-        raise ValueError(f"max_seq_length must be 2 to {renderer.max_seq_length} (renderer), not {length}")
+        raise UserError(f"max_seq_length must be 2 to {renderer.max_seq_length} (renderer), not {length}")
     if not 0 <= min_patches <= length:
-        raise ValueError(f"min_patches must be 0 to {length} (max_seq_length), not {min_patches}")
+        raise UserError(f"min_patches must be 0 to {length} (max_seq_length), not {min_patches}")
     if renderer.strategy != "bigrams":
-        raise ValueError(f"only bigrams are packed ahead of training, not {renderer.strategy!r}")
+        raise UserError(f"only bigrams are packed ahead of training, not {renderer.strategy!r}")
     settings = packing_settings(renderer, length, min_patches)
     root = Path(output_dir).absolute()
     arguments = renderer_arguments(renderer)
@@ -384,7 +385,7 @@ def _summary(tasks: Sequence[ShardTask], entries: Iterable[dict[str, Any]], leng
         for key in ("blocks", "patches", "dropped_patches"):
             summary[key] = sum(entry[key] for entry in summary["shards"])
         if not summary["blocks"]:
-            raise ValueError(f"the corpus of {language} is empty once it is cleaned")
+            raise UserError(f"the corpus of {language} is empty once it is cleaned")
         summary["fill_rate"] = summary["patches"] / (summary["blocks"] * length)
     return found
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.corpus.corpora import Block, render_blocks
 from pixel_m4.corpus.masking import CUMULATIVE_WEIGHTS, MAX_SPAN, RATIO, Mask, random_mask, span_mask
 from pixel_m4.corpus.patches import PatchVocabulary
@@ -42,11 +43,11 @@ class Masking:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"masking must be one of {', '.join(KINDS)}, got {self.kind!r}")
+            raise UserError(f"masking must be one of {', '.join(KINDS)}, got {self.kind!r}")
         if not 0 < self.ratio < 1:
-            raise ValueError(f"mask_ratio must lie between 0 and 1 (neither of them), got {self.ratio}")
+            raise UserError(f"mask_ratio must lie between 0 and 1 (neither of them), got {self.ratio}")
         if not 1 <= self.max_span <= MAX_SPAN:
-            raise ValueError(f"max_span must lie between 1 and {MAX_SPAN}, got {self.max_span}")
+            raise UserError(f"max_span must lie between 1 and {MAX_SPAN}, got {self.max_span}")
 
     def draw(self, num_text_patches: int, num_patches: int, rng: np.random.Generator) -> Mask:
         """A mask [P], True where a patch is hidden; ceil(ratio * P) patches are."""
@@ -88,14 +89,14 @@ class MaskedBlocks:
         positions: int | None = None,
     ) -> None:
         if positions is not None and positions < renderer.max_seq_length:
-            raise ValueError(
+            raise UserError(
                 f"positions must be at least the {renderer.max_seq_length} patches of a canvas, "
                 f"got {positions}"
             )
         if vocabulary is not None and renderer.rgb:
-            raise ValueError("patches with names are grey, and the renderer draws in colour (RGB)")
+            raise UserError("patches with names are grey, and the renderer draws in colour (RGB)")
         if seed < 0 or rank < 0:
-            raise ValueError(f"seed and rank must be 0 or more, not {seed} and {rank}")
+            raise UserError(f"seed and rank must be 0 or more, not {seed} and {rank}")
         self._renderer = renderer
         self._languages = {language: number for number, language in enumerate(languages)}
         self.masking = masking

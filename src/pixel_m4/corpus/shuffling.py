@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.corpus.packing import Packed
 from pixel_m4.corpus.sources import FileSource, Piece, Reader
 
@@ -44,7 +45,7 @@ class InterleavedSource:
         lanes = [files[lane::_LANES] for lane in range(min(len(files), _LANES))]
         starts = position["readers"] if position else [None] * len(lanes)
         if len(starts) != len(lanes):
-            raise ValueError(f"the saved position is of {len(starts)} files side by side, not {len(lanes)}")
+            raise UserError(f"the saved position is of {len(starts)} files side by side, not {len(lanes)}")
         readers = [
             self.source.reader(lane, modulus, start) for lane, start in zip(lanes, starts, strict=True)
         ]

@@ -25,6 +25,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.files import COMPRESSED, DataError, byte_lines, content_suffix, open_bytes, reading
 
 FORMATS = (".txt", ".jsonl", ".parquet", ".arrow")
@@ -269,12 +270,12 @@ def json_text(line: str, column: str, where: str) -> str:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: not valid JSON ({error}); mend or remove it") from error
+        raise UserError(f"{where}: not valid JSON ({error}); mend or remove it") from error
     if not isinstance(row, dict):
-        raise ValueError(f"{where}: no text in the field {column!r}: {_short(row)} is no object with fields")
+        raise UserError(f"{where}: no text in the field {column!r}: {_short(row)} is no object with fields")
     if column not in row:
         there = ", ".join(map(repr, row)) or "none"
-        raise ValueError(f"{where}: no text in the field {column!r}; fields there: {there}")
+        raise UserError(f"{where}: no text in the field {column!r}; fields there: {there}")
     return text_of(row[column], column, where)
 
 
@@ -287,7 +288,7 @@ def text_of(value: Any, column: str, where: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise ValueError(
+        raise UserError(
             f"{where}: no text in the field {column!r}, but {_short(value)} ({type(value).__name__}); "
             "write text, or null to leave the row out"
         )
@@ -317,7 +318,7 @@ def read_lines(path: Path, row: int = 0, offset: int = 0) -> Iterator[bytes]:
                 number += 1
                 yield line
     except DataError as error:
-        raise ValueError(
+        raise UserError(
             f"{path}: truncated or damaged after line {number - skip} ({error.__cause__}); fetch it again"
         ) from error
 
@@ -326,7 +327,7 @@ def _decode(line: bytes, path: Path, number: int) -> str:
     try:
         return line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}, line {number}: not UTF-8 ({error}); convert the file") from error
+        raise UserError(f"{path}, line {number}: not UTF-8 ({error}); convert the file") from error
 
 
 def _has_empty_line(path: Path) -> bool:
@@ -369,7 +370,7 @@ def _table_rows(path: Path, column: str, skip: int) -> Iterator[str]:
                 _check_column(path, column, opened.schema)
                 yield from _texts(path, column, found, 0, skip)
     except pa.ArrowException as error:
-        raise ValueError(
+        raise UserError(
             f"{path}: not a whole {content_suffix(path)[1:]} file ({error}); fetch it again"
         ) from error
 
@@ -386,14 +387,14 @@ def _check_column(path: Path, column: str, schema: Any) -> None:
     import pyarrow.types as types
 
     if column not in schema.names:
-        raise ValueError(f"{path}: no column {column!r}; there are: {', '.join(schema.names)}")
+        raise UserError(f"{path}: no column {column!r}; there are: {', '.join(schema.names)}")
     kind = schema.field(column).type
     kind = kind.value_type if types.is_dictionary(kind) else kind
     views = getattr(types, "is_string_view", types.is_string)  # of newer versions
     if not any(check(kind) for check in (types.is_string, types.is_large_string, views, types.is_null)):
         names = {types.is_integer: "int", types.is_floating: "float", types.is_list: "list"}
         name = next((name for check, name in names.items() if check(kind)), str(kind))
-        raise ValueError(f"{path}: the column {column!r} holds {name}, not text")
+        raise UserError(f"{path}: the column {column!r} holds {name}, not text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -446,7 +447,7 @@ class HubReader:
         for rows in self._dataset.iter(batch_size=1):
             self._start = None
             if self._column not in rows:
-                raise ValueError(f"no column {self._column!r} in the dataset; there are: {', '.join(rows)}")
+                raise UserError(f"no column {self._column!r} in the dataset; there are: {', '.join(rows)}")
             self._document += 1
             (value,) = rows[self._column]
             text = text_of(value, self._column, f"row {self._document} of a share of the dataset")
@@ -487,9 +488,9 @@ def local_sources(
         else:
             continue
         if language in found:
-            raise ValueError(f"{root} holds {language} twice, as a file and as a folder; keep one of them")
+            raise UserError(f"{root} holds {language} twice, as a file and as a folder; keep one of them")
         if not sum(file.stat().st_size for file in files):
-            raise ValueError(f"the corpus of {language} is empty: {entry}")
+            raise UserError(f"the corpus of {language} is empty: {entry}")
         found[language] = FileSource(
             files=tuple(files), line_documents=not entry.is_dir(), text_column=text_column
         )
@@ -497,7 +498,7 @@ def local_sources(
         missing = [language for language in languages if language not in found]
         if missing:
             there = ", ".join(found) or "none"
-            raise ValueError(f"no text of {', '.join(missing)} in {root}; languages there: {there}")
+            raise UserError(f"no text of {', '.join(missing)} in {root}; languages there: {there}")
         found = {language: found[language] for language in languages}
     if not found:
         raise FileNotFoundError(
@@ -541,9 +542,7 @@ def hub_sources(
 
     configs = get_dataset_config_names(dataset_name, revision=revision)
     if missing := [language for language in languages if language not in configs]:
-        raise ValueError(
-            f"{dataset_name} has no config {', '.join(missing)}; there are: {', '.join(configs)}"
-        )
+        raise UserError(f"{dataset_name} has no config {', '.join(missing)}; there are: {', '.join(configs)}")
 
     sources: dict[str, Source] = {}
     for language in languages:

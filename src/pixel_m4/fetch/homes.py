@@ -9,6 +9,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from pixel_m4.console.errors import UserError
+
 # Digests of the release archives as the project pyconll publishes them (its tests fetch every release).
 UD_RELEASES = {
     "2.10": ("1-4758", "f6deca6ab803abdfa8dca911600f6bc5f214267e348acbd59fd4c4b88db14ea6"),
@@ -79,7 +81,7 @@ def _ud(name: str, release: str) -> list[Item]:
     folder = f"ud-treebanks-v{release}"
     if name == "all":
         if release not in UD_RELEASES:
-            raise ValueError(f"no archive of UD {release} is known; there are {', '.join(UD_RELEASES)}")
+            raise UserError(f"no archive of UD {release} is known; there are {', '.join(UD_RELEASES)}")
         handle, digest = UD_RELEASES[release]
         members = r"[^/]+/(?P<to>UD_[^/]+/[^/]+\.(conllu|txt|md))"
         return [Item(url=f"{_LINDAT}/{handle}/{folder}.tgz", path=folder, members=members, sha256=digest)]

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
 from pixel_m4.fetch.download import DownloadError, download
 from pixel_m4.fetch.homes import SOURCES, Item, checksums
@@ -76,14 +77,14 @@ def fetch(
         DownloadError: a file cannot be fetched.
     """
     if name not in SOURCES:
-        raise ValueError(f"no data set {name!r}; there are {', '.join(SOURCES)}")
+        raise UserError(f"no data set {name!r}; there are {', '.join(SOURCES)}")
     source = SOURCES[name]
     asked = list(source.all) if list(names) in ([], ["all"]) and source.all else list(names)
     if not asked:
-        raise ValueError(f"say what of {name} is wanted: {source.names}")
+        raise UserError(f"say what of {name} is wanted: {source.names}")
     for part in asked:
         if not _NAME.fullmatch(part) or ".." in part or (source.all and part not in source.all):
-            raise ValueError(f"{name} has no {part!r}; it has {source.names}")
+            raise UserError(f"{name} has no {part!r}; it has {source.names}")
     console = plain_console(stderr=True)
     console.print(f"{source.title}. Licence: {source.licence}")
     reached = []
@@ -143,7 +144,7 @@ def _one(
         unpacked = _unpack(file, item.members, downloads / "unpacked")
         arrived = {f"{item.path}/{name}": path for name, path in unpacked.items()}
     if not arrived:
-        raise ValueError(f"{url} holds no file for {item.path} ({item.members})")
+        raise UserError(f"{url} holds no file for {item.path} ({item.members})")
     digests = {path: sha256(found) for path, found in arrived.items()}
     try:
         _check_digests(digests, before, output_dir, url)
@@ -189,7 +190,7 @@ def _check_free(digests: dict[str, str], output_dir: Path) -> None:
     for path, digest in digests.items():
         target = output_dir / path
         if (target.exists() or target.is_symlink()) and not (target.is_file() and sha256(target) == digest):
-            raise ValueError(
+            raise UserError(
                 f"{target} is there already, and is not what would be fetched; move it away, or give another "
                 "--output_dir"
             )
@@ -202,11 +203,11 @@ def _read_record(output_dir: Path) -> dict[str, dict]:
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise ValueError(f"{file} is damaged ({error}); delete it") from error
+        raise UserError(f"{file} is damaged ({error}); delete it") from error
     entries = record.values() if isinstance(record, dict) else [None]
     for entry in entries:
         if not isinstance(entry, dict) or not isinstance(entry.get("files"), list) or "sha256" not in entry:
-            raise ValueError(f"{file} is damaged (no files or sha256 in {entry!r}); delete it")
+            raise UserError(f"{file} is damaged (no files or sha256 in {entry!r}); delete it")
     return record
 
 
@@ -228,7 +229,7 @@ def _unpack(archive: Path, members: str, scratch: Path) -> dict[str, Path]:
         for count, (name, size, stream) in enumerate(_members(archive), 1):
             total += size
             if count > MAX_MEMBERS or total > limit:
-                raise ValueError(
+                raise UserError(
                     f"{archive} unpacks to more than {MAX_MEMBERS:,} files or {limit:,} bytes: that is no "
                     "data set, nothing of it was kept"
                 )
@@ -237,7 +238,7 @@ def _unpack(archive: Path, members: str, scratch: Path) -> dict[str, Path]:
                 continue
             to = match["to"]
             if not _is_inside(name) or not _is_inside(to) or to in found or stream is None:
-                raise ValueError(
+                raise UserError(
                     f"{archive} holds {name!r}, which is a link, a device, there twice, or leads outside of "
                     "the folder; nothing of it was kept"
                 )
@@ -248,15 +249,13 @@ def _unpack(archive: Path, members: str, scratch: Path) -> dict[str, Path]:
                 while chunk := stream.read(_CHUNK):
                     left -= len(chunk)
                     if left < 0:
-                        raise ValueError(f"{archive}: {name!r} is longer than the archive says")
+                        raise UserError(f"{archive}: {name!r} is longer than the archive says")
                     out.write(chunk)
             if left:
                 raise EOFError(f"{name} is shorter than the archive says")
     except _DAMAGE as error:
         archive.unlink()
-        raise ValueError(
-            f"{archive} is no whole archive ({error}); it was removed, fetch it again"
-        ) from error
+        raise UserError(f"{archive} is no whole archive ({error}); it was removed, fetch it again") from error
     except ValueError:
         shutil.rmtree(scratch, ignore_errors=True)
         archive.unlink()

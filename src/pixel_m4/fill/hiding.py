@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.corpus.masking import Mask, span_mask
 from pixel_m4.fill.pieces import pieces_of
 from pixel_m4.render import TextRenderer
@@ -46,7 +47,7 @@ class Hiding:
 
     def __post_init__(self) -> None:
         if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+            raise UserError(f"seed must be 0 or more, got {self.seed}")
 
 
 class Stretch(NamedTuple):
@@ -104,9 +105,9 @@ def hide(renderer: TextRenderer, text: str, hiding: Hiding | None = None, rtl: b
     """
     hiding = hiding or Hiding()
     if not text.strip():
-        raise ValueError("there is no text to mask")
+        raise UserError("there is no text to mask")
     if wrong := _NO_HOLE.search(text):
-        raise ValueError(
+        raise UserError(
             f"{wrong[0]!r} at character {wrong.start() + 1} is no hole: write [MASK], or [MASK:5] for one "
             "of 5 patches"
         )
@@ -114,28 +115,26 @@ def hide(renderer: TextRenderer, text: str, hiding: Hiding | None = None, rtl: b
     limit = renderer.max_seq_length
     words = drawn.text.split()
     if renderer.strategy != "continuous" and (needed := sum(renderer.measure(words)) + 1) > limit:
-        raise ValueError(
-            f"the text takes {needed} patches, and the model has positions for {limit}; split it"
-        )
+        raise UserError(f"the text takes {needed} patches, and the model has positions for {limit}; split it")
     encoding = renderer(drawn.text, rtl=rtl)
     patches = renderer.offsets(drawn.text, encoding, rtl=rtl).patches[0]  # [C, 2]
     if renderer.strategy == "continuous" and (patches[_last(drawn.text)] < 0).any():
-        raise ValueError(f"the text does not fit on the {limit} patches that the model has positions for")
+        raise UserError(f"the text does not fit on the {limit} patches that the model has positions for")
     count = encoding.num_text_patches
     if not count:
-        raise ValueError(f"{text!r} has nothing to draw, so there is nothing to mask")
+        raise UserError(f"{text!r} has nothing to draw, so there is nothing to mask")
 
     hole = _cover(patches, drawn.hole, count)
     wanted = _named(text, hiding)
     mask = hole | _cover(patches, [any(wanted[start:end]) for start, end in drawn.origins], count)
     for patch in hiding.patches:
         if not 0 <= patch < count:
-            raise ValueError(f"there is no patch {patch} to mask: the text has {count}, numbered from 0")
+            raise UserError(f"there is no patch {patch} to mask: the text has {count}, numbered from 0")
         mask[patch] = True
     if hiding.ratio is not None:
         mask[:count] |= span_mask(count, count, np.random.default_rng(hiding.seed), hiding.ratio)
     if not mask.any():
-        raise ValueError(f"nothing is masked: {_HOW}")
+        raise UserError(f"nothing is masked: {_HOW}")
     rtl = rtl or is_rtl(drawn.text)
     stretches = [] if renderer.strategy == "continuous" else _stretches(renderer, drawn, mask, rtl)
     return Hidden(text, encoding, mask, hole, rtl, stretches)
@@ -172,14 +171,14 @@ def _add(parts: list[str], origins: list[tuple[int, int]], holes: list[bool], te
 
 def _filler(renderer: TextRenderer, width: int) -> str:
     if not 1 <= width < renderer.max_seq_length:
-        raise ValueError(
+        raise UserError(
             f"[MASK:{width}] must take at least 1 patch, and fewer than the {renderer.max_seq_length} that "
             "the model has positions for"
         )
     most = 1 + width * renderer.pixels_per_patch  # a dot moves the pen by at least a pixel
     number = 1 + bisect_left(range(1, most), width, key=lambda n: renderer.measure([_FILLER * n])[0])
     if renderer.measure([_FILLER * number]) != [width]:
-        raise ValueError(f"the font has no dots that take {width} patches to stand for [MASK:{width}]")
+        raise UserError(f"the font has no dots that take {width} patches to stand for [MASK:{width}]")
     return _FILLER * number
 
 
@@ -190,14 +189,14 @@ def _named(text: str, hiding: Hiding) -> list[bool]:
     spans = []
     for number in hiding.words:
         if not 1 <= number <= len(words):
-            raise ValueError(f"there is no word {number} to mask: the text has {len(words)}, numbered from 1")
+            raise UserError(f"there is no word {number} to mask: the text has {len(words)}, numbered from 1")
         spans.append(words[number - 1])
     for string in hiding.strings:
         part = re.escape(string.strip())
         found = [match.span() for match in re.finditer(rf"(?<!\w){part}(?!\w)", text)] if part else []
         found = found or ([match.span() for match in re.finditer(part, text)] if part else [])
         if not found:
-            raise ValueError(f"there is no {string!r} to mask in {text!r}")
+            raise UserError(f"there is no {string!r} to mask in {text!r}")
         spans += found
     for start, end in spans:
         wanted[start:end] = [True] * (end - start)

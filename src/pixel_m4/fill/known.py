@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.model.inputs import split_patches
 from pixel_m4.model.mae import as_targets, standardise
 from pixel_m4.render import TextRenderer
@@ -69,7 +70,7 @@ def draw_pieces(
                 names[width] += [texts[i] for i in same.tolist()]
                 strips[width].append(patches[same, :width])
     if not names:
-        raise ValueError("there are no known pieces to compare with: none of them can be drawn")
+        raise UserError("there are no known pieces to compare with: none of them can be drawn")
     widths_known = sorted(names)
     drawn = {width: torch.cat(strips[width]) for width in widths_known}
     everything = torch.cat([drawn[width].flatten(0, 1) for width in widths_known])

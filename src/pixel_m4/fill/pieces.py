@@ -12,6 +12,7 @@ from pathlib import Path
 
 import regex
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.show import read_texts
 from pixel_m4.render.strategies import STRATEGIES, Piece
@@ -30,7 +31,7 @@ def pieces_of(renderer: TextRenderer, word: str) -> list[str]:
         ValueError: the renderer draws continuous lines, which have no pieces.
     """
     if renderer.strategy == "continuous":
-        raise ValueError("a renderer with strategy 'continuous' draws lines, which are not made of pieces")
+        raise UserError("a renderer with strategy 'continuous' draws lines, which are not made of pieces")
     if renderer.strategy == "words":
         return [word]
     return [_text(piece) for piece in STRATEGIES[renderer.strategy]().pieces(word, False)]
@@ -92,7 +93,7 @@ def known_pieces(renderer: TextRenderer, texts: Sequence[str], file: Path | None
         return possible_pieces(renderer, texts)
     pieces = count_pieces(renderer, read_texts(file))
     if not pieces:
-        raise ValueError(f"{file} holds no pieces to read: it is blank")
+        raise UserError(f"{file} holds no pieces to read: it is blank")
     return Counter(dict(pieces.most_common(MAX_PIECES)))
 
 

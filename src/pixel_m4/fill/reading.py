@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.fill.known import KnownPatches, draw_pieces
 from pixel_m4.fill.pieces import ends_word
 from pixel_m4.model.inputs import split_patches
@@ -115,9 +116,9 @@ class PieceReader:
         temperature: float = TEMPERATURE,
     ) -> None:
         if renderer.strategy == "continuous":
-            raise ValueError("continuous lines are not made of pieces, so they cannot be read back by piece")
+            raise UserError("continuous lines are not made of pieces, so they cannot be read back by piece")
         if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
+            raise UserError(f"temperature must be positive, got {temperature}")
         self.renderer = renderer
         self.normalised = normalised
         self.temperature = temperature
@@ -127,7 +128,7 @@ class PieceReader:
         self._device = torch.device("cpu")
         self._tables: dict[bool | None, KnownPatches] = {}
         if not counts:
-            raise ValueError("there are no known pieces to compare with")
+            raise UserError("there are no known pieces to compare with")
         self._has_rtl = any(map(is_rtl, counts))
 
     def read(self, patches: Tensor, top: int = 5, rtl: bool | None = None) -> list[Reading]:
@@ -189,7 +190,7 @@ class PieceReader:
         """Patches [M, 256 or 768] with as many channels as the renderer's."""
         pixels, channels = self.renderer.pixels_per_patch**2, 3 if self.renderer.rgb else 1
         if patches.ndim != 2 or patches.shape[1] not in (pixels, 3 * pixels):
-            raise ValueError(f"patches must be [M, {pixels} or {3 * pixels}], got {list(patches.shape)}")
+            raise UserError(f"patches must be [M, {pixels} or {3 * pixels}], got {list(patches.shape)}")
         if patches.shape[1] == pixels * channels:
             return patches
         if channels == 3:
@@ -267,7 +268,7 @@ def reading_accuracy(
         ValueError: `pixel_values` is not uint8.
     """
     if pixel_values.dtype != torch.uint8:
-        raise ValueError(f"pixel_values must be uint8 to be compared exactly, got {pixel_values.dtype}")
+        raise UserError(f"pixel_values must be uint8 to be compared exactly, got {pixel_values.dtype}")
     patches = split_patches(pixel_values, reader.renderer.pixels_per_patch)
     counted = (mask != 0) & (patches != 0).any(2)
     if attention_mask is not None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from pixel_m4.checkpoint import Checkpoint
+from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
 from pixel_m4.fill.hiding import HOLE, Hidden, Hiding, Stretch, hide
 from pixel_m4.fill.pieces import known_pieces, possible_pieces
@@ -96,14 +97,14 @@ def load(name: str, named: str | None = None, **options: Any) -> tuple[PixelForP
     checkpoint = Checkpoint.open(name)
     lacking = f"{name} holds no decoder, which only pretraining needs, so it cannot reconstruct patches: "
     if checkpoint.model_class is not PixelForPreTraining:
-        raise ValueError(f"{lacking}it is a {checkpoint.model_class.__name__}; give a pretraining checkpoint")
+        raise UserError(f"{lacking}it is a {checkpoint.model_class.__name__}; give a pretraining checkpoint")
     model, found = PixelForPreTraining.from_pretrained(name, output_loading_info=True)
     if missing := sorted(key for key in found["missing_keys"] if key.startswith("decoder.")):
-        raise ValueError(f"{lacking}{missing[0]} and others are missing; give a pretraining checkpoint")
+        raise UserError(f"{lacking}{missing[0]} and others are missing; give a pretraining checkpoint")
     options = {"max_seq_length": model.config.max_patches, **options}
     renderer = open_renderer(name, named, **options)
     if renderer.pixels_per_patch != model.config.patch_size:
-        raise ValueError(
+        raise UserError(
             f"the renderer of {name} draws patches of {renderer.pixels_per_patch} pixels, and the model "
             f"takes {model.config.patch_size}"
         )
@@ -145,15 +146,15 @@ def fill(
             the reader is for another kind of model.
     """
     if top < 1:
-        raise ValueError(f"top must be at least 1, got {top}")
+        raise UserError(f"top must be at least 1, got {top}")
     if renderer.max_seq_length > model.config.max_patches:
-        raise ValueError(
+        raise UserError(
             f"the renderer's max_seq_length {renderer.max_seq_length} exceeds the {model.config.max_patches} "
             "patches that the model has positions for"
         )
     normalised = bool(model.config.norm_pix_loss)
     if reader is not None and reader.normalised != normalised:
-        raise ValueError(
+        raise UserError(
             f"the model's norm_pix_loss is {normalised}; give a reader with normalised={normalised}"
         )
     hidden = hide(renderer, text, hiding, rtl)
@@ -267,7 +268,7 @@ def run(texts: Sequence[str], file: Path | None, hiding: Hiding, options: FillOp
         ValueError: An argument, a text or the model is no good; the message names the line of a file.
     """
     if options.output is not None and options.output.suffix != ".png":
-        raise ValueError(f"--output must end in .png: {options.output}")
+        raise UserError(f"--output must end in .png: {options.output}")
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     logging.getLogger("accelerate").setLevel(logging.ERROR)
@@ -286,7 +287,7 @@ def run(texts: Sequence[str], file: Path | None, hiding: Hiding, options: FillOp
             filled = fill(model, renderer, text, hiding, rtl=options.rtl, reader=reader, top=options.top)
         except ValueError as error:
             place = f"{file or 'standard input'}:{number}: "
-            raise ValueError(f"{'' if given else place}{error}") from error
+            raise UserError(f"{'' if given else place}{error}") from error
         if options.json:
             print(json.dumps(as_json(filled), ensure_ascii=False), flush=True)
         else:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.tasks.base import Task, TaskOptions
 from pixel_m4.tasks.metrics import lower_is_better
 from pixel_m4.training.arguments import (
@@ -98,7 +99,7 @@ class FinetuneArguments(ModelArguments):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.shrink != 1 and self.config_name is not None:
-            raise ValueError("--shrink is for the weights of a checkpoint (--model_name_or_path)")
+            raise UserError("--shrink is for the weights of a checkpoint (--model_name_or_path)")
 
 
 def parse_arguments(
@@ -149,7 +150,7 @@ def parse_arguments(
     choose_interval(settings, "logging")
     for name, why in REFUSED.items():
         if settings.given(name) and settings[name] not in (settings.defaults[name], None):
-            raise ValueError(f"{settings.said(name)} is not obeyed: {why}; leave it out")
+            raise UserError(f"{settings.said(name)} is not obeyed: {why}; leave it out")
     if settings.given("metric_for_best_model") and settings.given("greater_is_better"):
         check_direction(settings["metric_for_best_model"], settings["greater_is_better"])
     arguments, training, options = parser.build(settings)
@@ -171,10 +172,10 @@ def task_of_recipe(argv: Sequence[str]) -> str:
     parser.add_argument("--config")
     config = parser.parse_known_args(argv)[0].config
     if config is None:
-        raise ValueError("finetune needs a task, as in `pixel-m4 finetune parsing …`, or --config with one")
+        raise UserError("finetune needs a task, as in `pixel-m4 finetune parsing …`, or --config with one")
     task = read_mapping(Path(config), "recipe").get("task")
     if task is None:
-        raise ValueError(f"{config} names no task; add a line such as `task: parsing`")
+        raise UserError(f"{config} names no task; add a line such as `task: parsing`")
     return str(typed(task, str))
 
 
@@ -186,7 +187,7 @@ def check_direction(metric: str | None, greater: bool | None) -> None:
     """
     if metric is not None and greater is not None and greater == lower_is_better(metric):
         better = "lower" if lower_is_better(metric) else "greater"
-        raise ValueError(
+        raise UserError(
             f"--greater_is_better {written_as(greater)} would keep the worst checkpoint: {better} is better "
             f"for {metric}; leave it out"
         )
@@ -222,14 +223,14 @@ def _choose_parts(settings: Settings) -> None:
             break
     settings.values |= {name: wanted.get(name, rest) for name in parts}
     if not any(settings[name] for name in parts):
-        raise ValueError("there is nothing to do: --do_train, --do_eval and --do_predict are all false")
+        raise UserError("there is nothing to do: --do_train, --do_eval and --do_predict are all false")
 
 
 def _choose_length(settings: Settings) -> None:
     if settings.given("num_train_epochs") and settings["max_steps"] > 0:
         winner = settings.higher("num_train_epochs", "max_steps")
         if winner is None:
-            raise ValueError(
+            raise UserError(
                 f"{settings.said('num_train_epochs')} and {settings.said('max_steps')} contradict each "
                 "other; leave one of the two out"
             )
@@ -251,7 +252,7 @@ def _choose_optimizer(settings: Settings) -> None:
             continue
         winner = settings.higher(name, "muon_learning_rate")
         if winner is None:
-            raise ValueError(
+            raise UserError(
                 f"{settings.said(name)} and {settings.said('muon_learning_rate')} contradict each other: "
                 "with Muon, AdamW trains what is no matrix of a layer; leave one of the two out"
             )
@@ -279,7 +280,7 @@ def _choose_evaluation(settings: Settings) -> None:
             settings.values["eval_strategy"] = "no"
         elif settings["eval_strategy"] != "no":
             if settings.given("do_eval") and settings.layer("do_eval") == settings.layer("eval_strategy"):
-                raise ValueError(f"{settings.said('eval_strategy')} contradicts --do_eval false")
+                raise UserError(f"{settings.said('eval_strategy')} contradicts --do_eval false")
             settings.values["do_eval"] = True  # evaluation while training needs dev
     if settings["eval_strategy"] == "no":
         off = max(off, settings.layer("eval_strategy"))
@@ -292,14 +293,14 @@ def _choose_evaluation(settings: Settings) -> None:
             logger.warning("%s has no effect: %s", settings.said("eval_steps"), why)
         settings.values["load_best_model_at_end"] = False
         if settings["lr_scheduler_type"] in WATCHING:
-            raise ValueError(
+            raise UserError(
                 f"{settings.said('lr_scheduler_type')} needs an evaluation during training: {why}"
             )
     else:
         choose_interval(settings, "eval")
         delay, steps = settings["eval_delay"], settings["max_steps"]
         if settings["eval_strategy"] == "steps" and 0 < steps < delay:
-            raise ValueError(
+            raise UserError(
                 f"{settings.said('eval_delay')} is more than {settings.said('max_steps')}: there would be no "
                 "evaluation during training"
             )
@@ -330,7 +331,7 @@ def _choose_saving(settings: Settings) -> None:
         many, few = settings["save_steps"], settings["eval_steps"]
         same = (many < 1) == (few < 1) and round(many * 1e6) % round(few * 1e6) == 0
     if not same:
-        raise ValueError(
+        raise UserError(
             f"{shown[0]} and {shown[1]} do not fit together: the best checkpoint can only be kept if every "
             "one that is saved was evaluated; give both alike, or --load_best_model_at_end false"
         )

@@ -17,6 +17,7 @@ import torch
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_pt_utils import AcceleratorConfig
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.files import DataError
 from pixel_m4.finetune.arguments import FinetuneArguments, check_direction
 from pixel_m4.formats.folders import MissingSplitError, find_split
@@ -83,7 +84,7 @@ def check_training(task_class: type[Task], arguments: FinetuneArguments, trainin
     if training.label_smoothing_factor and training.do_train:
         smoothed = (PixelForSequenceClassification, PixelForTokenClassification)
         if task_class.model_class not in smoothed:
-            raise ValueError(
+            raise UserError(
                 f"--label_smoothing_factor {training.label_smoothing_factor:g}: the loss of the task "
                 f"{task_class.name} has no smoothing; leave it out"
             )
@@ -104,7 +105,7 @@ def _check_refused(training: TrainingArguments) -> None:
         allowed = (plain[name], None, *neutral.get(name, ()))
         if value not in allowed and getattr(value, "value", value) not in allowed:
             shown = "" if name.endswith("token") else f" {value}"
-            raise ValueError(f"--{name}{shown} is not obeyed: {why}; leave it out")
+            raise UserError(f"--{name}{shown} is not obeyed: {why}; leave it out")
 
 
 def _check_optimizer(arguments: FinetuneArguments, training: TrainingArguments) -> None:
@@ -113,9 +114,9 @@ def _check_optimizer(arguments: FinetuneArguments, training: TrainingArguments) 
         try:
             Trainer.get_optimizer_cls_and_kwargs(training)
         except (ImportError, RuntimeError, ValueError) as error:
-            raise ValueError(f"--optim {training.optim.value}: {error}") from error
+            raise UserError(f"--optim {training.optim.value}: {error}") from error
     elif training.optim_args or training.optim_target_modules:
-        raise ValueError("--optim_args and --optim_target_modules have no effect with --muon_learning_rate")
+        raise UserError("--optim_args and --optim_target_modules have no effect with --muon_learning_rate")
     check_schedule(training)
 
 
@@ -129,7 +130,7 @@ def check_places(task_class: type[Task], arguments: FinetuneArguments, training:
     if model is not None:
         folder = Path(find_shipped(model))
         if folder.is_dir() and not weights_in(folder):
-            raise ValueError(f"--model_name_or_path {model}: the folder holds no weights (model.safetensors)")
+            raise UserError(f"--model_name_or_path {model}: the folder holds no weights (model.safetensors)")
     if arguments.data_file is not None and not Path(arguments.data_file).is_file():
         raise DataError(f"--data_file is no file: {arguments.data_file}")
     if arguments.data_dir is not None and not Path(arguments.data_dir).is_dir():
@@ -152,7 +153,7 @@ def check_splits(task: Task, arguments: FinetuneArguments, training: TrainingArg
     for name in ("dev_share", "test_share"):
         value = getattr(arguments, name)
         if value != FinetuneArguments.__dataclass_fields__[name].default:
-            raise ValueError(
+            raise UserError(
                 f"--{name} {value:g} divides a single file, but {folder} has files of splits; leave it out, "
                 "or give --data_file"
             )
@@ -185,12 +186,12 @@ def check_model(
         ValueError: says what the checkpoint is.
     """
     if arguments.sampling_power != 1 and training.train_sampling_strategy == "sequential":
-        raise ValueError(
+        raise UserError(
             f"--sampling_power {arguments.sampling_power:g} has no effect with --train_sampling_strategy "
             "sequential; leave one of the two out"
         )
     if arguments.padding_competes is not None and task.name not in ("parsing", "qa"):
-        raise ValueError(
+        raise UserError(
             f"--padding_competes is for parsing and qa; the loss of {task.name} has no choice of places"
         )
     name = arguments.model_name_or_path
@@ -199,11 +200,11 @@ def check_model(
     if not training.do_train:
         if heads and task.model_class.__name__.lower() not in heads:
             what = f"it was trained for {trained_for!r}" if trained_for else f"it is a {heads[0]}"
-            raise ValueError(
+            raise UserError(
                 f"--model_name_or_path {name} cannot do the task {task.name}: {what}; give --do_train, too"
             )
         if trained_for is not None and trained_for != task.name:
-            raise ValueError(
+            raise UserError(
                 f"--model_name_or_path {name} was trained for the task {trained_for!r}, not {task.name!r}; "
                 f"write `finetune {trained_for}`, or train it with --do_train"
             )
@@ -225,7 +226,7 @@ def check_metric(task: Task, training: TrainingArguments) -> None:
     name = (asked or task.best_metric).removeprefix("eval_")
     names = [*task.score_names(), "loss"]
     if not any(fnmatchcase(name, pattern) for pattern in names):
-        raise ValueError(
+        raise UserError(
             f"--metric_for_best_model {asked}: {task.name} has no such score; it has {', '.join(names)}"
         )
     if greater != (not name.endswith("loss")):  # which is what the Trainer writes by itself
@@ -251,7 +252,7 @@ def check_groups(task: Task, arguments: FinetuneArguments, train: Sequence[Any])
         ValueError: says what the data should have.
     """
     if arguments.sampling_power != 1 and len({task.group_of(example) for example in train}) < 2:
-        raise ValueError(
+        raise UserError(
             f"--sampling_power {arguments.sampling_power:g} is for the treebanks of a mixture, but the "
             "training data name no two of them; give each sentence its comment `# treebank = NAME`, or leave "
             "the option out"
@@ -270,13 +271,13 @@ def check_data(task: Task, training: TrainingArguments, parts: int) -> None:
         ValueError: says what to write.
     """
     if training.label_smoothing_factor and getattr(task, "regression", False):
-        raise ValueError(
+        raise UserError(
             f"--label_smoothing_factor {training.label_smoothing_factor:g} is for classes, not for numbers"
         )
     batch = training.train_batch_size * training.world_size
     batches = parts // batch if training.dataloader_drop_last else -(-parts // batch)
     if batches == 0:
-        raise ValueError(
+        raise UserError(
             f"--dataloader_drop_last true leaves nothing to train on: {parts} examples are fewer than a "
             f"batch of {batch}; write --dataloader_drop_last false, or --per_device_train_batch_size {parts}"
         )
@@ -286,4 +287,4 @@ def check_data(task: Task, training: TrainingArguments, parts: int) -> None:
     steps = int(-(-training.num_train_epochs * per_epoch // 1))
     if never_warm(training.lr_scheduler_type.value, training.warmup_steps, steps):
         length = f"the {steps} steps of --num_train_epochs {training.num_train_epochs:g}"
-        raise ValueError(said_of_warmup(training.warmup_steps, length))
+        raise UserError(said_of_warmup(training.warmup_steps, length))

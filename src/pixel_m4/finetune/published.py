@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pixel_m4.console.errors import report
+from pixel_m4.console.errors import UserError, report
 from pixel_m4.console.stopping import Stopped, Stopping
 from pixel_m4.finetune.arguments import parse_arguments
 from pixel_m4.finetune.run import finetune
@@ -110,7 +110,7 @@ def split_flags(argv: Sequence[str]) -> list[Flag]:
         elif flags and flags[-1][1] is None:
             flags[-1] = (flags[-1][0], word)
         else:
-            raise ValueError(f"{word!r} belongs to no flag; flags begin with --")
+            raise UserError(f"{word!r} belongs to no flag; flags begin with --")
     return flags
 
 

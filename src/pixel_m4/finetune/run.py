@@ -18,6 +18,7 @@ from transformers import (
 )
 from transformers.trainer import TRAINER_STATE_NAME
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.console.stopping import Stopping
 from pixel_m4.finetune.arguments import FinetuneArguments, parse_arguments, task_of_recipe
 from pixel_m4.finetune.checks import (
@@ -60,7 +61,7 @@ def main(name: str | None, argv: Sequence[str]) -> dict[str, float]:
     """
     name = name or task_of_recipe(argv)
     if name not in TASKS:
-        raise ValueError(f"unknown task {name!r}; the tasks: {', '.join(TASKS)}")
+        raise UserError(f"unknown task {name!r}; the tasks: {', '.join(TASKS)}")
     arguments, training, options = parse_arguments(f"pixel-m4 finetune {name}", TASKS[name], argv)
     return finetune(TASKS[name], arguments, training, options)
 
@@ -243,7 +244,7 @@ def _alone(training: TrainingArguments) -> Iterator[None]:
                 if made and not any(output_dir.iterdir()):
                     output_dir.rmdir()
     except Timeout as error:
-        raise ValueError(f"another run is at work in {output_dir}; wait for its end") from error
+        raise UserError(f"another run is at work in {output_dir}; wait for its end") from error
 
 
 def make_config(arguments: FinetuneArguments) -> PixelConfig:

@@ -17,6 +17,7 @@ from transformers.trainer_callback import ExportableState
 from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.trainer_utils import EvalLoopOutput
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.tasks.base import Encoded, Task
 from pixel_m4.training.optim import muon_for
 from pixel_m4.training.reporting import ReportingTrainer
@@ -308,7 +309,7 @@ class TaskTrainer(WholeCheckpoints, ReportingTrainer):
             self._globalstep_last_logged = progress["last_log"]
         best = best_of(checkpoint)
         if best is not None and self.args.load_best_model_at_end and not is_whole(best):
-            raise ValueError(f"the best checkpoint so far, {best}, is not there any more, or not whole")
+            raise UserError(f"the best checkpoint so far, {best}, is not there any more, or not whole")
         self.state.best_model_checkpoint = None if best is None else str(best)
 
 

@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.files import DataError, clean_lines, read_lines, writing
 from pixel_m4.formats.jsonlines import begins_json
 from pixel_m4.formats.rows import BadRows, InputFormat
@@ -449,7 +450,7 @@ def with_tree(sentence: Sentence, heads: Sequence[int], deprels: Sequence[str]) 
     """
     for head in heads:
         if not 0 <= head <= len(sentence.words):
-            raise ValueError(f"{sentence.source}: head {head} is not among 0 … {len(sentence.words)}")
+            raise UserError(f"{sentence.source}: head {head} is not among 0 … {len(sentence.words)}")
     numbers = [int(head) for head in heads]
     columns = {_HEAD: list(map(str, numbers)), _DEPREL: deprels, _DEPS: ["_"] * len(sentence.words)}
     lines = _filled(_with_columns(sentence, columns), "HEAD", "DEPREL")
@@ -484,10 +485,10 @@ def _with_columns(sentence: Sentence, columns: Mapping[int, Sequence[str]]) -> t
     for column, values in columns.items():
         if len(values) != len(sentence.words):
             what = f"{len(values)} values of {COLUMNS[column]} for {len(sentence.words)} words"
-            raise ValueError(f"{sentence.source}: {what}")
+            raise UserError(f"{sentence.source}: {what}")
         for value in values:
             if value.split() != [value]:
-                raise ValueError(
+                raise UserError(
                     f"{sentence.source}: {COLUMNS[column]} {value!r} is empty or holds white space"
                 )
     lines = []

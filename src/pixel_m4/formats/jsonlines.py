@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.files import DataError, clean_lines
 
 
@@ -28,7 +29,7 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} is twice in one object")
+        raise UserError(f"the key {twice!r} is twice in one object")
     return found
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from transformers.utils import logging as transformers_logging
 
 from pixel_m4.checkpoint import Checkpoint
+from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
 from pixel_m4.files import replacing
 from pixel_m4.model import (
@@ -53,9 +54,9 @@ def info(name: str, max_seq_length: int | None = None) -> None:
         ValueError: It is another architecture's, its weights file is damaged, or there are no patches.
     """
     if max_seq_length is not None and max_seq_length < 1:
-        raise ValueError(f"--max_seq_length must be at least 1, got {max_seq_length}")
+        raise UserError(f"--max_seq_length must be at least 1, got {max_seq_length}")
     if name not in (*NAMED, *SHIPPED) and "/" not in name and not Path(name).exists():
-        raise ValueError(
+        raise UserError(
             f"there is no model folder {name!r}, and no size or shipped checkpoint of that name; they are "
             f"{', '.join((*NAMED, *SHIPPED))}"
         )
@@ -150,9 +151,9 @@ def renderer_settings(name: str) -> str:
     try:
         settings: Any = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{file} is no JSON: {error}") from error
+        raise UserError(f"{file} is no JSON: {error}") from error
     if not isinstance(settings, dict):
-        raise ValueError(f"{file} must hold a JSON object, got {type(settings).__name__}")
+        raise UserError(f"{file} must hold a JSON object, got {type(settings).__name__}")
     return ", ".join(f"{name} {value}" for name, value in sorted(settings.items()))
 
 
@@ -200,7 +201,7 @@ def export(name: str, output: Path, int8: bool = False, renderer: str | None = N
     )
 
     if output.suffix != ".onnx":
-        raise ValueError(f"the output must end in .onnx, got {output}")
+        raise UserError(f"the output must end in .onnx, got {output}")
     check_extra()
     console = plain_console()
     transformers_logging.disable_progress_bar()

@@ -16,6 +16,7 @@ import torch
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2CLS
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.shipped import find_model, find_shipped
 
 CONFIG_FILE = "config.json"
@@ -211,7 +212,7 @@ class PixelConfig(PreTrainedConfig):
         self._check_types()
         if max_seq_length is not None:
             if not _is_whole(max_seq_length):
-                raise ValueError(f"max_seq_length must be a whole number, got {max_seq_length!r}")
+                raise UserError(f"max_seq_length must be a whole number, got {max_seq_length!r}")
             check_square(max_seq_length)
             self.image_size = [patch_size, patch_size * int(max_seq_length)]
         self._check_sizes()
@@ -236,7 +237,7 @@ class PixelConfig(PreTrainedConfig):
             ValueError: The name is unknown.
         """
         if name not in NAMED:
-            raise ValueError(f"unknown model size {name!r}; the sizes are {', '.join(NAMED)}")
+            raise UserError(f"unknown model size {name!r}; the sizes are {', '.join(NAMED)}")
         return cls(**{**NAMED[name], **overrides})
 
     @classmethod
@@ -316,7 +317,7 @@ class PixelConfig(PreTrainedConfig):
         try:
             cls(**config_dict)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{file}: {' '.join(str(error).split())}") from error
+            raise UserError(f"{file}: {' '.join(str(error).split())}") from error
 
     @classmethod
     def _dict_from_json_file(cls, json_file: str | os.PathLike[str]) -> dict[str, Any]:
@@ -328,11 +329,9 @@ class PixelConfig(PreTrainedConfig):
         try:
             content = json.loads(Path(json_file).read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{json_file} is no JSON, or is damaged: {error}") from error
+            raise UserError(f"{json_file} is no JSON, or is damaged: {error}") from error
         if not isinstance(content, dict):
-            raise ValueError(
-                f"{json_file} must hold a JSON object with names and values, got {content!r:.60}"
-            )
+            raise UserError(f"{json_file} must hold a JSON object with names and values, got {content!r:.60}")
         return content
 
     @classmethod
@@ -340,7 +339,7 @@ class PixelConfig(PreTrainedConfig):
         """Refuse another `model_type`."""
         found = config_dict.get("model_type", cls.model_type)
         if found != cls.model_type:
-            raise ValueError(
+            raise UserError(
                 f"this checkpoint holds a {found!r} model (model_type of its config.json), not a "
                 f"{cls.model_type!r} model; a pixel model cannot use its weights"
             )
@@ -350,33 +349,33 @@ class PixelConfig(PreTrainedConfig):
         for name, least in _WHOLE.items():
             value = getattr(self, name)
             if not _is_whole(value):
-                raise ValueError(f"{name} must be a whole number, got {value!r}")
+                raise UserError(f"{name} must be a whole number, got {value!r}")
             if value < least:
-                raise ValueError(f"{name} must {_at_least(least)}, got {value}")
+                raise UserError(f"{name} must {_at_least(least)}, got {value}")
             setattr(self, name, int(value))
         for name, most in _NUMBERS.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, Real):
-                raise ValueError(f"{name} must be a number, got {value!r}")
+                raise UserError(f"{name} must be a number, got {value!r}")
             if not _is_within(value, most):
                 limits = "lie between 0 and 1" if most == 1 else "be at least 0 and finite"
-                raise ValueError(f"{name} must {limits}, got {value}")
+                raise UserError(f"{name} must {limits}, got {value}")
         for name in _TRUTHS:
             value = getattr(self, name)
             if not isinstance(value, bool):
-                raise ValueError(f"{name} must be true or false, got {value!r}")
+                raise UserError(f"{name} must be true or false, got {value!r}")
         if self.unpad_inputs not in (None, True, False) or _is_whole(self.unpad_inputs):
-            raise ValueError(f"unpad_inputs must be true, false or null, got {self.unpad_inputs!r}")
+            raise UserError(f"unpad_inputs must be true, false or null, got {self.unpad_inputs!r}")
         if self.mask_ratio == 1:
-            raise ValueError(f"mask_ratio must be at least 0 and below 1, got {self.mask_ratio}")
+            raise UserError(f"mask_ratio must be at least 0 and below 1, got {self.mask_ratio}")
         if not isinstance(self.hidden_act, str) or self.hidden_act not in ACT2CLS:
-            raise ValueError(f"hidden_act must be one of {', '.join(ACT2CLS)}; got {self.hidden_act!r}")
+            raise UserError(f"hidden_act must be one of {', '.join(ACT2CLS)}; got {self.hidden_act!r}")
         if self.word_pooling is not None and self.word_pooling not in WORD_POOLING:
-            raise ValueError(
+            raise UserError(
                 f"word_pooling must be one of {', '.join(WORD_POOLING)}, or null; got {self.word_pooling!r}"
             )
         if self.pooling_mode not in POOLING_MODES:
-            raise ValueError(
+            raise UserError(
                 f"pooling_mode must be one of {', '.join(POOLING_MODES)}, got {self.pooling_mode!r}"
             )
 
@@ -387,12 +386,12 @@ class PixelConfig(PreTrainedConfig):
             ("decoder_", self.decoder_hidden_size, self.decoder_num_attention_heads),
         ):
             if width % heads:
-                raise ValueError(
+                raise UserError(
                     f"{part}hidden_size must be a multiple of {part}num_attention_heads, "
                     f"got {width} and {heads}"
                 )
             if width % 4:
-                raise ValueError(
+                raise UserError(
                     f"{part}hidden_size must be a multiple of 4, as positions code column and row by sine "
                     f"and cosine; got {width}"
                 )
@@ -404,13 +403,13 @@ class PixelConfig(PreTrainedConfig):
             or not all(map(_is_whole, size))
             or size[0] != self.patch_size
         ):
-            raise ValueError(
+            raise UserError(
                 f"image_size must be [height, width] with a height of one patch ({self.patch_size} pixels), "
                 f"got {size!r}"
             )
         self.image_size = [int(pixels) for pixels in size]
         if self.image_size[1] <= 0 or self.image_size[1] % self.patch_size:
-            raise ValueError(
+            raise UserError(
                 f"the width of image_size must be a positive multiple of patch_size {self.patch_size}, "
                 f"got {self.image_size[1]}"
             )
@@ -449,39 +448,39 @@ def _check_common(options: Mapping[str, Any]) -> None:
     """Refuse values of what every configuration of transformers has, which takes them unchecked."""
     for field in ("output_hidden_states", "output_attentions", "return_dict"):
         if options.get(field) is not None and not isinstance(options[field], bool):
-            raise ValueError(f"{field} must be true or false, got {options[field]!r}")
+            raise UserError(f"{field} must be true or false, got {options[field]!r}")
     names = options.get("architectures")
     if names is not None and not (
         isinstance(names, Sequence) and not isinstance(names, str) and all(isinstance(n, str) for n in names)
     ):
-        raise ValueError(f"architectures must be a list of names, got {names!r}")
+        raise UserError(f"architectures must be a list of names, got {names!r}")
     dtype = options.get("dtype", options.get("torch_dtype"))
     if isinstance(dtype, str) and not isinstance(
         getattr(torch, dtype.removeprefix("torch."), None), torch.dtype
     ):
-        raise ValueError(f"dtype must be a type of PyTorch's, such as float32; got {dtype!r}")
+        raise UserError(f"dtype must be a type of PyTorch's, such as float32; got {dtype!r}")
     problem = options.get("problem_type")
     if problem not in PROBLEM_TYPES:
         allowed = ", ".join(filter(None, PROBLEM_TYPES))
-        raise ValueError(f"problem_type must be one of {allowed}, or null; got {problem!r}")
+        raise UserError(f"problem_type must be one of {allowed}, or null; got {problem!r}")
     count, labels, numbers = (options.get(field) for field in ("num_labels", "id2label", "label2id"))
     if count is not None and (not _is_whole(count) or count < 0):
-        raise ValueError(f"num_labels must be a whole number, not negative, got {count!r}")
+        raise UserError(f"num_labels must be a whole number, not negative, got {count!r}")
     for field, given in (("id2label", labels), ("label2id", numbers)):
         if given is not None and not isinstance(given, Mapping):
-            raise ValueError(f"{field} must map labels and numbers to each other, got {given!r:.60}")
+            raise UserError(f"{field} must map labels and numbers to each other, got {given!r:.60}")
     if labels is not None:
         try:
             found = sorted(int(number) for number in labels)
         except (TypeError, ValueError):
-            raise ValueError(f"id2label must have numbers as names, got {list(labels)!r:.60}") from None
+            raise UserError(f"id2label must have numbers as names, got {list(labels)!r:.60}") from None
         if found != list(range(len(found))):
-            raise ValueError(f"id2label must number labels 0 to {len(found) - 1}, got {found!r:.60}")
+            raise UserError(f"id2label must number labels 0 to {len(found) - 1}, got {found!r:.60}")
         if count is not None and count != len(found):
-            raise ValueError(f"num_labels is {count}, but id2label has {len(found)} labels")
+            raise UserError(f"num_labels is {count}, but id2label has {len(found)} labels")
     for label, number in (numbers or {}).items():
         if not _is_whole(number) or (labels is not None and not 0 <= number < len(labels)):
-            raise ValueError(f"label2id must give each label its number, got {number!r} for {label!r}")
+            raise UserError(f"label2id must give each label its number, got {number!r} for {label!r}")
 
 
 PROBLEM_TYPES = (None, "regression", "single_label_classification", "multi_label_classification")
@@ -496,7 +495,7 @@ def check_square(max_seq_length: int) -> int:
     side = math.isqrt(max(max_seq_length, 0))
     if max_seq_length < 1 or side * side != max_seq_length:
         nearest = f"{side**2} ({side}²) and {(side + 1) ** 2} ({side + 1}²)" if side else "1 (1²) and 4 (2²)"
-        raise ValueError(
+        raise UserError(
             "the maximum length in patches must be a perfect square, as positions lie on a square grid; "
             f"got {max_seq_length}, the nearest squares are {nearest}"
         )

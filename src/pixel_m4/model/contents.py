@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.model.heads import (
     PixelForBiaffineParsing,
     PixelForQuestionAnswering,
@@ -69,11 +70,11 @@ def read_dtypes(file: Path) -> dict[str, str]:
         weights = torch.load(file, map_location="meta", weights_only=True)
         return {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in weights.items()}
     except pickle.UnpicklingError as error:
-        raise ValueError(
+        raise UserError(
             f"{file} holds more than tensors, or is damaged; it was not loaded, as a pickle can run code"
         ) from error
-    except (SafetensorError, EOFError, RuntimeError) as error:
-        raise ValueError(f"{file} is truncated or damaged: {str(error).split('. ')[0]}") from error
+    except (SafetensorError, EOFError, RuntimeError, ValueError) as error:
+        raise UserError(f"{file} is truncated or damaged: {str(error).split('. ')[0]}") from error
 
 
 def dtype_of(code: str) -> str:

@@ -28,6 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.model.heads import (
     IGNORED,
     PixelForBiaffineParsing,
@@ -84,7 +85,7 @@ def extra(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise ValueError(f"export needs {error.name}: pip install 'pixel-m4[export]'") from error
+        raise UserError(f"export needs {error.name}: pip install 'pixel-m4[export]'") from error
 
 
 def check_extra() -> None:
@@ -171,7 +172,7 @@ def outputs_of(model: PixelPreTrainedModel) -> tuple[str, ...]:
         ValueError: This kind of model cannot be exported.
     """
     if type(model) not in OUTPUTS:
-        raise ValueError(
+        raise UserError(
             f"{type(model).__name__} cannot be exported; there are: "
             f"{', '.join(kind.__name__ for kind in OUTPUTS)}"
         )
@@ -254,7 +255,7 @@ def check_against_pytorch(model: PixelPreTrainedModel, onnx_model: bytes) -> Map
         inputs = random_inputs(model, batch, patches, words, seed)
         for name, difference in compare(model, session, inputs).items():
             if not difference.close:
-                raise ValueError(
+                raise UserError(
                     f"the ONNX model differs from PyTorch: {name} by {difference.largest:.2g} with "
                     f"{batch} x {patches} patches, where values go up to {difference.scale:.2g}"
                 )
@@ -273,7 +274,7 @@ def compare(model: PixelPreTrainedModel, session: Any, inputs: Arrays) -> Mappin
     for name in names:
         theirs, ours = expected[name], found[name]
         if ours.shape != theirs.shape:
-            raise ValueError(f"{name} of the ONNX model is {list(ours.shape)}, not {list(theirs.shape)}")
+            raise UserError(f"{name} of the ONNX model is {list(ours.shape)}, not {list(theirs.shape)}")
         real = real_places(name, inputs, theirs)
         gap = np.abs(ours - theirs)[real]
         agreement = None

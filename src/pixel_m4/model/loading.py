@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.model.config import CONFIG_FILE
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ def check_folder(name: Any, needs_config: bool) -> None:
         check_index(index)
     for file in weights_in(path):
         if file.stat().st_size == 0:
-            raise ValueError(f"{file} is truncated or damaged: it is empty")
+            raise UserError(f"{file} is truncated or damaged: it is empty")
 
 
 def check_index(file: Path) -> None:
@@ -71,7 +72,7 @@ def check_index(file: Path) -> None:
         files = json.loads(file.read_text(encoding="utf-8"))["weight_map"].values()
         missing = sorted(name for name in set(files) if not (file.parent / name).is_file())
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{file} is no list of weights files, or is damaged: {error!r}") from error
+        raise UserError(f"{file} is no list of weights files, or is damaged: {error!r}") from error
     if missing:
         raise FileNotFoundError(f"{file.parent / missing[0]} is missing, which {file.name} names")
 
@@ -104,12 +105,12 @@ def named_errors(name: Any) -> Iterator[None]:
     try:
         yield
     except pickle.UnpicklingError as error:
-        raise ValueError(
+        raise UserError(
             f"{weights_files(name)} holds more than tensors, or is damaged; it was not loaded, as "
             "a pickle can run code"
         ) from error
     except (SafetensorError, EOFError) as error:
-        raise ValueError(
+        raise UserError(
             f"{weights_files(name)} is truncated or damaged: {str(error).split('. ')[0]}"
         ) from error
     except (
@@ -120,10 +121,10 @@ def named_errors(name: Any) -> Iterator[None]:
     ) as error:  # of torch.load, of what it loaded, or others
         if "PytorchStreamReader" in str(error):
             reason = str(error).split(". ")[0]
-            raise ValueError(f"{weights_files(name)} is truncated or damaged: {reason}") from error
+            raise UserError(f"{weights_files(name)} is truncated or damaged: {reason}") from error
         for file in weights_in(Path(str(name))):
             if file.suffix == ".bin" and holds_no_tensors(file):
-                raise ValueError(f"{file} holds something else than tensors with names") from error
+                raise UserError(f"{file} holds something else than tensors with names") from error
         raise
 
 
@@ -193,7 +194,7 @@ def check_loaded(
     if wrong and not ignore_sizes:
         key, found, expected = wrong[0]
         more = f" ({len(wrong) - 1} more differ)" if len(wrong) > 1 else ""
-        raise ValueError(
+        raise UserError(
             f"{source}: {key} is {list(found)}, but the configuration makes it "
             f"{list(expected)}{more}; if new weights are wanted there, pass ignore_mismatched_sizes=True"
         )
@@ -202,7 +203,7 @@ def check_loaded(
     missing = sorted(info["missing_keys"])
     encoder = [key for key in missing if key.removeprefix(prefix).startswith(parts)]
     if encoder:
-        raise ValueError(
+        raise UserError(
             f"{source} lacks {len(encoder)} weights of the encoder, such as {encoder[0]}: it is "
             "another architecture's, or incomplete"
         )
@@ -211,7 +212,7 @@ def check_loaded(
     for part, keys in own.items():
         gone = [key for key in lacking if part_of(key) == part]
         if gone and len(gone) < len([key for key in keys if not key.endswith("pos_embed")]):
-            raise ValueError(
+            raise UserError(
                 f"{source} lacks {len(gone)} weights of {part}, such as {gone[0]}, and has others of it: the "
                 "configuration is another model's, or the file is incomplete"
             )
@@ -223,7 +224,7 @@ def check_loaded(
         if own.get(part_of(key) or "", True) or (its_own and part_of(key) in OF_SEVERAL_HEADS)
     ]
     if misplaced and not ignore_unexpected:
-        raise ValueError(
+        raise UserError(
             f"{source}: {len(misplaced)} weights have no place in the {kind} that the configuration "
             f"describes, such as {misplaced[0]}; correct {CONFIG_FILE}, or pass ignore_unexpected_keys=True "
             "to leave them out"

@@ -19,6 +19,7 @@ from transformers import HfArgumentParser
 from transformers.utils import logging as transformers_logging
 
 from pixel_m4.checkpoint import Checkpoint, saved_task
+from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
 from pixel_m4.files import replacing, stdin_lines, writing
 from pixel_m4.formats.rows import InputFormat
@@ -53,7 +54,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
-            raise ValueError(f"--per_device_eval_batch_size must be at least 1, got {self.batch_size}")
+            raise UserError(f"--per_device_eval_batch_size must be at least 1, got {self.batch_size}")
 
     def open(self, model: str, options: TaskOptions | None = None) -> Annotator:
         """Open a model with these settings."""
@@ -100,7 +101,7 @@ def predict(
         file.open("rb").close()  # a missing file is told before the model is opened
     if output is not None:
         if file is not None and output.exists() and output.samefile(file):
-            raise ValueError(f"--output {output} is the file that is read; take another name")
+            raise UserError(f"--output {output} is the file that is read; take another name")
         _refuse_existing(output, overwrite)
     annotator = settings.open(model)
     opened = annotator.task
@@ -128,7 +129,7 @@ def _refuse_existing(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the name of a file")
     if path.exists() and not overwrite:
-        raise ValueError(f"{path} is there already; --overwrite replaces it")
+        raise UserError(f"{path} is there already; --overwrite replaces it")
 
 
 def _write(task: Task, predicted: Iterator[Any], stream: TextIO) -> None:
@@ -171,7 +172,7 @@ def evaluate(
     """
     _quiet()
     if output_dir is not None and output_dir.resolve() == Path(model).resolve():
-        raise ValueError(
+        raise UserError(
             f"--output_dir {output_dir} is the model's folder, whose own results would be lost; take another"
         )
     if output_dir is not None:
@@ -182,7 +183,7 @@ def evaluate(
     options = _options(task_class, saved, task_arguments)
     hub = getattr(options, "dataset_name", None)
     if file is None and data_dir is None and hub is None:
-        raise ValueError("evaluate needs data: --data_dir with a data set, or --file")
+        raise UserError("evaluate needs data: --data_dir with a data set, or --file")
     annotator = settings.open(model, options)
     opened = annotator.task
     gold = opened.read_file(file) if file is not None else opened.read(data_dir or Path("."), split)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from transformers import TrainingArguments
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.corpus.masking import goal_of
 from pixel_m4.corpus.pretraining import Masking
 from pixel_m4.training.arguments import REFUSED, ModelArguments, check_warmup, parse_groups
@@ -146,63 +147,63 @@ class PretrainArguments(ModelArguments):
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.data_dir is None) == (self.dataset_name is None):
-            raise ValueError("give either --data_dir or --dataset_name")
+            raise UserError("give either --data_dir or --dataset_name")
         if self.dataset_name is not None and not self.languages:
-            raise ValueError("--dataset_name needs --languages, the configs of the data set")
+            raise UserError("--dataset_name needs --languages, the configs of the data set")
         if self.temperature is not None and self.language_probabilities:
-            raise ValueError("give either --language_probabilities or --temperature, not both")
+            raise UserError("give either --language_probabilities or --temperature, not both")
         if not 0 < self.validation_share < 1:
-            raise ValueError(f"--validation_share must lie between 0 and 1, got {self.validation_share}")
+            raise UserError(f"--validation_share must lie between 0 and 1, got {self.validation_share}")
         if self.max_positions is not None and self.max_positions < self.max_seq_length:
-            raise ValueError(
+            raise UserError(
                 f"--max_positions {self.max_positions} is less than --max_seq_length {self.max_seq_length}"
             )
         self._check_languages()
         if not self.draw_positions and self.max_positions is None:
-            raise ValueError("--draw_positions false has no effect without --max_positions")
+            raise UserError("--draw_positions false has no effect without --max_positions")
         for name in _OWN_OPTIONS & set(parse_overrides(self.config_overrides)):
-            raise ValueError(f"--config_overrides {name}: there is an option of its own, --{name}")
+            raise UserError(f"--config_overrides {name}: there is an option of its own, --{name}")
         if self.min_patches > self.max_seq_length:
-            raise ValueError(
+            raise UserError(
                 f"--min_patches {self.min_patches} is more than --max_seq_length {self.max_seq_length}"
             )
         Masking(kind=self.masking, ratio=self.mask_ratio, max_span=self.max_span)
         try:
             goal_of(1, self.max_seq_length, self.mask_ratio)
         except ValueError as error:
-            raise ValueError(
+            raise UserError(
                 f"--mask_ratio {self.mask_ratio:g} of --max_seq_length {self.max_seq_length} patches: {error}"
             ) from error
         for name in ("visible_pieces", "blank_pieces"):
             if getattr(self, name) and not self.num_pieces:
-                raise ValueError(f"--{name} needs --num_pieces, such as 8192")
+                raise UserError(f"--{name} needs --num_pieces, such as 8192")
 
     def _check_languages(self) -> None:
         names = [language.partition("=")[0] for language in self.languages or ()]
         if self.languages is not None and not names:
-            raise ValueError("--languages is an empty list; name some, or leave it out")
+            raise UserError("--languages is an empty list; name some, or leave it out")
         for name in names:
             if not name or name != name.strip() or "," in name or "/" in name:
-                raise ValueError(f"--languages: {name!r} is no name of a language; write en hi, or [en, hi]")
+                raise UserError(f"--languages: {name!r} is no name of a language; write en hi, or [en, hi]")
             if names.count(name) > 1:
-                raise ValueError(f"--languages: {name} is there twice")
+                raise UserError(f"--languages: {name} is there twice")
         if self.data_dir is not None and any("=" in language for language in self.languages or ()):
-            raise ValueError(
+            raise UserError(
                 "--languages: NAME=CONFIG is for --dataset_name; with --data_dir write names only"
             )
         shares = parse_probabilities(self.language_probabilities) or {}
         for name, share in shares.items():
             if not share > 0 or not math.isfinite(share):
-                raise ValueError(
+                raise UserError(
                     f"--language_probabilities: {name}={share:g} must be greater than 0; leave the language "
                     "out of --languages instead"
                 )
         if shares and names and (differing := set(shares) ^ set(names)):
-            raise ValueError(
+            raise UserError(
                 f"--language_probabilities and --languages differ: {', '.join(sorted(differing))}"
             )
         if shares and abs(math.fsum(shares.values()) - 1) > 1e-6:
-            raise ValueError(
+            raise UserError(
                 f"--language_probabilities must sum to one, not {math.fsum(shares.values()):g}: "
                 f"{self.language_probabilities}"
             )
@@ -259,19 +260,19 @@ class PretrainTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         if self.load_best_model_at_end or self.metric_for_best_model or self.save_strategy == "best":
-            raise ValueError("pretraining keeps the newest checkpoints, there is no choice of the best one")
+            raise UserError("pretraining keeps the newest checkpoints, there is no choice of the best one")
         if not self.ignore_data_skip:
-            raise ValueError(
+            raise UserError(
                 "--ignore_data_skip false is not obeyed: text always goes on at its saved position"
             )
         for name in ("save_strategy", "eval_strategy", "logging_strategy"):
             value = getattr(self, name)
             if getattr(value, "value", value) == "epoch":
-                raise ValueError(f"--{name} epoch: pretraining counts steps; write steps or no")
+                raise UserError(f"--{name} epoch: pretraining counts steps; write steps or no")
         self.muon = self.optim == "muon"
         for name in ("optim_args", "optim_target_modules"):
             if self.muon and getattr(self, name):
-                raise ValueError(f"--{name} has no effect with --optim muon; leave it out")
+                raise UserError(f"--{name} has no effect with --optim muon; leave it out")
         if self.muon:
             self.optim = "adamw_torch_fused"
         if not torch.accelerator.is_available():
@@ -280,13 +281,13 @@ class PretrainTrainingArguments(TrainingArguments):
         self.learning_rate, self.gradient_accumulation_steps = given or 0.0, accumulation or 1
         super().__post_init__()
         if self.n_gpu > 1:
-            raise ValueError(
+            raise UserError(
                 f"one process sees {self.n_gpu} GPUs: start with torchrun --nproc_per_node {self.n_gpu}, or "
                 "set CUDA_VISIBLE_DEVICES to one of them"
             )
         check_values(self)
         if self.max_steps < 1:
-            raise ValueError(f"--max_steps must be at least 1, got {self.max_steps}")
+            raise UserError(f"--max_steps must be at least 1, got {self.max_steps}")
         if accumulation is None:
             self._divide_batch()
         else:
@@ -301,13 +302,13 @@ class PretrainTrainingArguments(TrainingArguments):
     def _divide_batch(self) -> None:
         share, rest = divmod(self.total_batch_size, self.world_size)
         if rest or share < 1:
-            raise ValueError(
+            raise UserError(
                 f"--total_batch_size {self.total_batch_size} is no multiple of {self.world_size} processes"
             )
         self.per_device_train_batch_size = min(self.per_device_train_batch_size, share)
         self.gradient_accumulation_steps, rest = divmod(share, self.per_device_train_batch_size)
         if rest:
-            raise ValueError(
+            raise UserError(
                 f"--total_batch_size {self.total_batch_size} gives each of {self.world_size} processes "
                 f"{share} blocks, which is no multiple of --per_device_train_batch_size "
                 f"{self.per_device_train_batch_size}"
@@ -323,10 +324,10 @@ def parse_probabilities(text: str) -> dict[str, float] | None:
     try:
         found = parse_overrides(text)
     except ValueError as error:
-        raise ValueError(str(error).replace("config_overrides", "--language_probabilities")) from error
+        raise UserError(str(error).replace("config_overrides", "--language_probabilities")) from error
     for language, value in found.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"--language_probabilities: {language}={value} is no number")
+            raise UserError(f"--language_probabilities: {language}={value} is no number")
     return found or None
 
 
@@ -349,9 +350,9 @@ def _settle(settings: Settings) -> None:
     """What is written higher wins; what cannot have an effect is refused."""
     for name, why in REFUSED_HERE.items():
         if settings.given(name) and settings[name] not in (settings.defaults[name], None):
-            raise ValueError(f"{settings.said(name)} is not obeyed: {why}; leave it out")
+            raise UserError(f"{settings.said(name)} is not obeyed: {why}; leave it out")
     if settings.given("do_train") and not settings["do_train"]:
-        raise ValueError("--do_train false is not obeyed: pretraining trains; leave it out")
+        raise UserError("--do_train false is not obeyed: pretraining trains; leave it out")
     for first, second in (
         ("data_dir", "dataset_name"),
         ("language_probabilities", "temperature"),

@@ -12,6 +12,7 @@ from typing import Any
 
 from transformers import TrainingArguments
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.corpus.corpora import TextStream
 from pixel_m4.corpus.prepared import PreparedSource
 from pixel_m4.corpus.pretraining import Masking
@@ -54,10 +55,10 @@ def read_position(checkpoint: Path, training: PretrainTrainingArguments) -> dict
         # A run of fewer processes has no file for this one; its first one has.
         first = checkpoint / "stream_0.json"
         if file == first or not first.is_file():
-            raise ValueError(f"{file} does not hold a position in the text: {error!r}") from error
+            raise UserError(f"{file} does not hold a position in the text: {error!r}") from error
         layout, wanted = json.loads(first.read_text(encoding="utf-8"))["layout"], None
     if layout != layout_of(training) or wanted is None:
-        raise ValueError(
+        raise UserError(
             f"{checkpoint} was written with {layout}, and this run has {layout_of(training)}: the text is "
             "divided in another way, so its position has no meaning here. Use the same numbers, or start "
             f"anew from its weights: --model_name_or_path {checkpoint} with another --output_dir"
@@ -78,10 +79,10 @@ def check_position(
         for found in stream_states(state["loader"]):
             stream.check_state(found)
     except ValueError as error:
-        raise ValueError(f"{checkpoint}: {error}") from error
+        raise UserError(f"{checkpoint}: {error}") from error
     saved = state.get("masking")
     if saved is not None and saved != asdict(masking):
-        raise ValueError(
+        raise UserError(
             f"{checkpoint} was written with {saved}, and this run has {asdict(masking)}: go on with the same "
             "--masking, --mask_ratio and --max_span, or start anew from its weights"
         )
@@ -120,7 +121,7 @@ def check_text(stream: TextStream, workers: int, held_out: Mapping[str, Source])
             number = stream.rank * workers + worker
             if next(iter(source.open(number, shares)), None) is None and stream.exhausted == "repeat":
                 where = f"share {number + 1} of {shares}" if shares > 1 else "the corpus"
-                raise ValueError(
+                raise UserError(
                     f"no text for {language}: {where} is empty; give more documents"
                     + (", or fewer ranks or workers" if shares > 1 else "")
                     + (", or a smaller --validation_share" if held_out else "")

@@ -17,6 +17,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainerState, set_see
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.console.stopping import Stopping
 from pixel_m4.corpus.corpora import Source, TextStream, hub_sources, local_sources
 from pixel_m4.corpus.heldout import first_blocks, without_held_out
@@ -170,7 +171,7 @@ def _pretrain(
         result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
     if not trainer.state.global_step:
-        raise ValueError("the text came to its end before the first step; give more text or a smaller batch")
+        raise UserError("the text came to its end before the first step; give more text or a smaller batch")
     trainer.save_final()
     metrics = {**last_losses(trainer.state.log_history), **result.metrics}
     metrics |= {"train_parameters": model.num_parameters(), "train_steps": trainer.state.global_step}
@@ -225,7 +226,7 @@ def make_sources(arguments: PretrainArguments) -> dict[str, Source]:
     for language in arguments.languages:
         name, dataset, config = parse_language(language, arguments.dataset_name)
         if name in sources:
-            raise ValueError(f"--languages: {name} is there twice")
+            raise UserError(f"--languages: {name} is there twice")
         sources[name] = hub_sources(dataset, [config])[config]
     return sources
 
@@ -241,7 +242,7 @@ def parse_language(text: str, dataset_name: str) -> tuple[str, str, str]:
     dataset, colon, config = place.rpartition(":")
     dataset = dataset if colon else dataset_name
     if not (name and dataset and config):
-        raise ValueError(f"--languages: {text!r} is not CONFIG, NAME=CONFIG or NAME=DATASET:CONFIG")
+        raise UserError(f"--languages: {text!r} is not CONFIG, NAME=CONFIG or NAME=DATASET:CONFIG")
     return name, dataset, config
 
 
@@ -256,7 +257,7 @@ def hold_out(
     """
     if arguments.validation_dir is not None:
         if arguments.data_dir is not None and Path(arguments.data_dir).samefile(arguments.validation_dir):
-            raise ValueError(
+            raise UserError(
                 f"--validation_dir {arguments.validation_dir} is the text to train on; leave it out to hold "
                 "out a share of the documents"
             )
@@ -264,7 +265,7 @@ def hold_out(
         held_out = local_sources(arguments.validation_dir, list(sources), interleaved=interleaved)
         return dict(sources), held_out
     if any(isinstance(source, PreparedSource) for source in sources.values()):
-        raise ValueError(
+        raise UserError(
             f"{arguments.data_dir} holds blocks that are packed already, where documents cannot be told "
             "apart: give a --validation_dir with other text, or --validation_blocks 0 for no evaluation"
         )
@@ -333,7 +334,7 @@ def make_vocabulary(arguments: PretrainArguments, reader: PieceReader | None) ->
         return None
     pixels = reader.table(None).pixels.numpy()  # the most frequent first
     if len(pixels) < arguments.num_pieces:
-        raise ValueError(
+        raise UserError(
             f"--num_pieces {arguments.num_pieces} is more than the {len(pixels)} different patches at the "
             "beginning of the text"
         )
@@ -384,7 +385,7 @@ def make_config(arguments: PretrainArguments) -> PixelConfig:
     if arguments.model_name_or_path is not None:
         saved = PixelConfig.from_pretrained(arguments.model_name_or_path).num_pieces
         if arguments.num_pieces and saved not in (0, arguments.num_pieces):
-            raise ValueError(
+            raise UserError(
                 f"{arguments.model_name_or_path} names {saved} patches: give --num_pieces {saved}, or 0 to "
                 "go on without the second objective"
             )
@@ -402,16 +403,16 @@ def check_renderer(arguments: PretrainArguments, renderer: TextRenderer, config:
         ValueError: says what does not fit.
     """
     if arguments.num_pieces and renderer.rgb:
-        raise ValueError(
+        raise UserError(
             f"--num_pieces {arguments.num_pieces} names grey patches, and the renderer draws in colour "
             "(RGB): give a grey renderer, or --num_pieces 0"
         )
     if renderer.rgb and config.num_channels != 3:
-        raise ValueError(
+        raise UserError(
             f"the renderer draws in colour (RGB), and the model takes {config.num_channels} channel"
         )
     if renderer.pixels_per_patch != config.patch_size:
-        raise ValueError(
+        raise UserError(
             f"the renderer draws patches of {renderer.pixels_per_patch} pixels, and the model takes "
             f"{config.patch_size}"
         )
@@ -457,7 +458,7 @@ def find_checkpoint(arguments: PretrainArguments, training: PretrainTrainingArgu
         output_dir.mkdir(parents=True, exist_ok=True)
     if arguments.overwrite_output_dir:
         if given is not None and given.lower() != "false":
-            raise ValueError(
+            raise UserError(
                 f"--resume_from_checkpoint {given} contradicts --overwrite_output_dir; leave one of them out"
             )
         return None
@@ -466,10 +467,10 @@ def find_checkpoint(arguments: PretrainArguments, training: PretrainTrainingArgu
     if given is None or given.lower() in ("true", "false"):
         last = last_whole(output_dir)
         if last is not None and given is not None and given.lower() == "false":
-            raise ValueError(not_gone_on_from(last))
+            raise UserError(not_gone_on_from(last))
         return last
     if not is_whole(Path(given)):
-        raise ValueError(f"--resume_from_checkpoint {given} is no whole checkpoint of pixel-m4 pretrain")
+        raise UserError(f"--resume_from_checkpoint {given} is no whole checkpoint of pixel-m4 pretrain")
     return Path(given)
 
 
@@ -483,7 +484,7 @@ def check_same_model(checkpoint: Path, config: PixelConfig) -> None:
     differing = [name for name in _FIXED if getattr(saved, name) != getattr(config, name)]
     if differing:
         found = ", ".join(f"{name} {getattr(saved, name)}, not {getattr(config, name)}" for name in differing)
-        raise ValueError(
+        raise UserError(
             f"{checkpoint} was written with {found}: go on with the same options, give another --output_dir, "
             "or start anew with --overwrite_output_dir"
         )

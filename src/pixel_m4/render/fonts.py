@@ -11,6 +11,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.render.losses import notice
 
 FONT_NAME = "GoNotoCurrent.ttf"
@@ -26,7 +27,7 @@ _HUB_REPO = "Team-PIXEL/pixel-base"
 _FONT_SUFFIXES = {".ttf", ".otf", ".ttc", ".otc", ".woff", ".woff2"}
 
 
-class FontError(ValueError):
+class FontError(UserError):
     """A font file is missing, damaged, or not a font."""
 
 

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pixel_m4.console.errors import UserError
+
 _WORD = re.compile(r"\S+")  # the same words as those of str.split()
 
 
@@ -77,7 +79,7 @@ class Offsets:
             ValueError: there is no such text.
         """
         if not 0 <= text < len(self.patches):
-            raise ValueError(f"there is no text {text} among {len(self.patches)}")
+            raise UserError(f"there is no text {text} among {len(self.patches)}")
         places = self.patches[text]
         start, end = places[char].tolist() if 0 <= char < len(places) else (-1, -1)
         return None if start < 0 else (start, end)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.render.renderer import CONFIG_NAME, TextRenderer
 from pixel_m4.render.strategies import STRATEGIES
 from pixel_m4.shipped import find_model, is_hub_name
@@ -59,7 +60,7 @@ def open_renderer(
             return TextRenderer(**{"strategy": str(named), **changes})
         checkpoint = named.parent if (named := Path(named)).name == CONFIG_NAME else str(named)
     if checkpoint is None:
-        raise ValueError("there is no checkpoint to take the renderer from: name one")
+        raise UserError("there is no checkpoint to take the renderer from: name one")
     file = renderer_file(checkpoint)
     if file is None:
         raise FileNotFoundError(

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.render.atlas import Atlas, AtlasStats
 from pixel_m4.render.encoding import BatchEncoding, Encoding
 from pixel_m4.render.fontfile import FontFile
@@ -82,29 +83,29 @@ class TextRenderer:
         fallback_fonts: Iterable[str | os.PathLike[str]] | None = None,
     ) -> None:
         if not isinstance(strategy, str) or strategy not in STRATEGIES:
-            raise ValueError(f"unknown strategy {strategy!r}; there are: {', '.join(STRATEGIES)}")
+            raise UserError(f"unknown strategy {strategy!r}; there are: {', '.join(STRATEGIES)}")
         for name, value in (("font_size", font_size), ("dpi", dpi)):
             if isinstance(value, bool) or not isinstance(value, numbers.Real) or not _is_finite(value):
-                raise ValueError(f"{name} must be a number greater than 0, not {value!r}")
+                raise UserError(f"{name} must be a number greater than 0, not {value!r}")
             if not value > 0:
-                raise ValueError(f"{name} must be greater than 0, not {value}")
+                raise UserError(f"{name} must be greater than 0, not {value}")
         for name, value, least, most in (
             ("pixels_per_patch", pixels_per_patch, 1, _MOST_PIXELS),
             ("max_seq_length", max_seq_length, 2, _MOST_PATCHES),
         ):
             if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-                raise ValueError(f"{name} must be a whole number greater than {least - 1}, not {value!r}")
+                raise UserError(f"{name} must be a whole number greater than {least - 1}, not {value!r}")
             if value < least:
-                raise ValueError(f"{name} must be greater than {least - 1}, not {value}")
+                raise UserError(f"{name} must be greater than {least - 1}, not {value}")
             if value > most:
-                raise ValueError(f"{name} must be at most {most:,}, not {value:,}")
+                raise UserError(f"{name} must be at most {most:,}, not {value:,}")
         if not 1 <= font_size * dpi / 72 <= _MOST_PIXELS:
-            raise ValueError(
+            raise UserError(
                 f"font_size {font_size} at {dpi} dpi is {font_size * dpi / 72:g} pixels, which must be 1 to "
                 f"{_MOST_PIXELS}"
             )
         if fallback_fonts is not None and fallback_fonts_dir is not None:
-            raise ValueError("give fallback_fonts_dir or fallback_fonts, not both")
+            raise UserError("give fallback_fonts_dir or fallback_fonts, not both")
         self.font_file = find_font(font_file)
         self.fallback_fonts_dir = (
             None if fallback_fonts_dir is None else Path(fallback_fonts_dir).expanduser()
@@ -228,9 +229,9 @@ class TextRenderer:
             TypeError: ``texts`` is no list, or one of them is no text; names it.
         """
         if padding not in ("longest", "max_length"):
-            raise ValueError(f"padding must be 'longest' or 'max_length', not {padding!r}")
+            raise UserError(f"padding must be 'longest' or 'max_length', not {padding!r}")
         if return_tensors not in ("np", "pt"):
-            raise ValueError(f"return_tensors must be 'np' or 'pt', not {return_tensors!r}")
+            raise UserError(f"return_tensors must be 'np' or 'pt', not {return_tensors!r}")
         texts = as_texts(texts)
         rtl = check_truth("rtl", rtl)
         max_length = check_limit("max_length", max_length)
@@ -309,7 +310,7 @@ class TextRenderer:
             ValueError: it is not one character.
         """
         if not isinstance(char, str) or len(char) != 1:
-            raise ValueError(f"covers takes one character, not {char!r}")
+            raise UserError(f"covers takes one character, not {char!r}")
         with self._lock:
             return self._atlas.covers(char)
 
@@ -338,7 +339,7 @@ class TextRenderer:
             out = out.reshape(shape) if out.size == math.prod(shape) else out
         if out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
             expected = f"a contiguous uint8 array of shape {shape}, or flat and at least as large"
-            raise ValueError(f"out must be {expected}, not {out.dtype} {out.shape}")
+            raise UserError(f"out must be {expected}, not {out.dtype} {out.shape}")
         self._atlas.pixels(ids, out)
         return out
 
@@ -426,7 +427,7 @@ class TextRenderer:
         except ValueError as error:
             if overrides or isinstance(error, FontError):
                 raise
-            raise ValueError(f"{path}: {error}") from error
+            raise UserError(f"{path}: {error}") from error
 
 
 def _is_finite(value: Any) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.files import replacing
 from pixel_m4.render.fontfile import FontFile, read_font
 from pixel_m4.render.fonts import FONT_NAME, FONT_SHA256, FontError, find_font
@@ -110,14 +111,14 @@ def read_settings(
     fetch = fetch or (lambda place: file.parent / place if (file.parent / place).is_file() else None)
     unknown = sorted(key for key in config if key not in _FIELDS and not key.startswith("_"))
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"{file}: unknown field {unknown[0]!r} ({config[unknown[0]]!r}); fields that may change "
             f"pixels are not passed over. There are: {', '.join(sorted(set(_FIELDS) - set(_NOTES)))}"
         )
     for field, value in config.items():
         problem = _FIELDS[field](value) if field in _FIELDS else None
         if problem:
-            raise ValueError(f"{file}: {field} must be {problem}, not {json.dumps(value)}")
+            raise UserError(f"{file}: {field} must be {problem}, not {json.dumps(value)}")
     names = ("dpi", "font_size", "max_seq_length", "pixels_per_patch", "rgb", "strategy")
     options: dict[str, Any] = {key: config[key] for key in names if key in config}
     if "strategy" not in options and "strategy" not in overrides:
@@ -131,9 +132,9 @@ def _load(file: Path) -> dict[str, Any]:
     try:
         config = json.loads(file.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not valid JSON: {error}") from error
+        raise UserError(f"{file} is not valid JSON: {error}") from error
     if not isinstance(config, dict):
-        raise ValueError(f"{file} must hold a JSON object, not {type(config).__name__}")
+        raise UserError(f"{file} must hold a JSON object, not {type(config).__name__}")
     return config
 
 
@@ -224,7 +225,7 @@ def _check_inside(file: Path, field: str, place: str) -> None:
     """A file from elsewhere must not make us read what lies anywhere on this machine."""
     for path in (PurePosixPath(place), PureWindowsPath(place)):
         if path.is_absolute() or path.drive or ".." in path.parts or place.startswith("~"):
-            raise ValueError(
+            raise UserError(
                 f"{file}: {field} names {place!r}, outside of its own folder, which is not read; if you "
                 "trust it, give its place as an argument"
             )

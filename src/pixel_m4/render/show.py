@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.files import read_lines, replacing, stdin_lines
 from pixel_m4.render.encoding import Encoding
 from pixel_m4.render.images import picture
@@ -24,7 +25,7 @@ def read_texts(file: Path | None) -> list[str]:
     """
     texts = list(stdin_lines() if file is None else read_lines(file))
     if not texts:
-        raise ValueError(f"{'<stdin>' if file is None else file} holds no text")
+        raise UserError(f"{'<stdin>' if file is None else file} holds no text")
     return texts
 
 
@@ -38,7 +39,7 @@ def numbers(text: str, what: str = "patches") -> list[int]:
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
         if not (first.isdecimal() and (last or first).isdecimal()):
-            raise ValueError(f"{part!r} is no number or range of {what}, such as 9 or 3-5")
+            raise UserError(f"{part!r} is no number or range of {what}, such as 9 or 3-5")
         found += range(int(first), int(last or first) + 1)
     return found
 

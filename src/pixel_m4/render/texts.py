@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from pixel_m4.console.errors import UserError
+
 Text = str | Sequence[str] | tuple[str, str]
 """A string (split on white space), a list of words, or a pair of strings as a tuple."""
 
 _KINDS = "a text is a string, a list of words, or a pair of strings as a tuple"
 
 
-class TextTypeError(TypeError, ValueError):
+class TextTypeError(TypeError, UserError):
     """Something that is given is no text, or no list of texts."""
 
 
@@ -95,7 +97,7 @@ def as_text(text: Any, name: str = "the text") -> Text:
         return text
     if isinstance(text, tuple):
         if len(text) != 2:
-            raise ValueError(f"a tuple is a pair of two texts, not {len(text)}; give a list for words")
+            raise UserError(f"a tuple is a pair of two texts, not {len(text)}; give a list for words")
         first, second = (_unwrapped(part) for part in text)
         for i, part in enumerate((first, second)):
             if not isinstance(part, str):
@@ -132,7 +134,7 @@ def check_whole(name: str, value: Any, least: int, hint: str = "") -> int:
         if isinstance(value, float) and value.is_integer():
             number = int(value)
     if number < least or isinstance(value, bool):
-        raise ValueError(f"{name} must be a whole number of at least {least}{hint}, not {value!r}")
+        raise UserError(f"{name} must be a whole number of at least {least}{hint}, not {value!r}")
     return number
 
 
@@ -143,7 +145,7 @@ def check_truth(name: str, value: Any) -> bool:
         ValueError: it is something else.
     """
     if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{name} must be True or False, not {value!r}")
+        raise UserError(f"{name} must be True or False, not {value!r}")
     return bool(value)
 
 

@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin
 
 from transformers import TrainingArguments
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.console.spelling import did_you_mean
 from pixel_m4.finetune.arguments import FinetuneArguments, parse_arguments
 from pixel_m4.tasks.registry import TASKS
@@ -127,7 +128,7 @@ def read_sweep(path: Path) -> Sweep:
     seen: set[Path] = set()
     for run in runs:
         if run.folder in seen:
-            raise ValueError(
+            raise UserError(
                 f"{path}: two runs would share the folder {run.folder}; "
                 "give their blocks an axis that tells them apart (a list of one value is one)"
             )
@@ -154,28 +155,28 @@ def check_runs(sweep: Sweep) -> None:
             try:
                 parse_arguments(f"run {run.folder}", TASKS[run.task], argv)
             except ValueError as error:
-                raise ValueError(f"the run {run.folder}: {error}") from error
+                raise UserError(f"the run {run.folder}: {error}") from error
 
 
 def _table(path: Path, given: Any, axes: Sequence[str], runs: Sequence[Run]) -> TableOptions:
     names = [entry.name for entry in fields(TableOptions)]
     if not isinstance(given, dict) or set(given) - set(names):
-        raise ValueError(f"{path}: table must be a mapping with some of {', '.join(names)}; it is {given}")
+        raise UserError(f"{path}: table must be a mapping with some of {', '.join(names)}; it is {given}")
     options = {name: [value] if isinstance(value, str) else list(value) for name, value in given.items()}
     table = TableOptions(**options)
     roles = [axis for role in names[:4] for axis in getattr(table, role)]
     asked = [axis for role in names[:4] for axis in options.get(role, ())]
     for axis in asked:
         if axis not in axes:
-            raise ValueError(f"{path}: table: no axis {axis!r}; the axes are {', '.join(axes) or 'none'}")
+            raise UserError(f"{path}: table: no axis {axis!r}; the axes are {', '.join(axes) or 'none'}")
         if roles.count(axis) > 1:
-            raise ValueError(f"{path}: table: the axis {axis!r} has several roles")
+            raise UserError(f"{path}: table: the axis {axis!r} has several roles")
     rest = [axis for axis in axes if axis not in roles]
     if table.rows and rest:
-        raise ValueError(f"{path}: table: {', '.join(rest)} must be in one of rows, columns, choose, average")
+        raise UserError(f"{path}: table: {', '.join(rest)} must be in one of rows, columns, choose, average")
     labels = {" ".join(run.axes[axis] for axis in table.columns if axis in run.axes) for run in runs}
     if table.difference and (len(table.difference) != 2 or set(table.difference) - labels):
-        raise ValueError(
+        raise UserError(
             f"{path}: table: difference must name two of the columns {', '.join(sorted(labels))}; "
             f"it is {table.difference}"
         )
@@ -185,7 +186,7 @@ def _table(path: Path, given: Any, axes: Sequence[str], runs: Sequence[Run]) -> 
 def _runs(block: Mapping[str, Node]) -> list[Run]:
     """Write out the grid of one block."""
     if "task" not in block or block["task"].is_null:
-        raise ValueError(f"task is missing; the tasks are {', '.join(TASKS)}")
+        raise UserError(f"task is missing; the tasks are {', '.join(TASKS)}")
     tasks = typed(block["task"], list[str])
     for task in tasks:
         if task not in TASKS:
@@ -281,9 +282,9 @@ def _run(task: str, settings: Mapping[str, Any], chosen: Mapping[str, tuple[str,
             name = match[1]
             if name not in names or isinstance(names[name], (list, dict)):
                 there = ", ".join(chosen) or "none"
-                raise ValueError(f"{key}: the placeholder {match[0]} has no axis; the axes are {there}")
+                raise UserError(f"{key}: the placeholder {match[0]} has no axis; the axes are {there}")
             if name in path:
-                raise ValueError(f"{key}: the placeholder {match[0]} stands for itself")
+                raise UserError(f"{key}: the placeholder {match[0]} stands for itself")
             used.add(name)
             return str(fill(name, names[name], (*path, name)))
 
@@ -297,10 +298,10 @@ def _run(task: str, settings: Mapping[str, Any], chosen: Mapping[str, tuple[str,
         filled.setdefault("model_name_or_path", filled["model"])
     for name in filled:
         if name in _SWEEPS_OWN:
-            raise ValueError(f"{name} is set by the sweep itself; leave it out")
+            raise UserError(f"{name} is set by the sweep itself; leave it out")
         if name not in known and name not in _SPECIAL and name not in used:
             near = did_you_mean(name, sorted(known))
-            raise ValueError(f"{name!r} is no argument of the task {task}, and no placeholder uses it{near}")
+            raise UserError(f"{name!r} is no argument of the task {task}, and no placeholder uses it{near}")
     # A recipe may give a value that `null` takes back; without one, an argument is just left out.
     arguments = {
         name: value

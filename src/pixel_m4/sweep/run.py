@@ -20,6 +20,7 @@ import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
 from pixel_m4.console.threads import THREADS, share
 from pixel_m4.files import replacing
@@ -62,7 +63,7 @@ def sweep(
     check_runs(plan)
     console = plain_console()
     if jobs is not None and jobs < 1:
-        raise ValueError(f"--jobs must be at least 1, got {jobs}")
+        raise UserError(f"--jobs must be at least 1, got {jobs}")
     if dry_run:
         for run in plan.runs:
             words = [*run.command(), "--output_dir", str(output_dir / run.folder)]
@@ -77,12 +78,10 @@ def sweep(
                 failed = _Pool(plan, output_dir, console, jobs, resume_runs).run()
             _report(plan, output_dir, console)
     except Timeout as error:
-        raise ValueError(f"another sweep is at work in {output_dir}; wait for its end") from error
+        raise UserError(f"another sweep is at work in {output_dir}; wait for its end") from error
     if failed:
         names = ", ".join(str(run.folder) for run in failed)
-        raise ValueError(
-            f"{len(failed)} of {len(plan.runs)} runs failed: {names}; start again to repeat them"
-        )
+        raise UserError(f"{len(failed)} of {len(plan.runs)} runs failed: {names}; start again to repeat them")
 
 
 def state(run: Run, output_dir: Path) -> State:
@@ -95,7 +94,7 @@ def state(run: Run, output_dir: Path) -> State:
     if not folder.is_dir() or not any(folder.iterdir()):
         return "new"
     if not (folder / RUN_FILE).is_file():
-        raise ValueError(f"{folder} holds files that are not of a sweep; choose another --output_dir")
+        raise UserError(f"{folder} holds files that are not of a sweep; choose another --output_dir")
     if results(run, output_dir) is None:
         return "interrupted"
     return "done" if _stored(folder).get("sha256") == run.digest else "changed"
@@ -145,7 +144,7 @@ def _refuse_changed(plan: Sweep, output_dir: Path, rerun_changed: bool) -> None:
                 name for name in {**before, **run.arguments} if before.get(name) != run.arguments.get(name)
             ]
             changes = ", ".join(f"{name} {before.get(name)} → {run.arguments.get(name)}" for name in names)
-            raise ValueError(
+            raise UserError(
                 f"{folder} is finished, with other arguments ({changes or 'another recipe file'}): "
                 "--rerun_changed repeats such runs, another --output_dir keeps them"
             )

@@ -9,6 +9,7 @@ from math import isnan
 from pathlib import Path
 from statistics import fmean, stdev
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.files import replacing
 from pixel_m4.sweep.grid import Run, Sweep
 from pixel_m4.tasks.metrics import lower_is_better
@@ -139,7 +140,7 @@ def _choose(plan: Sweep, members: Sequence[tuple[Run, Scores]]) -> Cell:
         for labels, pairs in settings.items()
     }
     if len(settings) > 1 and any(isnan(value) for value in dev.values()):
-        raise ValueError(
+        raise UserError(
             f"a choice of {', '.join(axes)} needs dev scores: runs of {members[0][0].task} lack eval_{metric}"
         )
     sign = -1 if lower_is_better(metric) else 1

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TextIO, TypeVar
 
 import torch
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.files import DataError, content_suffix, read_lines, writing
 from pixel_m4.formats.folders import TABLES, find_split
 from pixel_m4.formats.rows import BadRows, InputFormat
@@ -242,7 +243,7 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
         trained = config.to_dict()
         for name, value in asked.to_dict().items():
             if trained.get(name) != value:
-                raise ValueError(f"{name} {value}: the model was trained with {trained.get(name)}")
+                raise UserError(f"{name} {value}: the model was trained with {trained.get(name)}")
 
     def configure(self, config: PixelConfig) -> None:
         """Note labels, name and options in the configuration of a model, so that it can be opened again."""

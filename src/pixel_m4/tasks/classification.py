@@ -17,6 +17,7 @@ from typing import Any, ClassVar, TextIO
 
 import torch
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.files import DataError
 from pixel_m4.formats.columns import KNOWN, are_fractions, find_columns
 from pixel_m4.formats.jsonlines import begins_json, first_line
@@ -189,7 +190,7 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
         names = next((list(example.names) for example in train if example.names), None)
         problem = self.options.problem_type
         if problem not in (None, "regression", "single_label_classification"):
-            raise ValueError(
+            raise UserError(
                 f"problem_type must be regression or single_label_classification, not {problem!r}"
             )
         found = {example.label for example in train if example.label is not None}
@@ -341,7 +342,7 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
         asked = self._asked_metrics()
         wrong = [name for name in asked if name not in scores]
         if wrong:
-            raise ValueError(f"metrics: no {wrong[0]!r} here; there are {', '.join(scores)}")
+            raise UserError(f"metrics: no {wrong[0]!r} here; there are {', '.join(scores)}")
         return {name: scores[name] for name in asked} if asked else scores
 
     def dump(self, predicted: Sequence[TextPrediction], stream: TextIO) -> None:
@@ -467,7 +468,7 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
         for name in asked:
             if name not in (*LABEL_METRICS, *NUMBER_METRICS):
                 known = ", ".join((*LABEL_METRICS, *NUMBER_METRICS))
-                raise ValueError(f"metrics: unknown {name!r}; there are {known}")
+                raise UserError(f"metrics: unknown {name!r}; there are {known}")
         return asked
 
 

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple, TextIO
 import numpy as np
 import torch
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.files import COMPRESSED, DataError
 from pixel_m4.formats.jsonlines import first_line
 from pixel_m4.formats.rows import BadRows, InputFormat, folded
@@ -241,7 +242,7 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
         if stride is None:
             stride = _STRIDE if left > _STRIDE else left // 2
         if not 0 <= stride < left:
-            raise ValueError(
+            raise UserError(
                 f"stride must be at least 0 and smaller than the {left} patches that the longest question "
                 f"leaves of {canvas}, not {stride}"
             )

@@ -10,6 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.files import DataError
 from pixel_m4.formats.folders import ALIASES, split_patterns
 from pixel_m4.tasks.base import Task
@@ -39,7 +40,7 @@ class SingleFile:
 
     def __post_init__(self) -> None:
         if not (self.dev > 0 and self.test > 0 and self.dev + self.test < 1):
-            raise ValueError(
+            raise UserError(
                 f"dev_share {self.dev} and test_share {self.test} must be above 0 and leave something for "
                 "train: their sum must be below 1"
             )
@@ -160,7 +161,7 @@ def divide(
         dealt[split] += numbers
     for split, numbers in dealt.items():
         if not numbers:
-            raise ValueError(
+            raise UserError(
                 f"{len(examples)} examples in {len(members)} groups are too few to divide: "
                 f"nothing is left for {split}"
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.training.limits import check_values
 from pixel_m4.training.overrides import parse_config_overrides
 from pixel_m4.training.settings import Settings, SettingsParser
@@ -63,18 +64,18 @@ class ModelArguments:
 
     def __post_init__(self) -> None:
         if self.look_at_neighbours and not self.line_positions:
-            raise ValueError("--look_at_neighbours needs --line_positions true")
+            raise UserError("--look_at_neighbours needs --line_positions true")
         check_values(self)
         parse_config_overrides(self.config_overrides)
         if self.model_name_or_path is not None:
             if self.config_name is not None:
-                raise ValueError(
+                raise UserError(
                     f"--model_name_or_path {self.model_name_or_path} starts from a checkpoint, --config_name "
                     f"{self.config_name} from random weights; leave one of the two out"
                 )
             for name in ("line_positions", "look_at_neighbours"):
                 if getattr(self, name):
-                    raise ValueError(f"--{name} is for random weights (--config_name), not for a checkpoint")
+                    raise UserError(f"--{name} is for random weights (--config_name), not for a checkpoint")
 
 
 _NO_HUB = "the output folder can be uploaded when it is whole, with `hf upload`"
@@ -149,13 +150,13 @@ def check_start(model: str | None, config: str | None, *, training: bool, comman
         ValueError: says what to write.
     """
     if training and model is None and config is None:
-        raise ValueError(
+        raise UserError(
             f"{command} needs a model to start from: --model_name_or_path with a folder, a name on the hub "
             "or pixel-m4-tiny (it comes with the package), or --config_name tiny for random weights"
         )
     if not training and model is None:
         given = "" if config is None else f"; --config_name {config} is for a training from random weights"
-        raise ValueError(
+        raise UserError(
             "without --do_train there must be a trained model: write --model_name_or_path with its folder, "
             f"or --do_train{given}"
         )
@@ -171,7 +172,7 @@ def check_warmup(settings: Settings) -> None:
     if not never_warm(settings["lr_scheduler_type"], warmup, steps):
         return
     if settings.given("warmup_steps") and settings.higher("max_steps", "warmup_steps") != "max_steps":
-        raise ValueError(said_of_warmup(warmup, settings.said("max_steps")))
+        raise UserError(said_of_warmup(warmup, settings.said("max_steps")))
     settings.values["warmup_steps"] = float(steps // 10)
     logger.warning(
         "the recipe's --warmup_steps %g would not be over after --max_steps %d: the warm-up is %d steps, a "
@@ -209,7 +210,7 @@ def choose_interval(settings: Settings, kind: str) -> None:
         return
     winner = settings.higher(steps, strategy)
     if winner is None:
-        raise ValueError(
+        raise UserError(
             f"{settings.said(steps)} has no effect with {settings.said(strategy)}; leave one of the two out"
         )
     if winner == strategy:
@@ -240,7 +241,7 @@ def parse_groups(
         defaults: by argument name, where they differ from the dataclasses'.
         argv: the command line.
         required: names of arguments that the command line or the file must give.
-        rules: settle what options mean for each other, and raise ValueError where they contradict.
+        rules: settle what options mean for each other, and raise UserError where they contradict.
 
     Returns:
         An object of each dataclass

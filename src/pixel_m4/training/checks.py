@@ -15,6 +15,7 @@ from transformers.integrations.integration_utils import (
 )
 from transformers.optimization import get_scheduler
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.training.arguments import never_warm, said_of_warmup
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def check_precision(training: TrainingArguments) -> None:
     on_cpu = training.device.type == "cpu"
     for name in ("fp16", "fp16_full_eval"):
         if on_cpu and getattr(training, name):
-            raise ValueError(f"--{name} needs a GPU; leave it out, or write --{name.replace('fp16', 'bf16')}")
+            raise UserError(f"--{name} needs a GPU; leave it out, or write --{name.replace('fp16', 'bf16')}")
     if on_cpu and (training.bf16 or training.bf16_full_eval):
         tell_about_bf16()
 
@@ -51,10 +52,10 @@ def check_reports(training: TrainingArguments) -> None:
     for name in training.report_to or []:
         if name not in INTEGRATION_TO_CALLBACK:
             known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
-            raise ValueError(f"--report_to {name}: there is no such log; none, or one of {known}")
+            raise UserError(f"--report_to {name}: there is no such log; none, or one of {known}")
         if name not in available:
             others = ", ".join(sorted(available & {"tensorboard", "wandb", "mlflow", "trackio"}))
-            raise ValueError(
+            raise UserError(
                 f"--report_to {name}: {name} is not installed; install it, or give {others} or none"
             )
 
@@ -73,7 +74,7 @@ def check_workers(training: TrainingArguments) -> None:
         "dataloader_multiprocessing_context",
     ):
         if getattr(training, name):
-            raise ValueError(f"--{name} {getattr(training, name)} needs --dataloader_num_workers 1 or more")
+            raise UserError(f"--{name} {getattr(training, name)} needs --dataloader_num_workers 1 or more")
 
 
 def check_schedule(training: TrainingArguments) -> None:
@@ -84,7 +85,7 @@ def check_schedule(training: TrainingArguments) -> None:
     """
     name, warmup = training.lr_scheduler_type.value, training.warmup_steps
     if never_warm(name, warmup, training.max_steps):
-        raise ValueError(said_of_warmup(warmup, f"--max_steps {training.max_steps}"))
+        raise UserError(said_of_warmup(warmup, f"--max_steps {training.max_steps}"))
     some = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=training.learning_rate)
     steps = training.max_steps if training.max_steps > 0 else 1000
     try:
@@ -97,9 +98,7 @@ def check_schedule(training: TrainingArguments) -> None:
         )
     except (TypeError, ValueError) as error:
         kwargs = training.lr_scheduler_kwargs
-        raise ValueError(
-            f"--lr_scheduler_type {name} with --lr_scheduler_kwargs {kwargs}: {error}"
-        ) from error
+        raise UserError(f"--lr_scheduler_type {name} with --lr_scheduler_kwargs {kwargs}: {error}") from error
 
 
 def check_output(output_dir: str | Path, option: str = "--output_dir") -> None:
@@ -111,13 +110,13 @@ def check_output(output_dir: str | Path, option: str = "--output_dir") -> None:
     folder = Path(output_dir)
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not there.is_dir():
-        raise ValueError(f"{option} {folder}: {there} is a file, not a folder; give another name")
+        raise UserError(f"{option} {folder}: {there} is a file, not a folder; give another name")
     try:
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
         reason = error.strerror or error
-        raise ValueError(f"{option} {folder}: nothing can be written in {there} ({reason})") from error
+        raise UserError(f"{option} {folder}: nothing can be written in {there} ({reason})") from error
 
 
 def check_space(output_dir: str | Path, needed: int) -> None:
@@ -136,7 +135,7 @@ def check_space(output_dir: str | Path, needed: int) -> None:
     # A run that goes on has its checkpoints already.
     has = sum(file.stat().st_size for file in folder.glob("checkpoint-*/*") if file.is_file())
     if free + has < needed:
-        raise ValueError(
+        raise UserError(
             f"--output_dir {output_dir}: the checkpoints need about {needed / 1e9:.2g} GB, and {there} has "
             f"{free / 1e9:.2g} GB left; make room, give another folder, a lower --save_total_limit, or "
             "--save_only_model true"

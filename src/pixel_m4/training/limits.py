@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.model.config import NAMED
 
 
@@ -99,12 +100,12 @@ def _square(value: int) -> None:
     side = math.isqrt(max(value, 1))
     if value != side * side:
         near = f"{side**2} or {(side + 1) ** 2}"
-        raise ValueError(f"must be a perfect square such as {near}, as patches lie on a square, got {value}")
+        raise UserError(f"must be a perfect square such as {near}, as patches lie on a square, got {value}")
 
 
 def _steps(value: int) -> None:
     if value != -1 and value < 1:
-        raise ValueError(f"must be at least 1, or -1 to train for --num_train_epochs, got {value}")
+        raise UserError(f"must be at least 1, or -1 to train for --num_train_epochs, got {value}")
 
 
 _OTHERS: Mapping[str, Callable[[int], None]] = {
@@ -128,11 +129,11 @@ def check_value(name: str, value: Any) -> None:
         return
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number and not math.isfinite(value):
-        raise ValueError(f"must be a finite number, got {value}")
+        raise UserError(f"must be a finite number, got {value}")
     if number and name in LIMITS and not LIMITS[name].allows(value):
-        raise ValueError(f"{LIMITS[name]}, got {value:g}")
+        raise UserError(f"{LIMITS[name]}, got {value:g}")
     if name in CHOICES and value not in CHOICES[name]:
-        raise ValueError(f"must be one of {', '.join(CHOICES[name])}, got {value!r}")
+        raise UserError(f"must be one of {', '.join(CHOICES[name])}, got {value!r}")
     if name in _OTHERS:
         _OTHERS[name](value)
 
@@ -150,4 +151,4 @@ def check_values(group: Any) -> None:
         try:
             check_value(entry.name, getattr(group, entry.name))
         except ValueError as error:
-            raise ValueError(f"--{entry.name} {error}") from error
+            raise UserError(f"--{entry.name} {error}") from error

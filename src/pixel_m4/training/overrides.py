@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 import yaml
 from transformers.activations import ACT2FN
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.console.spelling import did_you_mean
 from pixel_m4.model import PixelConfig
 from pixel_m4.training.recipes import Node, parse, typed
@@ -33,12 +34,12 @@ def parse_config_overrides(text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, node in _overrides(text).items():
         if name in ("image_size", "max_seq_length"):
-            raise ValueError(f"config_overrides: {name} follows from --max_seq_length; give that")
+            raise UserError(f"config_overrides: {name} follows from --max_seq_length; give that")
         if name not in known:
-            raise ValueError(f"config_overrides: a model has no {name!r}{did_you_mean(name, known)}")
+            raise UserError(f"config_overrides: a model has no {name!r}{did_you_mean(name, known)}")
         found[name] = typed(node, hints[name])
         if name == "hidden_act" and found[name] not in ACT2FN:
-            raise ValueError(
+            raise UserError(
                 f"config_overrides: hidden_act: no activation {found[name]!r}; such as gelu, relu"
             )
     return found
@@ -49,14 +50,14 @@ def _overrides(text: str) -> dict[str, Node]:
     for item in filter(None, text.split(",")):
         name, equals, value = (part.strip() for part in item.partition("="))
         if not equals or not name:
-            raise ValueError(f"config_overrides: {item!r} is not name=value")
+            raise UserError(f"config_overrides: {item!r} is not name=value")
         if name in found:
-            raise ValueError(f"config_overrides: {name} stands twice")
+            raise UserError(f"config_overrides: {name} stands twice")
         try:
             node = parse(value, name=f"config_overrides: {name}")
         except yaml.YAMLError as error:
-            raise ValueError(f"config_overrides: {item!r} cannot be read: {error}") from error
+            raise UserError(f"config_overrides: {item!r} cannot be read: {error}") from error
         if node is None:
-            raise ValueError(f"config_overrides: {name} has no value")
+            raise UserError(f"config_overrides: {name} has no value")
         found[name] = node
     return found

@@ -18,6 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.console.spelling import did_you_mean
 
 _TAG = "tag:yaml.org,2002:"
@@ -86,14 +87,14 @@ def read_mapping(path: Path, what: str) -> dict[str, Node]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read the {what} {path}: {error}") from error
+        raise UserError(f"cannot read the {what} {path}: {error}") from error
     try:
         node = parse(text, str(path))
     except yaml.YAMLError as error:
-        raise ValueError(f"cannot read the {what} {path}: {error}") from error
+        raise UserError(f"cannot read the {what} {path}: {error}") from error
     if node is None or node.kind != "map":
         found = "nothing" if node is None else {"list": "a list"}.get(node.kind, "one value")
-        raise ValueError(f"{path} must hold a mapping of names to values, as `name: value`; it holds {found}")
+        raise UserError(f"{path} must hold a mapping of names to values, as `name: value`; it holds {found}")
     return node.content
 
 
@@ -135,9 +136,9 @@ def _entries(node: yaml.MappingNode, source: str, depth: int) -> dict[str, Node]
     for key, _ in node.value:
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
-            raise ValueError(f"{source}:{line}: a name is a single word, not a list or a mapping")
+            raise UserError(f"{source}:{line}: a name is a single word, not a list or a mapping")
         if key.value in lines and key.tag != f"{_TAG}merge":
-            raise ValueError(
+            raise UserError(
                 f"{source}:{line}: {key.value} stands in line {lines[key.value]} already; leave one"
             )
         lines[key.value] = line
@@ -170,7 +171,7 @@ def check_names(names: Mapping[str, Node], known: Iterable[str]) -> None:
     options = list(known)
     for name, node in names.items():
         if name not in options:
-            raise ValueError(f"{node.place}: no such argument: {name}{did_you_mean(name, options)}")
+            raise UserError(f"{node.place}: no such argument: {name}{did_you_mean(name, options)}")
 
 
 def typed(node: Node, hint: Any) -> Any:

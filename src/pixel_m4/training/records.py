@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from pixel_m4 import __version__
 from pixel_m4.console.redact import redact
 from pixel_m4.files import replacing
+from pixel_m4.version import __version__
 
 RUN = "run.json"
 METRICS = "all_results.json"

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from accelerate.utils import broadcast_object_list
 from transformers import TrainingArguments
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.console.stopping import Stopped
 from pixel_m4.training.records import METRICS, RUN
 from pixel_m4.training.saving import best_of, is_whole, last_whole, start_anew, step_of, whole_checkpoints
@@ -87,7 +88,7 @@ def refuse_others(folder: Path, overwrite: bool) -> None:
         ValueError: there is something that would be lost; the message says what, and what to do.
     """
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--output_dir {folder} is a file; give a folder")
+        raise UserError(f"--output_dir {folder} is a file; give a folder")
     names = contents(folder)
     if not names or overwrite:
         return
@@ -95,13 +96,13 @@ def refuse_others(folder: Path, overwrite: bool) -> None:
     ways = "give another --output_dir, or start anew with --overwrite_output_dir"
     if record is None:
         some = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-        raise ValueError(
+        raise UserError(
             f"--output_dir {folder} is not empty, and holds no run to go on with ({some}): {ways}"
         )
     if not record.get("training", {}).get("do_train"):
-        raise ValueError(f"--output_dir {folder} holds predictions of a run without training: {ways}")
+        raise UserError(f"--output_dir {folder} holds predictions of a run without training: {ways}")
     if record.get("finished"):
-        raise ValueError(f"--output_dir {folder} holds a run that is finished ({record['finished']}): {ways}")
+        raise UserError(f"--output_dir {folder} holds a run that is finished ({record['finished']}): {ways}")
 
 
 def refuse_others_than_pretraining(folder: Path, overwrite: bool) -> None:
@@ -115,7 +116,7 @@ def refuse_others_than_pretraining(folder: Path, overwrite: bool) -> None:
         ValueError: there is something that would be lost; the message says what, and what to do.
     """
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--output_dir {folder} is a file; give a folder")
+        raise UserError(f"--output_dir {folder} is a file; give a folder")
     whole = whole_checkpoints(folder)
     own = bool(whole) and all((checkpoint / "stream_0.json").is_file() for checkpoint in whole)
     begun = re.compile(r"tensorboard|pictures|checkpoint-\d+")
@@ -123,7 +124,7 @@ def refuse_others_than_pretraining(folder: Path, overwrite: bool) -> None:
     if overwrite or own or not (whole or others):
         return
     some = ", ".join((others or [whole[-1].name])[:3])
-    raise ValueError(
+    raise UserError(
         f"--output_dir {folder} holds something else than checkpoints of a pretraining ({some}): give "
         "another --output_dir, or start anew with --overwrite_output_dir"
     )
@@ -191,9 +192,9 @@ def checkpoint_to_go_on_from(
     if wish not in ("true", "false"):
         chosen = Path(str(given)).expanduser()
         if not is_whole(chosen):
-            raise ValueError(f"--resume_from_checkpoint {given} is no whole checkpoint of pixel-m4 finetune")
+            raise UserError(f"--resume_from_checkpoint {given} is no whole checkpoint of pixel-m4 finetune")
         if usable(chosen) is not None:
-            raise ValueError(f"--resume_from_checkpoint {given}: {usable(chosen)}")
+            raise UserError(f"--resume_from_checkpoint {given}: {usable(chosen)}")
         earlier = read_record(chosen.parent)
         if earlier is not None and (changes := differences(earlier, record)):
             logger.warning("%s was written with %s", chosen, "; ".join(changes))
@@ -204,13 +205,13 @@ def checkpoint_to_go_on_from(
     if changes and set(contents(folder)) <= {RUN, "tensorboard"}:
         return None  # nothing was trained yet
     if changes:
-        raise ValueError(
+        raise UserError(
             f"--output_dir {folder} holds an unfinished run of another command ({'; '.join(changes)}): go on "
             "with the same, give another --output_dir, or start anew with --overwrite_output_dir"
         )
     whole = whole_checkpoints(folder)
     if wish == "false" and whole:
-        raise ValueError(not_gone_on_from(whole[-1]))
+        raise UserError(not_gone_on_from(whole[-1]))
     last = last_usable(folder)
     if last is not None and before.get("versions") != record["versions"]:
         logger.warning("other versions of packages began this run: its bits may differ from theirs")

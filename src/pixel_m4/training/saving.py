@@ -28,6 +28,7 @@ from torch import nn
 from transformers import Trainer, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.console.stopping import Stopped, Stopping
 
 MANIFEST = "manifest.json"
@@ -289,5 +290,5 @@ def best_of(checkpoint: Path) -> Path | None:
         state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
         best = state["best_model_checkpoint"]
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{checkpoint} is no checkpoint to go on from: {error}") from error
+        raise UserError(f"{checkpoint} is no checkpoint to go on from: {error}") from error
     return None if best is None else checkpoint.with_name(Path(best).name)

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from transformers import HfArgumentParser
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.console.spelling import did_you_mean
 from pixel_m4.training.limits import check_value
 from pixel_m4.training.recipes import Node, check_names, option_types, read_mapping, typed
@@ -74,7 +75,7 @@ class Settings:
         if self.given(first) and self.given(second):
             winner = self.higher(first, second)
             if winner is None:
-                raise ValueError(
+                raise UserError(
                     f"{self.said(first)} and {self.said(second)} exclude each other; leave one of the two out"
                 )
             self.reset(second if winner == first else first, because=self.said(winner))
@@ -92,7 +93,7 @@ class Settings:
         """
         if self.given(name) and self[name] not in (None, False, 0, "no"):
             if self.layer(name) >= since:
-                raise ValueError(f"{self.said(name)} has no effect: {why}")
+                raise UserError(f"{self.said(name)} has no effect: {why}")
             self.reset(name)
 
 
@@ -136,7 +137,7 @@ class SettingsParser(HfArgumentParser):
             try:
                 check_value(name, value)
             except ValueError as error:
-                raise ValueError(f"--{name} {error}") from error
+                raise UserError(f"--{name} {error}") from error
         config = written.pop("config", None)
         recipe = _read_recipe(Path(config), self._types, task) if config is not None else {}
         defaults = {name: self.get_default(name) for name in names if name != "config"}
@@ -144,11 +145,18 @@ class SettingsParser(HfArgumentParser):
         return Settings({**defaults, **recipe, **written}, layers, defaults)
 
     def build(self, settings: Settings) -> tuple[Any, ...]:
-        """An object of each dataclass."""
-        return tuple(
-            group(**{entry.name: settings.values[entry.name] for entry in fields(group) if entry.init})
-            for group in self.dataclass_types
-        )
+        """An object of each dataclass.
+
+        Raises:
+            UserError: one of them refuses a value.
+        """
+        try:
+            return tuple(
+                group(**{entry.name: settings.values[entry.name] for entry in fields(group) if entry.init})
+                for group in self.dataclass_types
+            )
+        except ValueError as error:  # transformers' own checks, too
+            raise UserError(str(error)) from error
 
 
 # `none` is a value of these, and does not stand for "not given".
@@ -176,7 +184,7 @@ def _read_recipe(path: Path, types: Mapping[str, Any], task: str | None = None) 
         node = recipe.pop("task")
         named = typed(node, str)
         if named != task:
-            raise ValueError(f"{node.place} is for the task {named!r}, not {task or 'pretraining'!r}")
+            raise UserError(f"{node.place} is for the task {named!r}, not {task or 'pretraining'!r}")
     check_names(recipe, types)
     return {name: read_value(node, types[name]) for name, node in recipe.items()}
 
