@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from pixel_m4.cli.main import main
-from pixel_m4.console.screen import plain_console
 from pixel_m4.quickstart import run as quickstart
 
 # What the quickstart promises to add to LAS, by language; processors round differently.
@@ -40,42 +36,6 @@ def test_the_whole_quickstart_learns_what_is_promised(tmp_path: Path) -> None:
     scores = quickstart.run(None, tmp_path / "out")
     for language, least in GAINS.items():
         assert scores[language].after["las_mst"] - scores[language].before["las_mst"] > least
-
-
-def test_progress_in_a_pipe_is_lines_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(0, 1000, 4))  # seconds; a step takes four
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    out = io.StringIO()
-    with quickstart._shown_on(plain_console(file=out)) as shown:
-        state = SimpleNamespace(global_step=0, max_steps=20)
-        shown.on_train_begin(None, state, None)
-        for step in range(1, 21):
-            state.global_step = step
-            shown.on_step_end(None, state, None)
-            if step == 4:
-                shown.on_log(None, state, None, logs={"loss": 1.234})
-        shown.on_log(None, state, None, logs={"eval_uas": 50.0, "eval_las": 40.04})
-    lines = out.getvalue().splitlines()
-    assert lines[:3] == [
-        "training: 20 steps",
-        "step 3 of 20, about 68 s left",
-        "step 6 of 20, loss 1.23, about 56 s left",
-    ]
-    assert lines[-1] == "step 20: dev UAS 50.0, LAS 40.0"
-    assert len(lines) == 1 + 6 + 1
-    assert not re.search(r"[\x00-\x09\x0b-\x1f]", out.getvalue())
-
-
-def test_progress_in_a_terminal_is_a_bar() -> None:
-    out = io.StringIO()
-    with quickstart._shown_on(plain_console(file=out, force_terminal=True, width=80)) as shown:
-        state = SimpleNamespace(global_step=0, max_steps=20)
-        shown.on_train_begin(None, state, None)
-        state.global_step = 20
-        shown.on_log(None, state, None, logs={"loss": 1.234})
-        shown.on_step_end(None, state, None)
-    assert "20/20" in out.getvalue()
-    assert "training, loss 1.23" in out.getvalue()
 
 
 @pytest.mark.slow

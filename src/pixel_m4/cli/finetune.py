@@ -99,8 +99,8 @@ def _add(
             group.add_argument(f"--{name}", metavar="…", help=text.replace("%", "%%"))
 
 
-def run(task: str | None, rest: Sequence[str]) -> None:
+def run(task: str | None, rest: Sequence[str], quiet: bool) -> None:
     """Do it."""
     from pixel_m4.finetune.run import main
 
-    main(task, rest)
+    main(task, rest, quiet=quiet)

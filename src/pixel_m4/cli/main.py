@@ -48,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; errors that users can mend come as one line and exit code 1."""
     settle()
     arguments = with_underscores(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in arguments
-    arguments = [word for word in arguments if word != "--debug"]
+    debug, quiet = "--debug" in arguments, "--quiet" in arguments
+    arguments = [word for word in arguments if word not in ("--debug", "--quiet")]
     if not arguments:
         arguments = ["--help"]
     parser = build_parser()
@@ -65,9 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if set(_HELP) & set(rest):
             print(finetune.help_of(task) if task else subparsers(parser)[name].format_help(), end="")
             return 0
-        return _guard(lambda: finetune.run(task, _all_help(rest)), debug, again=arguments)
+        return _guard(lambda: finetune.run(task, _all_help(rest), quiet), debug, again=arguments)
     if name == "pretrain" and not set(_HELP) & set(rest):
-        return _guard(lambda: pretrain.run(_all_help(rest)), debug, again=arguments)
+        return _guard(lambda: pretrain.run(_all_help(rest), quiet), debug, again=arguments)
     if name == "evaluate":
         known, others = parser.parse_known_args(arguments)
         return _guard(lambda: evaluate.run(known, others), debug)
@@ -87,7 +87,8 @@ def build_parser() -> argparse.ArgumentParser:
         '  echo "The cat sleeps." | pixel-m4 predict pixel-m4-ud\n'
         "  pixel-m4 quickstart\n\n"
         "`pixel-m4 COMMAND --help` has examples and options of a command, which may be spelled with - or _.\n"
-        "--debug, after any command, shows where an error comes from.",
+        "--debug, after any command, shows where an error comes from; --quiet, after finetune and pretrain,\n"
+        "shows no progress and no scores.",
         formatter_class=Formatter,
     )
     parser.add_argument(

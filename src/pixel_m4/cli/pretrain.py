@@ -51,11 +51,11 @@ def configure(commands: Any) -> None:
             group.add_argument(f"--{name}", metavar="…", help=text.replace("%", "%%"))
 
 
-def run(rest: Sequence[str]) -> None:
+def run(rest: Sequence[str], quiet: bool) -> None:
     """Do it."""
     from pixel_m4.pretrain.arguments import parse_arguments
 
     parsed = parse_arguments(rest)  # --help_all needs no more than this
     from pixel_m4.pretrain.run import pretrain
 
-    pretrain(*parsed)
+    pretrain(*parsed, quiet=quiet)

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 from transformers import TrainerState, TrainingArguments
 
 from pixel_m4.console.redact import redact, redact_command, redact_text, remember_fields
@@ -228,6 +231,20 @@ started from bind this one too.
     with replacing(output_dir / "README.md") as scratch:
         card = redact_text(str(ModelCard(f"---\n{header.to_yaml()}\n---\n{body}")))
         scratch.write_text(card, encoding="utf-8")
+
+
+def show_scores(console: Console, results: Mapping[str, float], output_dir: Path) -> None:
+    """Print the scores on dev and test beside their baselines, and where everything is."""
+    scores = _scores(results)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("score")
+    for column in ("dev", "dev, baseline", "test", "test, baseline"):
+        table.add_column(column, justify="right")
+    for name, row in scores.items():
+        table.add_row(Text(name), *("–" if value is None else f"{value:.2f}" for value in row))
+    if scores:
+        console.print(table)
+    console.print(f"model, scores and predictions: {output_dir}", soft_wrap=True)
 
 
 def _score_table(scores: Mapping[str, Sequence[float | None]]) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from transformers import (
     EarlyStoppingCallback,
-    PrinterCallback,
     TrainerCallback,
     TrainingArguments,
     set_seed,
@@ -31,12 +30,13 @@ from pixel_m4.finetune.checks import (
     choose_metric,
 )
 from pixel_m4.finetune.data import data_files, read_splits
-from pixel_m4.finetune.records import RunRecord, write_card
+from pixel_m4.finetune.records import RunRecord, show_scores, write_card
 from pixel_m4.finetune.trainer import EncodedSplit, TaskTrainer
 from pixel_m4.model import PixelConfig, PixelPreTrainedModel
 from pixel_m4.tasks.base import Task, TaskOptions, saved_labels
 from pixel_m4.tasks.registry import TASKS
 from pixel_m4.training.overrides import parse_overrides
+from pixel_m4.training.progress import Course
 from pixel_m4.training.records import save_metrics, tensorboard_folder, true_rates
 from pixel_m4.training.runs import (
     by_main,
@@ -52,7 +52,7 @@ from pixel_m4.training.start import make_renderer
 logger = logging.getLogger(__name__)
 
 
-def main(name: str | None, argv: Sequence[str]) -> dict[str, float]:
+def main(name: str | None, argv: Sequence[str], *, quiet: bool = False) -> dict[str, float]:
     """Run ``pixel-m4 finetune [NAME] …``; return what ``all_results.json`` holds.
 
     Raises:
@@ -63,7 +63,7 @@ def main(name: str | None, argv: Sequence[str]) -> dict[str, float]:
     if name not in TASKS:
         raise UserError(f"unknown task {name!r}; the tasks: {', '.join(TASKS)}")
     arguments, training, options = parse_arguments(f"pixel-m4 finetune {name}", TASKS[name], argv)
-    return finetune(TASKS[name], arguments, training, options)
+    return finetune(TASKS[name], arguments, training, options, quiet=quiet)
 
 
 def finetune(
@@ -88,7 +88,7 @@ def finetune(
         training: arguments of the Trainer.
         options: what was asked of the task; default its defaults.
         callbacks: further callbacks of the Trainer.
-        quiet: print nothing.
+        quiet: print nothing but warnings.
 
     Returns:
         What ``all_results.json`` holds.
@@ -102,8 +102,9 @@ def finetune(
     check_training(task_class, arguments, training)
     stopping = Stopping()
     kept = kept_checkpoint(Path(training.output_dir)) if training.do_train else nullcontext()
-    with stopping.listening(), kept, _alone(training):
-        return _finetune(task_class, arguments, training, options, callbacks, stopping, quiet)
+    with stopping.listening(), kept, _alone(training), Course(bar=not training.disable_tqdm) as course:
+        shown = None if quiet else course
+        return _finetune(task_class, arguments, training, options, callbacks, stopping, shown)
 
 
 def _finetune(
@@ -113,7 +114,7 @@ def _finetune(
     options: TaskOptions | None,
     callbacks: Sequence[TrainerCallback],
     stopping: Stopping,
-    quiet: bool,
+    course: Course | None,
 ) -> dict[str, float]:
     output_dir = Path(training.output_dir)
     if training.do_train:
@@ -176,7 +177,7 @@ def _finetune(
             args=training,
             train_dataset=encoded.get("train"),
             eval_dataset=encoded.get("dev"),
-            callbacks=[*callbacks, *_early_stopping(arguments, training)],
+            callbacks=[*callbacks, *([course] if course else []), *_early_stopping(arguments, training)],
         )
     results: dict[str, float] = {}
 
@@ -184,11 +185,7 @@ def _finetune(
         results.update(metrics)
         if trainer.is_world_process_zero():
             save_metrics(output_dir, split, metrics)
-        if not quiet:
-            trainer.log_metrics(split, metrics)
 
-    if quiet:
-        trainer.remove_callback(PrinterCallback)
     if training.do_train:
         if checkpoint is not None:
             logger.warning("going on from %s", checkpoint)
@@ -201,6 +198,8 @@ def _finetune(
         report("train", {**true_rates(result.metrics, trainer.trained_samples), **counts})
     for split, prefix in (("dev", "eval"), ("test", "test")):
         if split in encoded:
+            if course is not None:
+                course.phase = split
             output = trainer.predict(encoded[split], metric_key_prefix=prefix)
             metrics = dict(output.metrics)
             if "train" in data:
@@ -216,6 +215,9 @@ def _finetune(
             files = data_files(task, arguments, list(data))
             write_card(output_dir, task, arguments, training, results, files, trainer.state)
         record.finish(results, trainer.state if training.do_train else None)
+        if course is not None:
+            course.stop()
+            show_scores(course.console, results, output_dir)
         if training.do_train and training.save_total_limit == 1:
             keep_the_best(output_dir, trainer.state.best_model_checkpoint)
     return by_main(training, lambda: results)

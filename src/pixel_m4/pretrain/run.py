@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from accelerate.utils import set_seed as set_seed_of_process
 from torch.utils.tensorboard import SummaryWriter
-from transformers import PrinterCallback, TrainerCallback, TrainerState, set_seed
+from transformers import TrainerCallback, TrainerState, set_seed
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
@@ -38,6 +38,7 @@ from pixel_m4.render import TextRenderer
 from pixel_m4.render.renderer import CONFIG_NAME as RENDERER_CONFIG_NAME
 from pixel_m4.training.checks import check_space, checkpoint_bytes
 from pixel_m4.training.overrides import parse_overrides
+from pixel_m4.training.progress import Course
 from pixel_m4.training.runs import kept_checkpoint, not_gone_on_from, refuse_others_than_pretraining
 from pixel_m4.training.saving import STAGING, is_whole, last_whole, publish_files, start_anew, step_of
 from pixel_m4.training.start import make_renderer
@@ -86,8 +87,9 @@ def pretrain(
     """
     check_pretraining(training)
     stopping = Stopping()
-    with stopping.listening(), kept_checkpoint(Path(training.output_dir)):
-        return _pretrain(arguments, training, callbacks, stopping, quiet)
+    kept = kept_checkpoint(Path(training.output_dir))
+    with stopping.listening(), kept, Course(bar=not training.disable_tqdm) as course:
+        return _pretrain(arguments, training, callbacks, stopping, None if quiet else course)
 
 
 def _pretrain(
@@ -95,7 +97,7 @@ def _pretrain(
     training: PretrainTrainingArguments,
     callbacks: Sequence[TrainerCallback],
     stopping: Stopping,
-    quiet: bool,
+    course: Course | None,
 ) -> dict[str, float]:
     output_dir = Path(training.output_dir)
     renderer = make_renderer(arguments)
@@ -159,10 +161,12 @@ def _pretrain(
         train_dataset=stream,
         processing_class=renderer,  # saved with every checkpoint
         eval_dataset=stream,  # only so that the Trainer lets itself be asked to evaluate
-        callbacks=[*callbacks, *([] if writer is None else [TensorBoardCallback(writer)])],
+        callbacks=[
+            *callbacks,
+            *([course] if course else []),
+            *([] if writer is None else [TensorBoardCallback(writer)]),
+        ],
     )
-    if quiet:
-        trainer.remove_callback(PrinterCallback)
     if checkpoint is None:
         set_seed_of_process(training.seed, device_specific=True)  # dropout differs between processes
     else:
@@ -177,8 +181,10 @@ def _pretrain(
     metrics |= {"train_parameters": model.num_parameters(), "train_steps": trainer.state.global_step}
     if trainer.is_world_process_zero():
         write_results(output_dir, metrics)
-    if not quiet:
-        trainer.log_metrics("train", metrics)
+    if course is not None and trainer.is_world_process_zero():
+        course.console.print(
+            f"{trainer.state.global_step} steps are done; the model: {output_dir}", soft_wrap=True
+        )
     return metrics
 
 

@@ -11,20 +11,17 @@ import io
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from operator import eq
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainingArguments
 from transformers.utils import logging as transformers_logging
 
 from pixel_m4.checkpoint import open_task
@@ -38,6 +35,7 @@ from pixel_m4.render import TextRenderer
 from pixel_m4.render.images import picture
 from pixel_m4.tasks.parsing import Parsed, Parsing
 from pixel_m4.tasks.trees import draw_tree, tree_svg
+from pixel_m4.training.progress import Course
 
 SAME_SENTENCE = {
     "English": "My cat loves oatmeal.",
@@ -99,9 +97,9 @@ def run(data_dir: Path | None, output_dir: Path, max_steps: int | None = None) -
         gold = task.read(folder, "test")
         before = task.annotate(model, gold)
         started = time.monotonic()
-        with _shown_on(console) as bars:
+        with Course(console) as course:
             arguments = _arguments(folder, output_dir, max_steps or _STEPS)
-            results = finetune(Parsing, *arguments, callbacks=[bars], quiet=True)
+            results = finetune(Parsing, *arguments, callbacks=[course], quiet=True)
         minutes = (time.monotonic() - started) / 60
     task, model = _open(output_dir)
     after = task.annotate(model, gold)
@@ -164,71 +162,6 @@ def _arguments(
         seed=0,
     )
     return task, training
-
-
-@contextmanager
-def _shown_on(console: Console) -> Iterator[TrainerCallback]:
-    """What shows the course of training: a bar in a terminal, else a line now and then."""
-    if not console.is_terminal:
-        yield _Lines(console)
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        yield _Bar(console, progress)
-
-
-class _Scores(TrainerCallback):
-    """Shows the scores of each evaluation."""
-
-    loss = ""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
-    ) -> None:
-        if logs and "loss" in logs:
-            self.loss = f", loss {float(logs['loss']):.2f}"
-        if logs and "eval_las" in logs:
-            scores = f"dev UAS {logs['eval_uas']:.1f}, LAS {logs['eval_las']:.1f}"
-            self.console.print(f"step {state.global_step}: {scores}")
-
-
-class _Bar(_Scores):
-    """Training as a progress bar with the latest loss."""
-
-    def __init__(self, console: Console, progress: Progress) -> None:
-        super().__init__(console)
-        self._progress = progress
-        self._bar = progress.add_task("training", total=None)
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._progress.update(self._bar, total=state.max_steps)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._progress.update(self._bar, completed=state.global_step, description=f"training{self.loss}")
-
-
-class _Lines(_Scores):
-    """Training as a line every few seconds, without control characters: for a pipe or a file."""
-
-    _SECONDS = 10.0
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._first = state.global_step
-        self._begun = self._shown = time.monotonic()
-        self.console.print(f"training: {state.max_steps} steps")
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        now = time.monotonic()
-        if now - self._shown < self._SECONDS or state.global_step >= state.max_steps:
-            return
-        self._shown = now
-        seconds = (now - self._begun) / (state.global_step - self._first)
-        left = seconds * (state.max_steps - state.global_step)
-        how_long = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
-        self.console.print(f"step {state.global_step} of {state.max_steps}{self.loss}, about {how_long} left")
 
 
 def _compare(

@@ -1,4 +1,7 @@
-"""What both Trainers of ours write otherwise than that of transformers: rates by their names, no pickles."""
+"""What both Trainers of ours write otherwise than that of transformers: rates by their names, no pickles.
+
+The course of a run is shown by :class:`~pixel_m4.training.progress.Course`, not by the Trainer.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINING_ARGS_NAME
 
 from pixel_m4.console.redact import remember
@@ -38,6 +41,8 @@ class ReportingTrainer(Trainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         hide_token(kwargs["args"])
         super().__init__(*args, **kwargs)
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(ProgressCallback)
         self._muon_rate: float | None = None
         self._begun_epoch = 0.0
         self.add_callback(_Begun(self))
