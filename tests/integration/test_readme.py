@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from pixel_m4 import PixelConfig, PixelForPreTraining, TextRenderer
 from pixel_m4.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,12 +15,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^pixel-m4 (.+)$", README, re.MULTILINE)
 
 
-def test_python_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    PixelForPreTraining(PixelConfig.named("nano")).save_pretrained(tmp_path)
-    TextRenderer().save_pretrained(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(code.replace("Team-PIXEL/pixel-m4", str(tmp_path)), {})
-    assert re.search(r"tensor\(\d\.\d+", capsys.readouterr().out)
+def test_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    treebank = ROOT / "src" / "pixel_m4" / "assets" / "treebank"
+    code = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+    exec(code.replace("UD_Tamil-TTB", str(treebank)), {})
+    out = capsys.readouterr().out
+    assert "('The', 'cat', 'sleeps', '.')" in out
+    assert "'las_mst': " in out
+    assert re.search(r"tensor\(\d\.\d+", out)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
