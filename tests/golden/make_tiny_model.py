@@ -38,7 +38,7 @@ from pixel_m4.model import (
     PixelModel,
     PixelPreTrainedModel,
 )
-from pixel_m4.model.mae import reconstruct
+from pixel_m4.model.objectives import reconstruct
 
 FOLDER = Path(__file__).parent / "tiny_model"
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}

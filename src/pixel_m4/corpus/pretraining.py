@@ -113,7 +113,7 @@ class MaskedBlocks:
         Returns:
             ``pixel_values`` uint8 [B, 16, 16 * P], ``attention_mask`` int64 [B, P], ``patch_mask`` bool
             [B, P], ``mask_ratio`` (a number that makes the model hide just these patches), ``language``
-            int64 [B]; with a vocabulary also ``piece_labels`` int64 [B, P], and with positions
+            int64 [B]; with a vocabulary also ``class_labels`` int64 [B, P], and with positions
             ``first_position`` int64 [B]
         """
         batch = dict(render_blocks(self._renderer, blocks, padding="max_length"))
@@ -127,7 +127,7 @@ class MaskedBlocks:
             size = self._renderer.pixels_per_patch
             strips = batch["pixel_values"].numpy().reshape(len(blocks), size, patches, size).swapaxes(1, 2)
             numbers = self._vocabulary.numbers(strips.reshape(len(blocks), patches, size**2))
-            batch["piece_labels"] = torch.from_numpy(numbers)
+            batch["class_labels"] = torch.from_numpy(numbers)
         if self._positions is not None:
             room = self._positions - patches + 1
             batch["first_position"] = torch.tensor([int(rng.integers(room)) for rng in generators])

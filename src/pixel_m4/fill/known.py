@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pixel_m4.console.errors import UserError
 from pixel_m4.model.inputs import split_patches
-from pixel_m4.model.mae import as_targets, standardise
+from pixel_m4.model.objectives import as_targets, standardise
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.strategies import is_rtl
 

@@ -25,7 +25,7 @@ from pixel_m4.fill.pieces import known_pieces, possible_pieces
 from pixel_m4.fill.reading import TEMPERATURE, PieceReader, Reading
 from pixel_m4.model import PixelForPreTraining
 from pixel_m4.model.inputs import split_patches
-from pixel_m4.model.mae import as_targets, reconstruction_loss, standardise
+from pixel_m4.model.objectives import as_targets, mean_of, reconstruction_errors, standardise
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.encoding import Encoding
 from pixel_m4.render.opening import open_renderer
@@ -178,7 +178,9 @@ def fill(
     raw = as_targets(patches, size, model.config.num_channels)
     targets = standardise(raw) if normalised else raw
     known = mask & ~unknown
-    loss = float(reconstruction_loss(predictions, targets, known.float())) if known.any() else None
+    counted = known.float()
+    errors = reconstruction_errors(predictions, targets, counted)
+    loss = float(mean_of(errors, counted)) if known.any() else None
 
     seen = torch.where(mask[:, None], predictions, targets)
     gaps, guesses = [], patches.clone()

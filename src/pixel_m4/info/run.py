@@ -101,8 +101,8 @@ def describe(checkpoint: Checkpoint) -> list[tuple[str, str]]:
             f"{config.decoder_num_attention_heads} heads, feed-forward {config.decoder_intermediate_size}"
         )
         facts += [("decoder", decoder), ("mask ratio", f"{config.mask_ratio:g}")]
-        if config.num_pieces:
-            facts.append(("second objective", f"names {config.num_pieces:,} patches"))
+        if classes := getattr(config, "patch_classes", None):
+            facts.append(("second objective", f"names {classes['number']:,} patches"))
     facts += [
         ("patches", f"{config.patch_size} x {config.patch_size} x {config.num_channels} values"),
         ("max_seq_length", f"{config.max_patches} patches ({side}²)"),

@@ -24,7 +24,8 @@ from pixel_m4.model.heads import (
     PixelForSequenceClassification,
     PixelForTokenClassification,
 )
-from pixel_m4.model.mae import PixelForPreTraining, PixelForPreTrainingOutput, patchify, unpatchify
+from pixel_m4.model.mae import PixelForPreTraining, PixelForPreTrainingOutput
+from pixel_m4.model.objectives import patchify, unpatchify
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
 from pixel_m4.shipped import find_model, find_shipped, is_path
 

@@ -36,7 +36,6 @@ _WHOLE = {
     "decoder_num_hidden_layers": 1,
     "decoder_num_attention_heads": 1,
     "decoder_intermediate_size": 1,
-    "num_pieces": 0,
     "num_word_layers": 0,
     "num_tags": 0,
 }
@@ -46,13 +45,10 @@ _NUMBERS = {
     "mask_ratio": 1.0,
     "initializer_range": math.inf,
     "layer_norm_eps": math.inf,
-    "piece_loss_weight": math.inf,
 }
 _TRUTHS = (
     "qkv_bias",
     "norm_pix_loss",
-    "visible_pieces",
-    "blank_pieces",
     "pooler_add_layer_norm",
     "mix_layers",
     "padding_competes",
@@ -92,6 +88,22 @@ NAMED: Mapping[str, Mapping[str, int]] = {
 }
 
 
+# Keys of earlier versions, of the second objective of pretraining, and what they are called there now.
+_FORMER = {
+    "num_pieces": "number",
+    "piece_loss_weight": "weight",
+    "visible_pieces": "visible",
+    "blank_pieces": "blank",
+}
+
+
+def _without_former(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys that are kept: those of the second objective only where a training goes on with it."""
+    former = {new: keys[old] for old, new in _FORMER.items() if old in keys}
+    kept = {name: value for name, value in keys.items() if name not in _FORMER}
+    return {**kept, "patch_classes": former} if former.get("number") else kept
+
+
 class PixelConfig(PreTrainedConfig):
     """Sizes and rates of a pixel model; the defaults are those of the published base model.
 
@@ -114,11 +126,6 @@ class PixelConfig(PreTrainedConfig):
         decoder_num_attention_heads: Attention heads of the decoder.
         decoder_intermediate_size: Width of the decoder's feed-forward part.
         mask_ratio: Share of the patches that pretraining hides.
-        num_pieces: Patches that pretraining also learns to name, a second objective with a head of its own; 0
-            for none, as published.
-        piece_loss_weight: Weight of that objective beside the pixels.
-        visible_pieces: Whether that objective also asks for as many of the patches that the encoder sees.
-        blank_pieces: Whether it also shows the encoder as many patches blank, for its states to name.
         norm_pix_loss: Whether each target patch is standardised by its own mean and variance.
         pooling_mode: How sequence classification pools: "mean", "max" or "cls".
         pooler_add_layer_norm: Whether "mean" and "max" pooling normalise before they pool.
@@ -163,10 +170,6 @@ class PixelConfig(PreTrainedConfig):
         decoder_intermediate_size: int = 2048,
         mask_ratio: float = 0.25,
         norm_pix_loss: bool = True,
-        num_pieces: int = 0,
-        piece_loss_weight: float = 0.2,
-        visible_pieces: bool = False,
-        blank_pieces: bool = False,
         pooling_mode: str = "mean",
         pooler_add_layer_norm: bool = True,
         mix_layers: bool = False,
@@ -197,10 +200,6 @@ class PixelConfig(PreTrainedConfig):
         self.decoder_intermediate_size = decoder_intermediate_size
         self.mask_ratio = mask_ratio
         self.norm_pix_loss = norm_pix_loss
-        self.num_pieces = num_pieces
-        self.piece_loss_weight = piece_loss_weight
-        self.visible_pieces = visible_pieces
-        self.blank_pieces = blank_pieces
         self.pooling_mode = pooling_mode
         self.pooler_add_layer_norm = pooler_add_layer_norm
         self.mix_layers = mix_layers
@@ -217,7 +216,7 @@ class PixelConfig(PreTrainedConfig):
             self.image_size = [patch_size, patch_size * int(max_seq_length)]
         self._check_sizes()
         _check_common(kwargs)
-        super().__init__(**kwargs)
+        super().__init__(**_without_former(kwargs))
 
     @property
     def max_patches(self) -> int:

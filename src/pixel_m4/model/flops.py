@@ -72,11 +72,7 @@ def parameters(config: PixelConfig, model: Model) -> Cost:
         decoder += 2 * narrow + linear(narrow, pixels)  # norm, prediction
 
     head = 0
-    if model is PixelForPreTraining and config.num_pieces:
-        head = linear(narrow, config.num_pieces)
-        if config.blank_pieces:
-            head += linear(width, narrow)
-    elif model is PixelForTokenClassification:
+    if model is PixelForTokenClassification:
         head = linear(width, config.num_labels) + word_parameters(config)
     elif model is PixelForBiaffineParsing:
         head = linear(width, width) + (width + 1) * width + config.num_labels * (width + 1) ** 2
@@ -108,8 +104,7 @@ def training_flops(config: PixelConfig, model: Model, patches: int, words: int |
     """Count the operations of a training step for a sequence: three times those of a forward pass.
 
     The backward pass computes two products for each one, for the inputs and for the weights. Parsing scores
-    relations to gold heads only, in training; pretraining names masked patches only then. See
-    `forward_flops` for the arguments.
+    relations to gold heads only, in training. See `forward_flops` for the arguments.
     """
     return _flops(config, model, patches, words, training=True) * 3
 
@@ -135,14 +130,7 @@ def _flops(config: PixelConfig, model: Model, patches: int, words: int | None, t
         decoder += product(patches, narrow, patch_values(config))
 
     head = 0
-    if model is PixelForPreTraining and training:
-        named = min(2 * (patches - kept), patches) if config.visible_pieces else patches - kept
-        if config.blank_pieces:
-            blank = min(patches - kept, kept)
-            named += blank
-            head = product(blank, width, config.decoder_hidden_size)
-        head += product(named, config.decoder_hidden_size, config.num_pieces)
-    elif model is PixelForTokenClassification:
+    if model is PixelForTokenClassification:
         head = product(patches, width, config.num_labels)
         if labels_words(config):
             head = product(words, width, config.num_labels) + word_flops(config, patches, words)

@@ -35,7 +35,10 @@ REFUSED_HERE = {
 """Arguments of the Trainer that have no meaning in pretraining, or would be ignored, and why."""
 
 _OWN_OPTIONS = {
-    *("mask_ratio", "norm_pix_loss", "num_pieces", "piece_loss_weight", "visible_pieces", "blank_pieces"),
+    *(
+        "mask_ratio",
+        "norm_pix_loss",
+    ),
 }
 BASE_BATCH = 256  # the batch that the base learning rate is meant for
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pixel_m4.files import replacing
-from pixel_m4.model.mae import reconstruct
+from pixel_m4.model.objectives import reconstruct
 from pixel_m4.pretrain.validation import Validation
 from pixel_m4.render.images import strips
 

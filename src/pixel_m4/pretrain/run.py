@@ -31,6 +31,7 @@ from pixel_m4.model import PixelConfig, PixelForPreTraining
 from pixel_m4.model.config import check_square
 from pixel_m4.pretrain.arguments import PretrainArguments, PretrainTrainingArguments, parse_probabilities
 from pixel_m4.pretrain.checks import check_position, check_pretraining, check_text
+from pixel_m4.pretrain.patch_classes import PatchClasses, PixelWithPatchClasses, forget, objective_parameters
 from pixel_m4.pretrain.pictures import Pictures
 from pixel_m4.pretrain.trainer import PretrainTrainer, last_losses
 from pixel_m4.pretrain.validation import Validation
@@ -48,7 +49,7 @@ RESULTS = "all_results.json"
 # What a run cannot change when it goes on.
 _FIXED = (
     *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act"),
-    *("image_size", "patch_size", "num_channels", "qkv_bias", "norm_pix_loss", "num_pieces"),
+    *("image_size", "patch_size", "num_channels", "qkv_bias", "norm_pix_loss"),
     *(f"decoder_{name}" for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")),
     "decoder_intermediate_size",
 )
@@ -102,10 +103,12 @@ def _pretrain(
     output_dir = Path(training.output_dir)
     renderer = make_renderer(arguments)
     masking = Masking(kind=arguments.masking, ratio=arguments.mask_ratio, max_span=arguments.max_span)
-    config = make_config(arguments)
+    config, objective = make_config(arguments), make_objective(arguments)
     check_renderer(arguments, renderer, config)
     with torch.device("meta"):  # only to count
         parameters = PixelForPreTraining(config).num_parameters()
+    if objective is not None:
+        parameters += objective_parameters(config, objective)
     check_space(output_dir, checkpoint_bytes(parameters, training))
 
     sources = make_sources(arguments)
@@ -117,7 +120,7 @@ def _pretrain(
     with training.main_process_first(local=False, desc="looking for checkpoints"):
         checkpoint = find_checkpoint(arguments, training)
     if checkpoint is not None:
-        check_same_model(checkpoint, config)
+        check_same_model(checkpoint, config, objective)
         if step_of(checkpoint) >= training.max_steps:
             logger.warning("%s has all its %d steps already", output_dir, training.max_steps)
             return finish(output_dir, checkpoint, write=training.process_index == 0)
@@ -208,7 +211,7 @@ def finish(output_dir: Path, checkpoint: Path, *, write: bool) -> dict[str, floa
     metrics = {**last_losses(state.log_history), "train_steps": state.global_step}
     if write:
         model = PixelForPreTraining.from_pretrained(checkpoint)
-        model.drop_piece_head()
+        forget(model.config)
         staged = output_dir / STAGING / "model"
         model.save_pretrained(staged)
         shutil.copyfile(checkpoint / RENDERER_CONFIG_NAME, staged / RENDERER_CONFIG_NAME)
@@ -353,17 +356,32 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
     Raises:
         ValueError: a value is not possible, such as a length that is no perfect square.
     """
-    config = make_config(arguments)
+    config, objective = make_config(arguments), make_objective(arguments)
     if arguments.model_name_or_path is not None:
-        model = PixelForPreTraining.from_pretrained(arguments.model_name_or_path, **_overrides(arguments))
+        kind, more = (PixelForPreTraining, ()) if objective is None else (PixelWithPatchClasses, (objective,))
+        model = kind.from_pretrained(arguments.model_name_or_path, *more, **_overrides(arguments))
+        if objective is None:
+            forget(model.config)
         positions = arguments.max_positions or arguments.max_seq_length
         if model.config.max_seq_length != positions:
             model.resize_positions(positions)
         return model
-    model = PixelForPreTraining(config)
+    model = PixelForPreTraining(config) if objective is None else PixelWithPatchClasses(config, objective)
     # Learns faster from nothing: docs/log.md, 2026-11-23 and 2026-11-25.
     model.set_new_weights(arguments.center_pixels, arguments.line_positions, arguments.look_at_neighbours)
     return model
+
+
+def make_objective(arguments: PretrainArguments) -> PatchClasses | None:
+    """The second objective, if there is one."""
+    if not arguments.num_pieces:
+        return None
+    return PatchClasses(
+        number=arguments.num_pieces,
+        weight=arguments.piece_loss_weight,
+        visible=arguments.visible_pieces,
+        blank=arguments.blank_pieces,
+    )
 
 
 def _overrides(arguments: PretrainArguments) -> dict[str, Any]:
@@ -372,10 +390,6 @@ def _overrides(arguments: PretrainArguments) -> dict[str, Any]:
         "attention_probs_dropout_prob": arguments.dropout_prob,
         "mask_ratio": arguments.mask_ratio,
         "norm_pix_loss": arguments.norm_pix_loss,
-        "num_pieces": arguments.num_pieces,
-        "piece_loss_weight": arguments.piece_loss_weight,
-        "visible_pieces": arguments.visible_pieces,
-        "blank_pieces": arguments.blank_pieces,
         **parse_overrides(arguments.config_overrides),
     }
 
@@ -389,10 +403,11 @@ def make_config(arguments: PretrainArguments) -> PixelConfig:
     overrides = _overrides(arguments)
     positions = arguments.max_positions or arguments.max_seq_length
     if arguments.model_name_or_path is not None:
-        saved = PixelConfig.from_pretrained(arguments.model_name_or_path).num_pieces
-        if arguments.num_pieces and saved not in (0, arguments.num_pieces):
+        saved = PatchClasses.of(PixelConfig.from_pretrained(arguments.model_name_or_path))
+        if arguments.num_pieces and saved is not None and saved.number != arguments.num_pieces:
             raise UserError(
-                f"{arguments.model_name_or_path} names {saved} patches: give --num_pieces {saved}, or 0 to "
+                f"{arguments.model_name_or_path} names {saved.number} patches: give --num_pieces "
+                f"{saved.number}, or 0 to "
                 "go on without the second objective"
             )
         config = PixelConfig.from_pretrained(arguments.model_name_or_path, **overrides)
@@ -480,16 +495,23 @@ def find_checkpoint(arguments: PretrainArguments, training: PretrainTrainingArgu
     return Path(given)
 
 
-def check_same_model(checkpoint: Path, config: PixelConfig) -> None:
+def check_same_model(checkpoint: Path, config: PixelConfig, objective: PatchClasses | None = None) -> None:
     """Refuse to go on with a model of another shape, or with other targets.
 
     Raises:
         ValueError: names what differs.
     """
     saved = PixelConfig.from_pretrained(checkpoint)
-    differing = [name for name in _FIXED if getattr(saved, name) != getattr(config, name)]
+    differing = [
+        f"{name} {getattr(saved, name)}, not {getattr(config, name)}"
+        for name in _FIXED
+        if getattr(saved, name) != getattr(config, name)
+    ]
+    before, now = (0 if each is None else each.number for each in (PatchClasses.of(saved), objective))
+    if before != now:
+        differing.append(f"num_pieces {before}, not {now}")
     if differing:
-        found = ", ".join(f"{name} {getattr(saved, name)}, not {getattr(config, name)}" for name in differing)
+        found = ", ".join(differing)
         raise UserError(
             f"{checkpoint} was written with {found}: go on with the same options, give another --output_dir, "
             "or start anew with --overwrite_output_dir"

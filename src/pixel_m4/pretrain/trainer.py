@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ from transformers.integrations import TensorBoardCallback
 from pixel_m4.corpus.pretraining import MaskedBlocks
 from pixel_m4.corpus.progress import progress
 from pixel_m4.pretrain.checks import layout_of, read_position
+from pixel_m4.pretrain.patch_classes import (
+    PatchClasses,
+    PixelWithPatchClasses,
+    objective_flops,
+    objective_loss,
+)
 from pixel_m4.pretrain.pictures import Pictures
 from pixel_m4.pretrain.validation import Validation
 from pixel_m4.training.optim import muon_for
@@ -71,7 +78,11 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
         self._loader: StatefulDataLoader | None = None
         self._resume_from: Path | None = None
         dtype = torch.bfloat16 if self.args.bf16 else torch.float32
-        self._throughput = Throughput(self.model.config, matmul_peak(self.args.device, dtype))
+        objective = getattr(self.model, "objective", None)
+        self._objective: PatchClasses | None = objective
+        config = self.model.config
+        more = (lambda patches: 0) if objective is None else partial(objective_flops, config, objective)
+        self._throughput = Throughput(config, matmul_peak(self.args.device, dtype), more)
         # Losses of pixels, losses of names, masked patches.
         self._by_language = torch.zeros(3, len(languages), device=self.args.device)
         self.loss_is_scaled_for_ga = True
@@ -156,11 +167,8 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
         loss = outputs.loss
         if num_items_in_batch is not None:  # gradients are averaged over processes
             loss = outputs.patch_losses.sum()
-            if outputs.piece_losses is not None:
-                weight = self.accelerator.unwrap_model(model).config.piece_loss_weight
-                loss = loss + weight * outputs.piece_losses.sum()
-                if outputs.blank_losses is not None:
-                    loss = loss + weight * outputs.blank_losses.sum()
+            if self._objective is not None and outputs.class_losses is not None:
+                loss = loss + objective_loss(outputs, self._objective)
             loss = loss * self.args.world_size / num_items_in_batch.clamp(min=1)
         return (loss, outputs) if return_outputs else loss
 
@@ -170,8 +178,8 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
         pixels = outputs.patch_losses.sum(1)
         names = (
             torch.zeros_like(pixels)
-            if outputs.piece_losses is None
-            else (outputs.piece_losses * outputs.mask).sum(1)
+            if self._objective is None or outputs.class_losses is None
+            else (outputs.class_losses * outputs.mask).sum(1)
         )
         self._by_language.index_add_(1, languages, torch.stack([pixels, names, counted]))
 
@@ -194,7 +202,7 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
             for language, loss, _, count in zip(self._languages, *losses.tolist(), strict=True):
                 if count:
                     logs[f"loss_{language}"] = loss / count
-            if self.model.config.num_pieces:
+            if self._objective is not None:
                 _, names, counts = losses.sum(1).tolist()
                 logs["piece_loss"] = names / max(counts, 1)
             if self._loader is not None:
@@ -257,8 +265,10 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
         return None
 
     def save_final(self) -> None:
-        """As every model, and without the head that names pieces."""
-        self.accelerator.unwrap_model(self.model).drop_piece_head()
+        """As every model, and without the heads that name patches."""
+        model = self.accelerator.unwrap_model(self.model)
+        if isinstance(model, PixelWithPatchClasses):
+            model.drop_classes()
         super().save_final()
 
 

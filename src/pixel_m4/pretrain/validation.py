@@ -97,7 +97,7 @@ class Validation:
                 counted = (outputs.mask * (batch["attention_mask"] != 0)).sum()
                 if idle:
                     continue
-                named = counted * 0 if outputs.pieces_named is None else outputs.pieces_named.sum()
+                named = counted * 0 if getattr(outputs, "named", None) is None else outputs.named.sum()
                 sums += torch.stack([outputs.patch_losses.sum(), counted, named]).to(wide)
                 if self._reader is not None:
                     pixels, mask = batch["pixel_values"], batch["attention_mask"]
@@ -106,7 +106,7 @@ class Validation:
                     )
             total, count, named = accelerator.reduce(sums, "sum").tolist()
             losses[f"eval_loss_{language}"] = total / max(count, 1)
-            if accelerator.unwrap_model(model).config.num_pieces:
+            if getattr(accelerator.unwrap_model(model), "objective", None) is not None:
                 readings[f"eval_naming_accuracy_{language}"] = named / max(count, 1)
             if self._reader is not None:
                 counts = torch.tensor([read.patches, read.correct, read.baseline, read.known])

@@ -6,7 +6,7 @@ Dimensions: B batch, P patches.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -54,13 +54,17 @@ class Throughput:
     Args:
         config: the model that is trained.
         peak: operations a second of the device, see :func:`matmul_peak`.
+        more: operations of a training step beside those of the model, by the number of real patches.
     """
 
-    def __init__(self, config: PixelConfig, peak: float) -> None:
+    def __init__(
+        self, config: PixelConfig, peak: float, more: Callable[[int], int] = lambda patches: 0
+    ) -> None:
         self._costs = np.array(  # by the number of real patches
             [0]
             + [
-                training_flops(config, PixelForPreTraining, n).total for n in range(1, 1 + config.max_patches)
+                training_flops(config, PixelForPreTraining, n).total + more(n)
+                for n in range(1, 1 + config.max_patches)
             ],
             dtype=np.float64,
         )

@@ -77,9 +77,9 @@ def test_names_are_those_of_the_pixels_and_places_fit_the_table() -> None:
     batch = named(BLOCKS)
     for name in ("pixel_values", "attention_mask", "patch_mask"):
         assert torch.equal(batch[name], plain[name])  # the options beside change nothing
-    assert batch["piece_labels"][0, [0, 1, 3]].tolist() == [0, 1, 2]
+    assert batch["class_labels"][0, [0, 1, 3]].tolist() == [0, 1, 2]
     for row, number in ((row, n) for row in range(2) for n in range(64)):
-        label = int(batch["piece_labels"][row, number])
+        label = int(batch["class_labels"][row, number])
         same = [bool((patches[row, number].numpy() == patch).all()) for patch in known]
         assert (label == -100 and not any(same)) or same[label]
     many = [named([BLOCKS[0]._replace(number=n)])["first_position"].item() for n in range(300)]

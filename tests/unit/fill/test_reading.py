@@ -11,7 +11,7 @@ from torch import Tensor
 from pixel_m4.fill.pieces import possible_pieces
 from pixel_m4.fill.reading import PieceReader, ReadingAccuracy, most_frequent_patch, reading_accuracy
 from pixel_m4.model.inputs import split_patches
-from pixel_m4.model.mae import as_targets, standardise
+from pixel_m4.model.objectives import as_targets, standardise
 from pixel_m4.render import TextRenderer
 
 

@@ -26,8 +26,6 @@ CASES: list[tuple[Model, dict[str, Any]]] = [
     (PixelModel, {"qkv_bias": False}),
     (PixelForPreTraining, {}),
     (PixelForPreTraining, {"mask_ratio": 0.6, "num_channels": 1}),
-    (PixelForPreTraining, {"num_pieces": 23}),
-    (PixelForPreTraining, {"num_pieces": 23, "blank_pieces": True}),
     (PixelForTokenClassification, {}),
     (PixelForBiaffineParsing, {}),
     (PixelForSequenceClassification, {"pooling_mode": "mean"}),
@@ -75,7 +73,6 @@ def test_forward(model: Model, options: dict[str, Any], batch: int) -> None:
     ("model", "labels"),
     [
         (PixelForPreTraining, {}),
-        (PixelForPreTraining, {"piece_labels": torch.zeros(1, PATCHES, dtype=torch.long)}),
         (PixelForTokenClassification, {"labels": torch.zeros(1, PATCHES, dtype=torch.long)}),
         (
             PixelForBiaffineParsing,
@@ -87,8 +84,7 @@ def test_forward(model: Model, options: dict[str, Any], batch: int) -> None:
     ],
 )
 def test_training_step(model: Model, labels: dict[str, torch.Tensor]) -> None:
-    pieces = {"num_pieces": 9, "visible_pieces": True, "blank_pieces": True}
-    made = make(model, pieces if "piece_labels" in labels else {}).train()
+    made = make(model, {}).train()
     with FlopCounterMode(display=False) as counter:
         made(**inputs(model), **labels).loss.backward()
     expected = training_flops(made.config, model, PATCHES, WORDS).total

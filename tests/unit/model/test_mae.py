@@ -5,7 +5,9 @@ import torch
 from torch import Tensor
 
 from pixel_m4.model import PixelConfig, PixelForPreTraining, patchify, unpatchify
-from pixel_m4.model.mae import choose_patches, follow_mask, reconstruct, standardise
+from pixel_m4.model.masks import choose_patches, follow_mask
+from pixel_m4.model.objectives import reconstruct, standardise
+from pixel_m4.pretrain.patch_classes import PatchClasses, PixelWithPatchClasses
 
 
 @pytest.fixture
@@ -108,21 +110,19 @@ def one_at_a_time(model: PixelForPreTraining, *inputs: Tensor, **labels: Tensor)
 @pytest.mark.parametrize("unpad", [False, True])
 def test_texts_with_different_numbers_of_masked_patches(unpad: bool) -> None:
     torch.manual_seed(0)
-    config = PixelConfig.named(
-        "nano", max_seq_length=64, unpad_inputs=unpad, num_pieces=9, hidden_dropout_prob=0.0
-    )
-    model = PixelForPreTraining(config).eval()
+    config = PixelConfig.named("nano", max_seq_length=64, unpad_inputs=unpad, hidden_dropout_prob=0.0)
+    model = PixelWithPatchClasses(config, PatchClasses(number=9)).eval()
     strip = torch.cat([pixels(), pixels()])
     attention_mask = (torch.arange(20) < torch.tensor([20, 9, 15, 4])[:, None]).long()
     patch_mask = torch.zeros(4, 20)
     patch_mask[0, [3, 4, 19]] = patch_mask[1, [0, 8, 12]] = patch_mask[2, 2:14] = 1  # the last: none
     names = torch.arange(80).view(4, 20) % 9
-    outputs = model(strip, attention_mask, patch_mask, piece_labels=names)
+    outputs = model(strip, attention_mask, patch_mask, class_labels=names)
     assert torch.equal(outputs.mask, patch_mask)
-    alone = one_at_a_time(model, strip, attention_mask, patch_mask, piece_labels=names)
+    alone = one_at_a_time(model, strip, attention_mask, patch_mask, class_labels=names)
     for row, found in enumerate(alone):
         real = attention_mask[row] == 1
-        for name in ("logits", "patch_losses", "piece_losses"):
+        for name in ("logits", "patch_losses", "class_losses"):
             torch.testing.assert_close(outputs[name][row][real], found[name][0][real], atol=1e-5, rtol=0)
     counted = patch_mask * attention_mask
     total = sum(one.loss * n for one, n in zip(alone, counted.sum(1), strict=True))
@@ -132,19 +132,19 @@ def test_texts_with_different_numbers_of_masked_patches(unpad: bool) -> None:
 def test_different_numbers_of_masked_patches_in_training() -> None:
     """Blank and visible pieces are chosen among what is seen; what is hidden stays hidden."""
     torch.manual_seed(0)
-    options = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_pieces": 9}
-    config = PixelConfig.named("nano", max_seq_length=64, blank_pieces=True, visible_pieces=True, **options)
-    model = PixelForPreTraining(config).train()
+    options = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config = PixelConfig.named("nano", max_seq_length=64, **options)
+    model = PixelWithPatchClasses(config, PatchClasses(number=9, blank=True, visible=True)).train()
     shown: list[Tensor] = []
     model.vit.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
     patch_mask = torch.zeros(2, 20)
     patch_mask[0, :17], patch_mask[1, 4] = 1, 1
-    outputs = model(pixels(), None, patch_mask, piece_labels=torch.ones(2, 20).long())
+    outputs = model(pixels(), None, patch_mask, class_labels=torch.ones(2, 20).long())
     blank = (shown[0] != pixels()).unflatten(2, (20, 16)).any(3).any(1)
     assert not (blank & (patch_mask == 1)).any()
     assert blank[0].sum() == 3  # all that is seen
-    assert (outputs.piece_losses[patch_mask == 1] > 0).all()
-    assert ((outputs.piece_losses > 0) & (patch_mask == 0)).any()
+    assert (outputs.class_losses[patch_mask == 1] > 0).all()
+    assert ((outputs.class_losses > 0) & (patch_mask == 0)).any()
     assert (outputs.blank_losses[0] > 0).sum() == 3
     outputs.loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
@@ -205,14 +205,14 @@ def test_bad_patch_mask(model: PixelForPreTraining, shape: tuple[int, ...]) -> N
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (torch.zeros(2, 21).long(), r"piece_labels must be \[2, 20\]"),
+        (torch.zeros(2, 21).long(), r"class_labels must be \[2, 20\]"),
         (torch.full((2, 20), 7), "below 7 .* got 7"),
     ],
 )
-def test_bad_piece_labels(labels: Tensor, message: str) -> None:
-    model = PixelForPreTraining(PixelConfig.named("nano", max_seq_length=64, num_pieces=7))
+def test_bad_class_labels(labels: Tensor, message: str) -> None:
+    model = PixelWithPatchClasses(PixelConfig.named("nano", max_seq_length=64), PatchClasses(number=7))
     with pytest.raises(ValueError, match=message):
-        model(pixels(), piece_labels=labels)
+        model(pixels(), class_labels=labels)
 
 
 def test_bad_ratio(model: PixelForPreTraining) -> None:

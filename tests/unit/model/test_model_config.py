@@ -126,8 +126,6 @@ def test_another_architecture(tmp_path: Path) -> None:
         ("mask_ratio", -0.25),
         ("layer_norm_eps", -1e-12),
         ("initializer_range", float("inf")),
-        ("piece_loss_weight", -1),
-        ("num_pieces", 2.5),
         ("max_seq_length", "49"),
         ("num_labels", "3"),
         ("id2label", ["a", "b"]),

@@ -318,7 +318,7 @@ def test_every_head_gives_its_encoder_to_every_other(
 ) -> None:
     """What is left out is said in one line, and so is what is new; another head's classifier is not used."""
     torch.manual_seed(1)
-    model = saved(PixelConfig.named("nano", max_seq_length=64, num_labels=5, num_pieces=7, blank_pieces=True))
+    model = saved(PixelConfig.named("nano", max_seq_length=64, num_labels=5))
     model.save_pretrained(tmp_path)
     caplog.clear()
     caplog.set_level(logging.INFO, logger="pixel_m4")

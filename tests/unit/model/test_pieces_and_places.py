@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from pixel_m4.model import (
     PixelConfig,
@@ -19,7 +22,14 @@ from pixel_m4.model import (
     PixelModel,
     PixelPreTrainedModel,
 )
+from pixel_m4.model.flops import parameters
 from pixel_m4.model.inputs import blank_out, split_patches
+from pixel_m4.pretrain.patch_classes import (
+    PatchClasses,
+    PixelWithPatchClasses,
+    objective_flops,
+    objective_parameters,
+)
 
 P, PIECES = 20, 11
 ATTENTION = (torch.arange(P) < torch.tensor([20, 9])[:, None]).long()
@@ -34,10 +44,47 @@ CLASSES: list[type[PixelPreTrainedModel]] = [
 ]
 
 
-def make(pieces: int = PIECES, **options: float) -> PixelForPreTraining:
+def make(pieces: int = PIECES, **options: Any) -> Any:
     torch.manual_seed(0)
-    config = PixelConfig.named("nano", max_seq_length=64, num_pieces=pieces, **options)
-    return PixelForPreTraining(config).eval()
+    names = [entry.name for entry in fields(PatchClasses) if entry.name in options]
+    chosen = {name: options.pop(name) for name in names}
+    config = PixelConfig.named("nano", max_seq_length=64, **options)
+    if not pieces:
+        return PixelForPreTraining(config).eval()
+    return PixelWithPatchClasses(config, PatchClasses(number=pieces, **chosen)).eval()
+
+
+def test_keys_of_earlier_versions(tmp_path: Path) -> None:
+    old = {"num_pieces": 7, "piece_loss_weight": 0.5, "visible_pieces": True, "blank_pieces": False}
+    config = PixelConfig.named("nano", **old)
+    assert PatchClasses.of(config) == PatchClasses(number=7, weight=0.5, visible=True)
+    assert not set(old) & set(config.to_dict())
+    for none in ({**old, "num_pieces": 0}, {}):
+        assert "patch_classes" not in PixelConfig.named("nano", **none).to_dict()
+
+
+@pytest.mark.parametrize("options", [{}, {"blank": True, "visible": True}])
+def test_parameters_of_the_heads(options: dict[str, bool]) -> None:
+    model, objective = make(23, **options), PatchClasses(number=23, **options)
+    heads = [value.numel() for name, value in model.named_parameters() if "_head." in name]
+    assert objective_parameters(model.config, objective) == sum(heads)
+    assert parameters(model.config, PixelForPreTraining).total + sum(heads) == sum(
+        value.numel() for value in model.parameters()
+    )
+
+
+def test_operations_of_the_heads() -> None:
+    """Products are counted as PyTorch counts them."""
+    objective = PatchClasses(number=PIECES, blank=True, visible=True)
+    model = make(blank=True, visible=True, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).train()
+    plain = make(0, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).train()
+    counts = []
+    ratio = 0.25
+    for each, more in ((model, {"class_labels": torch.zeros(1, P, dtype=torch.long)}), (plain, {})):
+        with FlopCounterMode(display=False) as counter:
+            each(pixels()[:1], mask_ratio=ratio, **more).loss.backward()
+        counts.append(counter.get_total_flops())
+    assert counts[0] - counts[1] == objective_flops(model.config, objective, P)
 
 
 def pixels() -> Tensor:
@@ -54,10 +101,10 @@ def labels() -> Tensor:
 
 @pytest.mark.parametrize("weight", [0.2, 3.0])
 def test_the_loss_of_names_against_one_patch_at_a_time(weight: float) -> None:
-    model = make(piece_loss_weight=weight)
+    model = make(weight=weight)
     decoded: list[Tensor] = []
     model.decoder.register_forward_hook(lambda module, inputs, outputs: decoded.append(outputs[0]))
-    outputs = model(pixels(), ATTENTION, MASKED, piece_labels=labels())
+    outputs = model(pixels(), ATTENTION, MASKED, class_labels=labels())
     plain = model(pixels(), ATTENTION, MASKED)
     total, counted = torch.zeros(()), 0
     for row in range(2):
@@ -68,22 +115,22 @@ def test_the_loss_of_names_against_one_patch_at_a_time(weight: float) -> None:
                 if labels()[row, patch] >= 0:
                     scores = F.linear(decoded[0][row, patch], model.piece_head.weight, model.piece_head.bias)
                     expected = scores.logsumexp(0) - scores[labels()[row, patch]]
-            torch.testing.assert_close(outputs.piece_losses[row, patch], expected, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(outputs.class_losses[row, patch], expected, atol=1e-5, rtol=1e-5)
             total = total + expected
     assert counted == 8
     torch.testing.assert_close(outputs.loss, plain.loss + weight * total / counted)
     assert torch.equal(outputs.patch_losses, plain.patch_losses)
-    assert plain.piece_losses is None
+    assert plain.class_losses is None
 
 
 def test_names_of_what_is_seen_or_padding_do_not_count() -> None:
     model = make()
     other = labels()
     other[(MASKED == 0) | (ATTENTION == 0)] = 0
-    one, two = (model(pixels(), ATTENTION, MASKED, piece_labels=each) for each in (labels(), other))
+    one, two = (model(pixels(), ATTENTION, MASKED, class_labels=each) for each in (labels(), other))
     assert torch.equal(one.loss, two.loss)
-    none = model(pixels(), ATTENTION, MASKED, piece_labels=torch.full((2, P), -100))
-    assert not none.piece_losses.any()
+    none = model(pixels(), ATTENTION, MASKED, class_labels=torch.full((2, P), -100))
+    assert not none.class_losses.any()
     assert torch.equal(none.loss, model(pixels(), ATTENTION, MASKED).loss)
 
 
@@ -91,13 +138,13 @@ def test_without_pieces_nothing_changes() -> None:
     plain, named = make(0), make()
     assert not [name for name in plain.state_dict() if "piece" in name]
     named.load_state_dict(plain.state_dict(), strict=False)
-    one = plain(pixels(), ATTENTION, MASKED, piece_labels=labels())
+    one = plain(pixels(), ATTENTION, MASKED)
     two = named(pixels(), ATTENTION, MASKED)
     assert torch.equal(one.loss, two.loss)
-    assert one.piece_losses is None
-    named.drop_piece_head()
+    assert two.class_losses is None
+    named.drop_classes()
     assert named.state_dict().keys() == plain.state_dict().keys()
-    assert named.config.num_pieces == 0
+    assert "patch_classes" not in named.config.to_dict()
 
 
 @pytest.mark.parametrize("dropped", [True, False])
@@ -107,10 +154,15 @@ def test_with_and_without_the_head_it_loads_into_all(
 ) -> None:
     model = make()
     if dropped:
-        model.drop_piece_head()
+        model.drop_classes()
     model.save_pretrained(tmp_path)
-    assert PixelConfig.from_pretrained(tmp_path).num_pieces == (0 if dropped else PIECES)
-    again, info = PixelForPreTraining.from_pretrained(tmp_path, output_loading_info=True)
+    config = PixelConfig.from_pretrained(tmp_path)
+    assert config.architectures == ["PixelForPreTraining"]
+    assert PatchClasses.of(config) == (None if dropped else PatchClasses(number=PIECES))
+    kind, more = (
+        (PixelForPreTraining, []) if dropped else (PixelWithPatchClasses, [PatchClasses(number=PIECES)])
+    )
+    again, info = kind.from_pretrained(tmp_path, *more, output_loading_info=True)
     assert not any(info.values()), info
     assert again.state_dict().keys() == model.state_dict().keys()
     found, info = model_class.from_pretrained(tmp_path, output_loading_info=True)
@@ -122,14 +174,14 @@ def test_with_and_without_the_head_it_loads_into_all(
 
 def test_a_checkpoint_goes_on_without_its_head(tmp_path: Path) -> None:
     make().save_pretrained(tmp_path)
-    model, info = PixelForPreTraining.from_pretrained(tmp_path, num_pieces=0, output_loading_info=True)
+    model, info = PixelForPreTraining.from_pretrained(tmp_path, output_loading_info=True)
     assert not any(info.values()), info
-    assert model.piece_head is None
+    assert not [name for name in model.state_dict() if "piece" in name]
 
 
 def shifted(model: PixelForPreTraining, first: int) -> PixelForPreTraining:
     """The model with a position table whose patch rows are moved by so many."""
-    other = make(model.config.num_pieces)
+    other = make(0)
     other.load_state_dict(model.state_dict())
     for table in (other.vit.embeddings.position_embeddings, other.decoder.decoder_pos_embed):
         with torch.no_grad():
@@ -186,51 +238,51 @@ def test_places_outside_of_the_table(places: Tensor, message: str) -> None:
 def test_places_and_names_compile_without_a_break() -> None:
     model = make()
     compiled = torch.compile(model, fullgraph=True, backend="eager")
-    options = {"piece_labels": labels(), "first_position": torch.tensor([3, 44])}
+    options = {"class_labels": labels(), "first_position": torch.tensor([3, 44])}
     expected = model(pixels(), ATTENTION, MASKED, **options)
     torch.testing.assert_close(compiled(pixels(), ATTENTION, MASKED, **options).loss, expected.loss)
 
 
 def test_patches_that_are_seen_are_named_in_training_only() -> None:
-    model = make(visible_pieces=True, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    model = make(visible=True, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     plain = make()
     plain.load_state_dict(model.state_dict())
     everything = torch.randint(0, PIECES, (2, P), generator=torch.Generator().manual_seed(1))
-    one, two = (each(pixels(), ATTENTION, MASKED, piece_labels=everything) for each in (model, plain))
+    one, two = (each(pixels(), ATTENTION, MASKED, class_labels=everything) for each in (model, plain))
     assert torch.equal(one.loss, two.loss)
     model.train()
-    trained = model(pixels(), ATTENTION, MASKED, piece_labels=everything)
-    named = trained.piece_losses > 0
+    trained = model(pixels(), ATTENTION, MASKED, class_labels=everything)
+    named = trained.class_losses > 0
     assert torch.equal(named & (trained.mask != 0), (trained.mask != 0) & (ATTENTION != 0))
     seen = named & (trained.mask == 0)
     assert not (seen & (ATTENTION == 0)).any()
     assert seen[0].sum() == 5  # as many as are hidden
     counted = ((trained.mask != 0) & (ATTENTION != 0)).sum()
-    pieces = 0.2 * trained.piece_losses.sum() / counted
+    pieces = 0.2 * trained.class_losses.sum() / counted
     torch.testing.assert_close(trained.loss, trained.patch_losses.sum() / counted + pieces)
 
 
 def test_blank_patches_are_named_in_training_only() -> None:
     """The encoder sees some patches blank; its states there are asked for what was there."""
-    model = make(blank_pieces=True, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    model = make(blank=True, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     shown: list[Tensor] = []
     model.vit.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
     asked: list[Tensor] = []
     model.blank_head.register_forward_hook(lambda module, inputs, outputs: asked.append(inputs[0]))
-    tested = model(pixels(), ATTENTION, MASKED, piece_labels=labels())
+    tested = model(pixels(), ATTENTION, MASKED, class_labels=labels())
     assert tested.blank_losses is None
     assert torch.equal(shown[0], pixels())
-    trained = model.train()(pixels(), ATTENTION, MASKED, piece_labels=labels())
+    trained = model.train()(pixels(), ATTENTION, MASKED, class_labels=labels())
     differs = (shown[1] != pixels()).unflatten(2, (P, 16)).any(3).any(1)
     assert differs.sum(1).tolist() == [5, 5]  # as many as are hidden
     assert not (differs & (trained.mask != 0)).any()
     assert asked[0].shape == (2, 5, model.config.hidden_size)
     counted = ((trained.mask != 0) & (ATTENTION != 0)).sum()
-    added = 0.2 * (trained.piece_losses.sum() + trained.blank_losses.sum()) / counted
+    added = 0.2 * (trained.class_losses.sum() + trained.blank_losses.sum()) / counted
     torch.testing.assert_close(trained.loss, trained.patch_losses.sum() / counted + added)
     expected = labels().masked_fill(ATTENTION == 0, -100)[differs].view(2, 5)
     assert torch.equal(trained.blank_losses == 0, expected < 0)
-    model.drop_piece_head()
+    model.drop_classes()
     assert not [name for name in model.state_dict() if "piece" in name or "blank" in name]
 
 
@@ -251,10 +303,10 @@ def test_where_the_head_names_right() -> None:
     with torch.no_grad():
         model.piece_head.weight.zero_()
         model.piece_head.bias.copy_(F.one_hot(name, PIECES))
-    outputs = model(pixels(), ATTENTION, MASKED, piece_labels=labels())
+    outputs = model(pixels(), ATTENTION, MASKED, class_labels=labels())
     expected = (MASKED != 0) & (ATTENTION != 0) & (labels() == name)
     assert expected.any()
-    assert torch.equal(outputs.pieces_named, expected)
+    assert torch.equal(outputs.named, expected)
 
 
 def test_places_on_a_line() -> None:
