@@ -3,8 +3,8 @@
 python benchmarks/bench_open.py [--runs 3]
 
 One thread; the best of some runs after one that fills the file cache.  Memory is the process's peak.
-"libraries" is what torch and transformers' base class of models need by themselves: nothing that opens a model
-can be quicker.
+"libraries" is what torch and transformers' base class of models need by themselves: nothing that opens a
+model can be quicker.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ def corpus(folder: Path) -> dict[str, Source]:
 def documents(source: Source, renderer: TextRenderer, shares: int = 1) -> Iterator[list[str]]:
     """Cleaned lines of each document of the first share."""
     clean = Cleaner(renderer.covers)
-    for _, pieces in groupby(source.open(0, shares), lambda piece: piece.document):
-        yield [" ".join(clean(piece.text).split()) for piece in pieces]
+    for _, parts in groupby(source.open(0, shares), lambda part: part.document):
+        yield [" ".join(clean(part.text).split()) for part in parts]
 
 
 def characters(texts: Iterator[str], limit: int) -> str:
@@ -143,7 +143,7 @@ def generate(sources: dict[str, Source], folder: Path, megabytes: int) -> None:
     """Text of random sentences of the corpora, half as plain and half as compressed files."""
     rng = random.Random(0)
     for i, (language, source) in enumerate(sources.items()):
-        lines = [piece.text for piece in islice(source.open(0, 1), 20_000)]
+        lines = [part.text for part in islice(source.open(0, 1), 20_000)]
         opened = gzip.open if i % 2 else open
         name = folder / (f"{language}.txt.gz" if i % 2 else f"{language}.txt")
         with opened(name, "wt", encoding="utf-8", **({"compresslevel": 1} if i % 2 else {})) as file:

@@ -59,8 +59,8 @@ def seconds(function: Callable[[], object], repeat: int = 3) -> float:
 
 
 def pango_loop(texts: list[str], font: str, answers: Path) -> None:
-    """In a process of its own: draw every text with PangoCairo, piece by piece."""
-    from pango import PangoOracle, is_rtl, pieces, round_up
+    """In a process of its own: draw every text with PangoCairo, unit by unit."""
+    from pango import PangoOracle, is_rtl, round_up, units
 
     oracle = PangoOracle([Path(font)])
 
@@ -71,8 +71,8 @@ def pango_loop(texts: list[str], font: str, answers: Path) -> None:
             surface, context = oracle.surface(oracle.max_seq_length * 16)
             pen = 0
             for word in words:
-                for piece in pieces(word, rtl):
-                    for char in piece:
+                for unit in units(word, rtl):
+                    for char in unit:
                         pen += oracle.draw(context, char, pen)
                         if not keep:
                             oracle._layouts.clear()
@@ -152,7 +152,7 @@ def wall_seconds(many: list[list[str]], processes: int, passes: int = 4) -> floa
 
 
 def tokenizer(texts: list[str], pre: str) -> object:
-    """A BPE tokenizer with 30,000 pieces trained on the texts."""
+    """A BPE tokenizer with 30,000 units trained on the texts."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
     made = Tokenizer(models.BPE(unk_token="[UNK]"))

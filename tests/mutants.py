@@ -119,7 +119,7 @@ _RENDER = (
     (
         "ink-does-not-spill-in-words",
         "render/atlas.py",
-        "if not any(piece.spill for piece in pieces):",
+        "if not any(unit.spill for unit in units):",
         "if True:",
         DIGESTS,
     ),
@@ -224,7 +224,7 @@ _RENDER = (
         "unit/render/test_glyphs.py",
     ),
     (
-        "three-code-points-a-piece",
+        "three-code-points-a-unit",
         "render/strategies.py",
         "return (word[i : i + 2] for i in range(0, len(word), 2))",
         "return (word[i : i + 3] for i in range(0, len(word), 3))",
@@ -764,7 +764,7 @@ _TRAIN = (
     (
         "words-of-a-batch-see-each-other",
         "model/words.py",
-        "words, _, _ = run_layers(self.layer, words, layout)",
+        "words, _, _ = run_layers(self.layer, words, pattern)",
         "words, _, _ = run_layers(self.layer, words, None)",
         "unit/model/test_words.py",
     ),

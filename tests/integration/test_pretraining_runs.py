@@ -225,22 +225,24 @@ def test_muon_goes_on_in_the_same_weights(corpus: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_second_objective_goes_on_and_leaves_no_trace(corpus: Path, tmp_path: Path) -> None:
-    options = SHORT + "--optim muon --report_to none --num_pieces 12 --max_seq_length 36 --max_positions 64 "
-    options += "--visible_pieces true --blank_pieces true --line_positions true --look_at_neighbours true "
+    options = (
+        SHORT + "--optim muon --report_to none --patch_classes 12 --max_seq_length 36 --max_positions 64 "
+    )
+    options += "--visible_classes true --blank_classes true --line_positions true --look_at_neighbours true "
     options += "--draw_positions false "
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     run(corpus, whole, options)
     with pytest.raises(Cut):
         run(corpus, cut, options, CutAt(5))
-    off = "--num_pieces 0 --visible_pieces false --blank_pieces false"
-    for other, message in ((off, "num_pieces 12, not 0"), ("--max_positions 49", "image_size")):
+    off = "--patch_classes 0 --visible_classes false --blank_classes false"
+    for other, message in ((off, "patch_classes 12, not 0"), ("--max_positions 49", "image_size")):
         with pytest.raises(ValueError, match=message):
             run(corpus, cut, options + other)
     run(corpus, cut, options)
     assert same_weights(whole, cut)
     assert same_weights(whole / "checkpoint-10", cut / "checkpoint-10")
     entries = history(whole)
-    assert all(value > 0 for value in recorded(entries, "piece_loss").values())
+    assert all(value > 0 for value in recorded(entries, "class_loss").values())
     assert all(value == 0 for value in recorded(entries[:1], "passes_en").values())
     for language in WORDS:
         assert all(
@@ -270,8 +272,8 @@ def test_the_second_objective_goes_on_and_leaves_no_trace(corpus: Path, tmp_path
 
     options = BARE.replace("--config_name nano ", "") + "--max_steps 1 --picture_steps 0 --report_to none "
     options += f"--model_name_or_path {whole / 'checkpoint-10'} --max_positions 64 --max_seq_length 36 "
-    with pytest.raises(ValueError, match="names 12 patches: give --num_pieces 12, or 0"):
-        run(corpus, tmp_path / "next", options + "--num_pieces 5")
+    with pytest.raises(ValueError, match="names 12 patches: give --patch_classes 12, or 0"):
+        run(corpus, tmp_path / "next", options + "--patch_classes 5")
     assert run(corpus, tmp_path / "next", options)["train_steps"] == 1
 
 
@@ -370,10 +372,10 @@ def test_training_goes_on_from_weights(corpus: Path, whole: Path, tmp_path: Path
         ("--config_overrides hidden_size", "not name=value"),
         ("--optim adamm", "adamm"),
         ("--validation_dir nowhere", "nowhere"),
-        ("--num_pieces 60000", "--num_pieces 60000 is more than the"),
+        ("--patch_classes 60000", "--patch_classes 60000 is more than the"),
         ("--max_positions 49", "--max_positions 49 is less than --max_seq_length 64"),
         ("--look_at_neighbours true", "needs --line_positions true"),
-        ("--blank_pieces true", "--blank_pieces needs --num_pieces"),
+        ("--blank_classes true", "--blank_classes needs --patch_classes"),
         ("--max_positions 80", "perfect square"),
         ("--max_steps 0", "max_steps"),
     ],

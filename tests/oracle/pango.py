@@ -5,7 +5,7 @@ the wheel, once loaded, would also serve Pango; :func:`ask` starts it:
 
     answers = ask("bigrams", ["a text", ["some", "words"]], fonts=[font])
 
-Kinds: ``characters`` (each string laid out and drawn alone), ``bigrams`` (two characters a piece, each with a
+Kinds: ``characters`` (each string laid out and drawn alone), ``bigrams`` (two characters a unit, each with a
 layout of its own), ``words`` (each word one layout) and ``continuous`` (a whole line one layout).
 
 Dimensions: N requests, W pixel columns, C channels (none if grey).
@@ -229,19 +229,19 @@ class PangoOracle:
         words = text.split() if isinstance(text, str) else text
         margin = 0
         if kind == "continuous":
-            # The line is one piece between two margins; Pango finds its directions itself.
+            # The line is one unit between two margins; Pango finds its directions itself.
             cut = [[[" ".join(words)]]]
             margin = CONTINUOUS_MARGIN
         else:
             rtl = rtl or is_rtl(" ".join(words))
             if rtl and isinstance(text, str):
                 words = words[::-1]
-            cut = [pieces(word, rtl) if kind == "bigrams" else [[word]] for word in words]
+            cut = [units(word, rtl) if kind == "bigrams" else [[word]] for word in words]
         starts, end = [], 0
         for word in cut:
             starts.append(end // PATCH)
-            for piece in word:
-                end = round_up(end + sum(map(self.width, piece)) + 2 * margin)
+            for unit in word:
+                end = round_up(end + sum(map(self.width, unit)) + 2 * margin)
         starts.append(end // PATCH)
         last = len(cut) - 1
         if starts[-1] > self.max_seq_length:
@@ -255,9 +255,9 @@ class PangoOracle:
             word_starts.append(pen // PATCH)
             if number == last and pen == (self.max_seq_length - 1) * PATCH:
                 break
-            for piece in word:
+            for unit in word:
                 pen += margin
-                for run in piece:
+                for run in unit:
                     pen += self.draw(context, run, pen)
                 pen = round_up(pen + margin)
         word_starts.append(pen // PATCH)
@@ -266,7 +266,7 @@ class PangoOracle:
         context.fill()
         pixels = self.pixels(surface)
         end = eos + PATCH
-        unknown = sum(self.unknown(run) for word in cut[: last + 1] for piece in word for run in piece)
+        unknown = sum(self.unknown(run) for word in cut[: last + 1] for unit in word for run in unit)
         return Line(pixels[:, :end], eos // PATCH, word_starts, bool((pixels[:, end:] == 255).all()), unknown)
 
 
@@ -279,10 +279,10 @@ def family_name(font: Path) -> str:
     return done.stdout.splitlines()[0].replace(",", "\\,")
 
 
-def pieces(word: str, rtl: bool) -> list[list[str]]:
-    """Two code points a piece; right-to-left, the pieces and the characters in them are turned round."""
+def units(word: str, rtl: bool) -> list[list[str]]:
+    """Two code points a unit; right-to-left, the units and the characters in them are turned round."""
     cut = [list(word[i : i + 2]) for i in range(0, len(word), 2)]
-    return [piece[::-1] for piece in cut[::-1]] if rtl else cut
+    return [unit[::-1] for unit in cut[::-1]] if rtl else cut
 
 
 def is_rtl(text: str) -> bool:

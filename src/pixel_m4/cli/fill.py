@@ -22,7 +22,7 @@ def configure(commands: Any) -> None:
         "is a hole of 2 patches (3 or 4 letters, 1 or 2 Han characters), [MASK:5] one of 5; or let "
         "words, strings, "
         "patches or random spans of a known text be hidden. "
-        "Readings are sequences of known pieces (what starts a patch: mostly two characters). Their "
+        "Readings are sequences of known units (what starts a patch: mostly two characters). Their "
         "distance is "
         "the pretraining loss they would have; their probability is among all sequences that fill the"
         " gap. The "
@@ -59,11 +59,11 @@ def configure(commands: Any) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random spans; default: 0")
     parser.add_argument(
-        "--pieces",
+        "--units",
         type=Path,
-        help="a file of text whose pieces may be read (the 65,536 most frequent); default: the pieces of the "
+        help="a file of text whose units may be read (the 65,536 most frequent); default: the units of the "
         "texts, and all that their letters, their alphabets, digits and punctuation can make (for Han and "
-        "Hangul only the characters of the texts: give --pieces)",
+        "Hangul only the characters of the texts: give --units)",
     )
     parser.add_argument("--top", type=int, default=5, help="readings to show; default: 5")
     parser.add_argument(

@@ -29,7 +29,7 @@ from pixel_m4.cli import (
 from pixel_m4.cli.parts import TASKS, Formatter
 from pixel_m4.cli.sources import finetune_options, pretrain_options, task_options, unknown_option
 from pixel_m4.console.errors import report
-from pixel_m4.console.spelling import did_you_mean
+from pixel_m4.console.spelling import RENAMED, did_you_mean
 from pixel_m4.console.stopping import Stopped, Stopping
 from pixel_m4.console.threads import settle
 from pixel_m4.shipped import find_model, is_hub_name
@@ -42,6 +42,7 @@ COMMANDS: dict[str, ModuleType] = {
     )
 }
 _HELP = ("-h", "--help")
+_RENAMED = {**RENAMED, "pieces": "units"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -127,13 +128,17 @@ class _Completion(argparse.Action):
 
 
 def with_underscores(words: Sequence[str]) -> list[str]:
-    """A command line whose options are spelled with ``_``, however they were; not what follows ``--``."""
+    """A command line whose options have their present names, with ``_``; not what follows ``--``."""
     end = words.index("--") if "--" in words else len(words)
     spelled = []
     for word in words[:end]:
         option, equals, value = word.partition("=")
         if option.startswith("--") and option[2:].replace("-", "").isidentifier():
-            word = "--" + option[2:].replace("-", "_") + equals + value
+            name = option[2:].replace("-", "_")
+            new = _RENAMED.get(name, name)
+            if new != name:
+                print(f"pixel-m4: --{name} is called --{new} now", file=sys.stderr)
+            word = f"--{new}{equals}{value}"
         spelled.append(word)
     return [*spelled, *words[end:]]
 

@@ -1,4 +1,4 @@
-"""Documents that are kept from training, chosen by a hash of their first piece.
+"""Documents that are kept from training, chosen by a hash of their first part.
 
 The choice depends on the text alone: it is the same for every process, order and epoch, and a document that
 occurs twice is on one side only.
@@ -14,13 +14,13 @@ from typing import Any
 
 from pixel_m4.console.errors import UserError
 from pixel_m4.corpus.corpora import Block, TextStream
-from pixel_m4.corpus.sources import Piece, Reader, Source, identity_of
+from pixel_m4.corpus.sources import Part, Reader, Source, identity_of
 from pixel_m4.render import TextRenderer
 
 
-def is_held_out(first_piece: str, share: float) -> bool:
+def is_held_out(first_part: str, share: float) -> bool:
     """Whether a document that begins so belongs to the held-out share of all documents."""
-    return zlib.crc32(first_piece.encode("utf-8", "surrogatepass")) < share * 2**32
+    return zlib.crc32(first_part.encode("utf-8", "surrogatepass")) < share * 2**32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,17 +61,17 @@ class _SplitReader:
         self._reader = split.source.open(share, shares, position["source"])
         self._document, self._taken = position["document"], position["taken"]
 
-    def __iter__(self) -> Iterator[Piece]:
-        for piece in self._reader:
-            if piece.document != self._document:
-                self._document = piece.document
-                held_out = is_held_out(piece.text, self._split.validation_share)
+    def __iter__(self) -> Iterator[Part]:
+        for part in self._reader:
+            if part.document != self._document:
+                self._document = part.document
+                held_out = is_held_out(part.text, self._split.validation_share)
                 self._taken = held_out == self._split.held_out
             if self._taken:
-                yield piece
+                yield part
 
     def position(self) -> dict[str, Any]:
-        """Where the next piece is, and whether its document, if it is the same one, is taken."""
+        """Where the next part is, and whether its document, if it is the same one, is taken."""
         return {"source": self._reader.position(), "document": self._document, "taken": self._taken}
 
 

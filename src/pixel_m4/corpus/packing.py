@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pixel_m4.corpus.sources import Piece, Reader, Source, nulls_of
+from pixel_m4.corpus.sources import Part, Reader, Source, nulls_of
 from pixel_m4.render import TextRenderer
 
 _CHUNK = 1 << 15  # characters that are measured at once
@@ -76,7 +76,7 @@ class Packer:
     """Fills blocks with the share of a source that one reader reads.
 
     A block takes words as long as they fit.  A word of more than 24 characters (a Chinese or Thai sentence)
-    may be cut where the block ends, between pieces, and goes on in the next one; so may any word that is
+    may be cut where the block ends, between parts, and goes on in the next one; so may any word that is
     wider than a block.  After one pass over the share either the next begins (``repeat``), or the last block
     is given out, unless it is shorter than ``min_patches``: that is the only text that is ever dropped.
 
@@ -133,7 +133,7 @@ class Packer:
         self._chunks: list[tuple[int, dict[str, Any] | None, bool, int]] = []
         self._first = 0  # the next unit
         self._reader: Reader | None = None
-        self._pieces: Iterator[Piece] = iter(())
+        self._parts: Iterator[Part] = iter(())
         self._open(state["position"])
         if not self.done and int(state["unit"]):
             self._read()
@@ -180,19 +180,19 @@ class Packer:
 
     def _open(self, position: Mapping[str, Any] | None) -> None:
         self._reader = self._source.open(self._share, self._shares, position)
-        self._pieces = iter(self._reader)
+        self._parts = iter(self._reader)
 
     def _read(self) -> bool:
         """Read a chunk; False at the end of the last pass."""
         assert self._reader is not None
         position = self._reader.position()
-        pieces, count = [], 0
-        for piece in self._pieces:
-            pieces.append(piece)
-            count += len(piece.text)
+        parts, count = [], 0
+        for part in self._parts:
+            parts.append(part)
+            count += len(part.text)
             if count >= _CHUNK:
                 break
-        if not pieces:
+        if not parts:
             if not self._repeat:
                 return False
             if not self._some_words:
@@ -207,7 +207,7 @@ class Packer:
             self._open(None)
             return True
         words_before = self._some_words
-        units, texts, glued = self._divide(pieces)
+        units, texts, glued = self._divide(parts)
         widths = self._renderer.measure_texts([" ".join(units)])[0]
         units, widths, texts, glued = self._narrow(units, widths, texts, glued)
         self._some_words |= bool(units)
@@ -226,9 +226,9 @@ class Packer:
         self._glued = np.append(self._glued, glued)
         return True
 
-    def _divide(self, pieces: Sequence[Piece]) -> tuple[list[str], np.ndarray, np.ndarray]:
-        """Clean pieces and cut them into units."""
-        lines = self._clean("\n".join(piece.text.replace("\n", " ") for piece in pieces)).split("\n")
+    def _divide(self, parts: Sequence[Part]) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """Clean parts and cut them into units."""
+        lines = self._clean("\n".join(part.text.replace("\n", " ") for part in parts)).split("\n")
         units: list[str] = []
         counts = []
         glued: list[int] = []
@@ -238,15 +238,15 @@ class Packer:
             if self._cuts_words and words and len(max(words, key=len)) > _LONG:
                 for word in words:
                     if len(word) > _LONG:
-                        parts = [word[i : i + _UNIT] for i in range(0, len(word), _UNIT)]
-                        glued += range(len(units) + 1, len(units) + len(parts))
-                        units += parts
+                        cut = [word[i : i + _UNIT] for i in range(0, len(word), _UNIT)]
+                        glued += range(len(units) + 1, len(units) + len(cut))
+                        units += cut
                     else:
                         units.append(word)
             else:
                 units += words
             counts.append(len(units) - before)
-        documents = np.fromiter((piece.document for piece in pieces), np.int64, len(pieces))
+        documents = np.fromiter((part.document for part in parts), np.int64, len(parts))
         glue = np.zeros(len(units), bool)
         glue[glued] = True
         return units, np.repeat(documents, counts), glue
@@ -266,7 +266,7 @@ class Packer:
             both = [self._renderer.measure_texts([part])[0].sum() for part in parts]
             widths = np.concatenate([widths[:number], both, widths[number + 1 :]])
             texts = np.insert(texts, number, texts[number])
-            # Pieces of other strategies depend on where a word begins; there, the parts stay words.
+            # Parts of other strategies depend on where a word begins; there, the parts stay words.
             glued = np.insert(glued, number + 1, self._cuts_words and half % 2 == 0)
         return units, widths, texts, glued
 

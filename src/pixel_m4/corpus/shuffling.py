@@ -15,7 +15,7 @@ import numpy as np
 
 from pixel_m4.console.errors import UserError
 from pixel_m4.corpus.packing import Packed
-from pixel_m4.corpus.sources import FileSource, Piece, Reader
+from pixel_m4.corpus.sources import FileSource, Part, Reader
 
 _LANES = 64  # files that are open at once
 
@@ -54,7 +54,7 @@ class InterleavedSource:
 
 
 class InterleavedReader:
-    """Pieces of several readers, a whole document at a time, from the reader that is furthest behind.
+    """Parts of several readers, a whole document at a time, from the reader that is furthest behind.
 
     However long its documents are, each reader has given about the same share of its text at any time.
 
@@ -76,13 +76,13 @@ class InterleavedReader:
         self._given = list(position["given"])  # characters
         self._documents = int(position["documents"])
         self._current: int | None = position["current"]  # whose document is being read
-        self._pieces = [iter(reader) for reader in readers]
-        # The next piece of each reader that was looked at, and the reader's position before it.
-        self._ahead: dict[int, tuple[Piece, dict[str, Any]]] = {}
+        self._parts = [iter(reader) for reader in readers]
+        # The next part of each reader that was looked at, and the reader's position before it.
+        self._ahead: dict[int, tuple[Part, dict[str, Any]]] = {}
         self._document: int | None = position.get("document")  # its number there
 
     def position(self) -> dict[str, Any]:
-        """Where the next piece is."""
+        """Where the next part is."""
         readers = [
             self._ahead[i][1] if i in self._ahead else reader.position()
             for i, reader in enumerate(self._readers)
@@ -95,17 +95,17 @@ class InterleavedReader:
             "readers": readers,
         }
 
-    def __iter__(self) -> Iterator[Piece]:
+    def __iter__(self) -> Iterator[Part]:
         live = set(range(len(self._readers)))
         while True:
             while self._current is not None:
-                piece = self._look(self._current)
-                if piece is None or piece.document != self._document:
+                part = self._look(self._current)
+                if part is None or part.document != self._document:
                     self._current = None
                 else:
                     del self._ahead[self._current]
-                    self._given[self._current] += len(piece.text)
-                    yield Piece(piece.text, self._documents)
+                    self._given[self._current] += len(part.text)
+                    yield Part(part.text, self._documents)
             if not live:
                 return
             behind = min(live, key=lambda reader: (self._given[reader] / self._sizes[reader], reader))
@@ -116,13 +116,13 @@ class InterleavedReader:
             self._documents += 1
             self._current, self._document = behind, first.document
 
-    def _look(self, number: int) -> Piece | None:
+    def _look(self, number: int) -> Part | None:
         if number not in self._ahead:
             before = self._readers[number].position()
-            piece = next(self._pieces[number], None)
-            if piece is None:
+            part = next(self._parts[number], None)
+            if part is None:
                 return None
-            self._ahead[number] = (piece, before)
+            self._ahead[number] = (part, before)
         return self._ahead[number][0]
 
 

@@ -1,6 +1,6 @@
-"""Files to documents: text of one language, read piece by piece, from any position, in shares.
+"""Files to documents: text of one language, read part by part, from any position, in shares.
 
-A *document* is a sequence of *pieces* (lines, or the text of a row).  A *share* is what one of several
+A *document* is a sequence of *parts* (lines, or the text of a row).  A *share* is what one of several
 readers reads of a source; shares are disjoint and together they are the whole.
 
 * ``<lang>.txt``: a document a line.
@@ -34,12 +34,12 @@ _EVEN = 1.1  # files are dealt out whole if no share gets more than this times t
 _SAMPLE = 1 << 14  # bytes at either end of a file that tell it from another one of its size
 
 
-class Piece(NamedTuple):
+class Part(NamedTuple):
     """A part of a document.
 
     Attributes:
         text: a line, or the text of a row.
-        document: number of its document, which neighbouring pieces of one document share.
+        document: number of its document, which neighbouring parts of one document share.
     """
 
     text: str
@@ -47,12 +47,12 @@ class Piece(NamedTuple):
 
 
 class Reader(Protocol):
-    """Iterates over the pieces of a share."""
+    """Iterates over the parts of a share."""
 
-    def __iter__(self) -> Iterator[Piece]: ...
+    def __iter__(self) -> Iterator[Part]: ...
 
     def position(self) -> dict[str, Any]:
-        """Where the next piece is, as JSON."""
+        """Where the next part is, as JSON."""
         ...
 
 
@@ -156,7 +156,7 @@ def deal(sizes: Sequence[int], shares: int) -> list[list[int]] | None:
 
 
 class FileReader:
-    """Pieces of files, one after another.
+    """Parts of files, one after another.
 
     Args:
         files: what to read.
@@ -191,7 +191,7 @@ class FileReader:
         self._nulls = int(start.get("nulls", 0))  # rows without text that were passed over
 
     def position(self) -> dict[str, Any]:
-        """Where the next piece is."""
+        """Where the next part is."""
         return {
             "file": self._file,
             "row": self._row,
@@ -201,7 +201,7 @@ class FileReader:
             "nulls": self._nulls,
         }
 
-    def __iter__(self) -> Iterator[Piece]:
+    def __iter__(self) -> Iterator[Part]:
         while self._file < len(self._files):
             path = self._files[self._file]
             if content_suffix(path) == ".txt":
@@ -220,7 +220,7 @@ class FileReader:
     def _mine(self) -> bool:
         return self._document % self._modulus == self._remainder
 
-    def _lines(self, path: Path) -> Iterator[Piece]:
+    def _lines(self, path: Path) -> Iterator[Part]:
         alone = self._line_documents or not _has_empty_line(path)
         for line in read_lines(path, self._row, self._offset):
             self._row += 1
@@ -229,14 +229,14 @@ class FileReader:
             if not text or text.isspace():
                 self._end_document()
                 continue
-            piece, mine = Piece(text, self._document), self._mine()
+            part, mine = Part(text, self._document), self._mine()
             self._open_document = True
             if alone:
                 self._end_document()
             if mine:
-                yield piece
+                yield part
 
-    def _rows(self, path: Path) -> Iterator[Piece]:
+    def _rows(self, path: Path) -> Iterator[Part]:
         if content_suffix(path) == ".jsonl":
             rows = self._json_rows(path)
         else:
@@ -245,10 +245,10 @@ class FileReader:
             self._row += 1
             if text is None:  # a blank line between rows
                 continue
-            piece, mine = Piece(text, self._document), self._mine()
+            part, mine = Part(text, self._document), self._mine()
             self._document += 1
             if mine and text:
-                yield piece
+                yield part
             self._nulls += mine and not text
 
     def _json_rows(self, path: Path) -> Iterator[str | None]:
@@ -442,7 +442,7 @@ class HubReader:
         state = self._dataset.state_dict() if self._start is None else copy.deepcopy(self._start)
         return {"document": self._document, "dataset": state, "nulls": self._nulls}
 
-    def __iter__(self) -> Iterator[Piece]:
+    def __iter__(self) -> Iterator[Part]:
         # Iterated plainly, a dataset would divide what it has among a loader's workers once more.
         for rows in self._dataset.iter(batch_size=1):
             self._start = None
@@ -452,7 +452,7 @@ class HubReader:
             (value,) = rows[self._column]
             text = text_of(value, self._column, f"row {self._document} of a share of the dataset")
             if text:
-                yield Piece(text, self._document)
+                yield Part(text, self._document)
             self._nulls += not text
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from pixel_m4.console.errors import UserError
 from pixel_m4.corpus.masking import Mask, span_mask
-from pixel_m4.fill.pieces import pieces_of
+from pixel_m4.fill.units import units_of
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.encoding import Encoding
 from pixel_m4.render.strategies import is_rtl
@@ -51,7 +51,7 @@ class Hiding:
 
 
 class Stretch(NamedTuple):
-    """Neighbouring pieces of one word with masked patches among them.
+    """Neighbouring units of one word with masked patches among them.
 
     Attributes:
         start: their first patch.
@@ -153,7 +153,7 @@ def _dig(renderer: TextRenderer, text: str) -> _Drawn:
     for match in HOLE.finditer(text):
         _add(parts, origins, holes, text[end : match.start()], end)
         filler = _filler(renderer, int(match[1] or HOLE_WIDTH))
-        # A piece starts a patch, and so does a word: cutting a word at a hole moves nothing.
+        # A unit starts a patch, and so does a word: cutting a word at a hole moves nothing.
         gap = "" if renderer.strategy == "continuous" else " "
         parts.append(gap + filler + gap)
         origins += [match.span()] * len(parts[-1])
@@ -213,17 +213,17 @@ def _cover(patches: np.ndarray, chosen: Sequence[bool], count: int) -> Mask:
 
 
 def _stretches(renderer: TextRenderer, drawn: _Drawn, mask: Mask, rtl: bool) -> list[Stretch]:
-    """Go through the pieces from the left, and join neighbours of one word that are hidden, even in part."""
+    """Go through the units from the left, and join neighbours of one word that are hidden, even in part."""
     found: list[Stretch] = []
     patch = 0
     words = [match.span() for match in re.finditer(r"\S+", drawn.text)]
     for first, end in reversed(words) if rtl else words:
-        pieces, place, joins = [], first, False
-        for piece in pieces_of(renderer, drawn.text[first:end]):
-            pieces.append((place, place + len(piece)))
-            place += len(piece)
-        widths = renderer.measure([drawn.text[start:stop] for start, stop in pieces])
-        order = list(zip(pieces, widths, strict=True))
+        units, place, joins = [], first, False
+        for unit in units_of(renderer, drawn.text[first:end]):
+            units.append((place, place + len(unit)))
+            place += len(unit)
+        widths = renderer.measure([drawn.text[start:stop] for start, stop in units])
+        order = list(zip(units, widths, strict=True))
         for (start, stop), width in reversed(order) if rtl else order:
             if not width:
                 continue

@@ -1,6 +1,6 @@
-"""Known pieces as patches: what a prediction is compared with.
+"""Known units as patches: what a prediction is compared with.
 
-Dimensions: N pieces, U different patches, C values of a patch (256 grey, 768 colour).
+Dimensions: N units, U different patches, C values of a patch (256 grey, 768 colour).
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from pixel_m4.model.objectives import as_targets, standardise
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.strategies import is_rtl
 
-MAX_WIDTH = 16  # patches of a piece; wider ones are not known
+MAX_WIDTH = 16  # patches of a unit; wider ones are not known
 _DRAWN_AT_ONCE = 4096
 
 
 class KnownPatches(NamedTuple):
-    """Known pieces in one direction.
+    """Known units in one direction.
 
     Attributes:
         pixels: uint8 [U, C], the most frequent patch first.
         targets: float [U, C], as the model predicts them.
         variance: of the pixels of targets, mean over patches.
-        pieces: for every width the patch numbers int64 [N, width] and the names of the pieces [N].
+        units: for every width the patch numbers int64 [N, width] and the names of the units [N].
         known: the bytes of ``pixels``, patch by patch.
     """
 
     pixels: Tensor
     targets: Tensor
     variance: float
-    pieces: dict[int, tuple[Tensor, list[str]]]
+    units: dict[int, tuple[Tensor, list[str]]]
     known: frozenset[bytes]
 
     def to(self, device: torch.device) -> KnownPatches:
         """The same on another device."""
-        pieces = {width: (rows.to(device), names) for width, (rows, names) in self.pieces.items()}
+        units = {width: (rows.to(device), names) for width, (rows, names) in self.units.items()}
         pixels, targets = self.pixels.to(device), self.targets.to(device)
-        return self._replace(pixels=pixels, targets=targets, pieces=pieces)
+        return self._replace(pixels=pixels, targets=targets, units=units)
 
 
-def draw_pieces(
+def draw_units(
     renderer: TextRenderer, counts: Mapping[str, int], normalised: bool, rtl: bool | None
 ) -> KnownPatches:
-    """Draw pieces as texts of their own; those that look the same are one.
+    """Draw units as texts of their own; those that look the same are one.
 
     Args:
         renderer: Draws.
@@ -70,7 +70,7 @@ def draw_pieces(
                 names[width] += [texts[i] for i in same.tolist()]
                 strips[width].append(patches[same, :width])
     if not names:
-        raise UserError("there are no known pieces to compare with: none of them can be drawn")
+        raise UserError("there are no known units to compare with: none of them can be drawn")
     widths_known = sorted(names)
     drawn = {width: torch.cat(strips[width]) for width in widths_known}
     everything = torch.cat([drawn[width].flatten(0, 1) for width in widths_known])
@@ -82,14 +82,14 @@ def draw_pieces(
     order = weight.argsort(descending=True, stable=True)
     pixels, inverse = pixels[order], order.argsort()[inverse]
     parts = inverse.split([drawn[width].shape[0] * width for width in widths_known])
-    pieces = {
+    units = {
         width: _different(part.unflatten(0, (-1, width)), names[width])
         for width, part in zip(widths_known, parts, strict=True)
     }
     targets = torch.cat([_targets(part, renderer, normalised) for part in pixels.split(_DRAWN_AT_ONCE)])
     variance = 1.0 if normalised else float(targets.var(1).mean().clamp(min=1e-6))
     known = frozenset(patch.tobytes() for patch in pixels.numpy())
-    return KnownPatches(pixels, targets, variance, pieces, known)
+    return KnownPatches(pixels, targets, variance, units, known)
 
 
 def _targets(pixels: Tensor, renderer: TextRenderer, normalised: bool) -> Tensor:
@@ -101,14 +101,14 @@ def _targets(pixels: Tensor, renderer: TextRenderer, normalised: bool) -> Tensor
 
 
 def _strips(
-    renderer: TextRenderer, pieces: Sequence[str], rtl: bool | None
+    renderer: TextRenderer, units: Sequence[str], rtl: bool | None
 ) -> Iterator[tuple[list[str], Tensor, Tensor]]:
-    """Draw pieces in parts: their names, patches uint8 [n, P, C] and widths int64 [n]."""
-    drawable = {char: renderer.covers(char) for char in set("".join(pieces))}
-    known = [piece for piece in pieces if piece and all(map(drawable.get, piece))]
+    """Draw units in parts: their names, patches uint8 [n, P, C] and widths int64 [n]."""
+    drawable = {char: renderer.covers(char) for char in set("".join(units))}
+    known = [unit for unit in units if unit and all(map(drawable.get, unit))]
     for first in range(0, len(known), _DRAWN_AT_ONCE):
         texts = known[first : first + _DRAWN_AT_ONCE]
-        # Letters after a right-to-left piece make the text count as left-to-right.
+        # Letters after a right-to-left unit make the text count as left-to-right.
         lines = [
             [text, "a" * (2 * len(text) + 2)] if rtl is False and is_rtl(text) else [text] for text in texts
         ]

@@ -1,6 +1,6 @@
-"""Read pixels back: which known pieces do predicted patches look like?
+"""Read pixels back: which known units do predicted patches look like?
 
-Every known piece is drawn, and a prediction is compared with its patches as the pretraining loss compares
+Every known unit is drawn, and a prediction is compared with its patches as the pretraining loss compares
 them: by the squared error, mean over the pixels, between the prediction and the patch (standardised by its
 own mean and deviation where the model's targets are).  That error is a Gaussian log-likelihood,
 
@@ -8,7 +8,7 @@ own mean and deviation where the model's targets are).  That error is a Gaussian
 
 with 256 pixels to a patch and the variance of the targets (1 where they are standardised).  A temperature of
 1 takes pixels for independent; strokes tie neighbours together, so the default counts eight pixels as one.
-All pieces are as likely before the pixels are seen.
+All units are as likely before the pixels are seen.
 
 Dimensions: M patches to read, U different known patches, C values of a patch (256 grey, 768 colour).
 """
@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 
 from pixel_m4.console.errors import UserError
-from pixel_m4.fill.known import KnownPatches, draw_pieces
-from pixel_m4.fill.pieces import ends_word
+from pixel_m4.fill.known import KnownPatches, draw_units
+from pixel_m4.fill.units import ends_word
 from pixel_m4.model.inputs import split_patches
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.strategies import is_rtl
@@ -40,16 +40,16 @@ class Reading:
     """One way to read a stretch of patches.
 
     Args:
-        text: In logical order; a space follows a piece that can only end a word.
-        pieces: In logical order.
-        probability: Among all sequences of known pieces that fill the stretch; they sum up to 1. Pieces that
+        text: In logical order; a space follows a unit that can only end a word.
+        units: In logical order.
+        probability: Among all sequences of known units that fill the stretch; they sum up to 1. Units that
             look the same count as one, named after the most frequent of them.
-        distance: Squared error, mean over pixels (of the channels' mean, if the pieces are grey) and patches.
-        pixels: uint8 [M, C], what the pieces look like.
+        distance: Squared error, mean over pixels (of the channels' mean, if the units are grey) and patches.
+        pixels: uint8 [M, C], what the units look like.
     """
 
     text: str
-    pieces: tuple[str, ...]
+    units: tuple[str, ...]
     probability: float
     distance: float
     pixels: Tensor = field(repr=False, compare=False)
@@ -64,7 +64,7 @@ class ReadingAccuracy:
         correct: Those whose nearest known patch has the very pixels that were hidden.
         baseline: Those that are the most frequent known patch, which a reader without eyes would guess.
         known: Those that are among the known patches at all: no reader can do better. (Ink of neighbouring
-            pieces that reaches into a patch makes an unknown one of it.)
+            units that reaches into a patch makes an unknown one of it.)
     """
 
     patches: int = 0
@@ -89,72 +89,72 @@ class ReadingAccuracy:
         }
 
 
-_Path = tuple[tuple[int, int], ...]  # (width, number of the piece) each
+_Path = tuple[tuple[int, int], ...]  # (width, number of the unit) each
 _Scored = tuple[float, _Path]  # its log-likelihood first
 
 
-class PieceReader:
-    """Find the known pieces that patches look like.
+class UnitReader:
+    """Find the known units that patches look like.
 
     Args:
-        renderer: Draws the pieces, as it draws the texts that the model sees; not with "continuous" lines.
-        pieces: Known pieces, or how often each occurs (which chooses names and the baseline, not readings).
+        renderer: Draws the units, as it draws the texts that the model sees; not with "continuous" lines.
+        units: Known units, or how often each occurs (which chooses names and the baseline, not readings).
             Those with characters that no font has are left out.
         normalised: Whether the model predicts standardised patches (`norm_pix_loss`).
         temperature: See the module.
 
     Raises:
-        ValueError: There are no pieces (or, when they are first compared, none that can be drawn), the
+        ValueError: There are no units (or, when they are first compared, none that can be drawn), the
             temperature is not positive, or the renderer draws continuous lines.
     """
 
     def __init__(
         self,
         renderer: TextRenderer,
-        pieces: Iterable[str] | Mapping[str, int],
+        units: Iterable[str] | Mapping[str, int],
         normalised: bool = True,
         temperature: float = TEMPERATURE,
     ) -> None:
         if renderer.strategy == "continuous":
-            raise UserError("continuous lines are not made of pieces, so they cannot be read back by piece")
+            raise UserError("continuous lines are not made of units, so they cannot be read back by unit")
         if not temperature > 0:
             raise UserError(f"temperature must be positive, got {temperature}")
         self.renderer = renderer
         self.normalised = normalised
         self.temperature = temperature
-        counts = dict(pieces) if isinstance(pieces, Mapping) else dict.fromkeys(pieces, 1)
-        # Most frequent first, so that of pieces that look the same, the first one names them.
+        counts = dict(units) if isinstance(units, Mapping) else dict.fromkeys(units, 1)
+        # Most frequent first, so that of units that look the same, the first one names them.
         self.counts = dict(sorted(counts.items(), key=lambda item: -item[1]))
         self._device = torch.device("cpu")
         self._tables: dict[bool | None, KnownPatches] = {}
         if not counts:
-            raise UserError("there are no known pieces to compare with")
+            raise UserError("there are no known units to compare with")
         self._has_rtl = any(map(is_rtl, counts))
 
     def read(self, patches: Tensor, top: int = 5, rtl: bool | None = None) -> list[Reading]:
-        """Read a stretch of neighbouring patches, in which whole pieces stand side by side.
+        """Read a stretch of neighbouring patches, in which whole units stand side by side.
 
-        The best readings are found exactly, by dynamic programming over the places where pieces may meet.
+        The best readings are found exactly, by dynamic programming over the places where units may meet.
 
         Args:
             patches: Predictions [M, 256 or 768], in the order in which they are drawn (left to right).
             top: How many readings to return.
-            rtl: Whether the text is drawn right-to-left; None: as the pieces themselves look.
+            rtl: Whether the text is drawn right-to-left; None: as the units themselves look.
 
         Returns:
-            The most likely first; none if no known pieces fill the stretch.
+            The most likely first; none if no known units fill the stretch.
         """
         table = self.table(rtl)
         distances = self.distances(patches, rtl)
         size = self.renderer.pixels_per_patch
         logits = distances.double() * (-(size**2) / (2 * self.temperature * table.variance))
         length = len(patches)
-        # At every place: log of the summed likelihood, and the best sequences of pieces.
+        # At every place: log of the summed likelihood, and the best sequences of units.
         total = [0.0] + [-math.inf] * length
         best: list[list[_Scored]] = [[(0.0, ())], *([] for _ in range(length))]
         for stop in range(1, length + 1):
             found: list[_Scored] = []
-            for width, (rows, _) in table.pieces.items():
+            for width, (rows, _) in table.units.items():
                 if width > stop or not best[stop - width]:
                     continue
                 costs = sum(logits[stop - width + i, rows[:, i]] for i in range(width))
@@ -198,18 +198,18 @@ class PieceReader:
         grey = patches.unflatten(1, (pixels, 3)).float().mean(2)
         return grey if patches.is_floating_point() else grey.round().to(patches.dtype)
 
-    def to(self, device: torch.device | str) -> PieceReader:
+    def to(self, device: torch.device | str) -> UnitReader:
         """Move what is compared to a device, in place."""
         self._device = torch.device(device)
         self._tables = {rtl: table.to(self._device) for rtl, table in self._tables.items()}
         return self
 
     def table(self, rtl: bool | None) -> KnownPatches:
-        """The known pieces as drawn in a direction (None: as they look), drawn when first needed."""
+        """The known units as drawn in a direction (None: as they look), drawn when first needed."""
         if rtl is False and not self._has_rtl:
             rtl = None
         if rtl not in self._tables:
-            self._tables[rtl] = draw_pieces(self.renderer, self.counts, self.normalised, rtl).to(self._device)
+            self._tables[rtl] = draw_units(self.renderer, self.counts, self.normalised, rtl).to(self._device)
         return self._tables[rtl]
 
     def _reading(
@@ -220,16 +220,16 @@ class PieceReader:
         probability: float,
         rtl: bool | None,
     ) -> Reading:
-        pieces = [table.pieces[width][1][number] for width, number in path]
-        rows = torch.cat([table.pieces[width][0][number] for width, number in path])
+        units = [table.units[width][1][number] for width, number in path]
+        rows = torch.cat([table.units[width][0][number] for width, number in path])
         distance = float(distances.gather(1, rows[:, None]).mean())
-        if is_rtl("".join(pieces)) if rtl is None else rtl:
-            pieces.reverse()
-        text = "".join(piece + " " * ends_word(self.renderer, piece) for piece in pieces).rstrip()
-        return Reading(text, tuple(pieces), probability, distance, table.pixels[rows])
+        if is_rtl("".join(units)) if rtl is None else rtl:
+            units.reverse()
+        text = "".join(unit + " " * ends_word(self.renderer, unit) for unit in units).rstrip()
+        return Reading(text, tuple(units), probability, distance, table.pixels[rows])
 
 
-def most_frequent_patch(pixel_values: Tensor, attention_mask: Tensor, reader: PieceReader) -> Tensor | None:
+def most_frequent_patch(pixel_values: Tensor, attention_mask: Tensor, reader: UnitReader) -> Tensor | None:
     """The text patch that occurs most often (black ones are none), uint8 [C]; None if there is no text.
 
     Args:
@@ -249,7 +249,7 @@ def reading_accuracy(
     logits: Tensor,
     pixel_values: Tensor,
     mask: Tensor,
-    reader: PieceReader,
+    reader: UnitReader,
     attention_mask: Tensor | None = None,
     guess: Tensor | None = None,
 ) -> ReadingAccuracy:

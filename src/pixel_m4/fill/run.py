@@ -21,8 +21,8 @@ from pixel_m4.checkpoint import Checkpoint
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
 from pixel_m4.fill.hiding import HOLE, Hidden, Hiding, Stretch, hide
-from pixel_m4.fill.pieces import known_pieces, possible_pieces
-from pixel_m4.fill.reading import TEMPERATURE, PieceReader, Reading
+from pixel_m4.fill.reading import TEMPERATURE, Reading, UnitReader
+from pixel_m4.fill.units import known_units, possible_units
 from pixel_m4.model import PixelForPreTraining
 from pixel_m4.model.inputs import split_patches
 from pixel_m4.model.objectives import as_targets, mean_of, reconstruction_errors, standardise
@@ -39,7 +39,7 @@ class Gap:
     """A hidden stretch of a text, and how it may be read.
 
     Args:
-        patches: [start, end); whole pieces, so neighbours of hidden patches may be among them.
+        patches: [start, end); whole units, so neighbours of hidden patches may be among them.
         chars: The characters [start, end) of the text that they show.
         truth: Those characters; None for a hole.
         readings: The most likely first.
@@ -119,18 +119,18 @@ def fill(
     hiding: Hiding | None = None,
     *,
     rtl: bool = False,
-    reader: PieceReader | None = None,
+    reader: UnitReader | None = None,
     top: int = 5,
 ) -> Filled:
     """Hide parts of a text, reconstruct them, and read the reconstruction.
 
     A model that was trained on standardised patches (`norm_pix_loss`) says nothing of their brightness. To be
-    read, predictions are compared with standardised pieces. To be shown, they get mean and deviation of the
+    read, predictions are compared with standardised units. To be shown, they get mean and deviation of the
     patch that was hidden, as is usual for such pictures; in a hole, those of the most likely reading (if
     there is none, those of the visible text patches).
 
-    Where words and pieces begin is known to the reader: a hidden stretch of a word is read by itself, and a
-    piece that is hidden in part is read from what is seen and what is reconstructed of it.
+    Where words and units begin is known to the reader: a hidden stretch of a word is read by itself, and a
+    unit that is hidden in part is read from what is seen and what is reconstructed of it.
 
     Args:
         model: With its decoder, in evaluation mode.
@@ -138,7 +138,7 @@ def fill(
         text: May hold holes: `[MASK]`, or `[MASK:3]` for one of three patches.
         hiding: What else to hide.
         rtl: Draw right-to-left even if the text does not look so.
-        reader: Knows the pieces that may be read; default: those that the text's alphabet can make.
+        reader: Knows the units that may be read; default: those that the text's alphabet can make.
         top: Readings of each gap.
 
     Raises:
@@ -159,7 +159,7 @@ def fill(
         )
     hidden = hide(renderer, text, hiding, rtl)
     if reader is None and hidden.stretches:
-        reader = PieceReader(renderer, possible_pieces(renderer, [HOLE.sub(" ", text)]), normalised)
+        reader = UnitReader(renderer, possible_units(renderer, [HOLE.sub(" ", text)]), normalised)
 
     size, count = renderer.pixels_per_patch, len(hidden.mask)
     pixels = torch.from_numpy(np.ascontiguousarray(hidden.encoding.pixel_values[:, : count * size]))
@@ -253,7 +253,7 @@ class FillOptions:
     renderer: str | None = None
     output: Path | None = None
     json: bool = False
-    pieces: Path | None = None
+    units: Path | None = None
     top: int = 5
     temperature: float = TEMPERATURE
     rtl: bool = False
@@ -279,8 +279,8 @@ def run(texts: Sequence[str], file: Path | None, hiding: Hiding, options: FillOp
     texts = texts or read_texts(file)
     reader = None
     if renderer.strategy != "continuous":
-        pieces = known_pieces(renderer, [HOLE.sub(" ", text) for text in texts], options.pieces)
-        reader = PieceReader(renderer, pieces, bool(model.config.norm_pix_loss), options.temperature)
+        units = known_units(renderer, [HOLE.sub(" ", text) for text in texts], options.units)
+        reader = UnitReader(renderer, units, bool(model.config.norm_pix_loss), options.temperature)
     console = plain_console()
     look: dict[str, Any] = {"columns": options.columns, "scale": options.scale, "borders": options.borders}
     strips: list[Encoding] = []
@@ -318,7 +318,7 @@ def as_json(filled: Filled) -> dict[str, Any]:
                 "readings": [
                     {
                         "text": reading.text,
-                        "pieces": list(reading.pieces),
+                        "units": list(reading.units),
                         "probability": reading.probability,
                         "distance": reading.distance,
                     }
@@ -336,12 +336,12 @@ def lines(filled: Filled) -> Iterator[str]:
     if filled.loss is not None:
         yield f"loss {filled.loss:.4f}"
     if not filled.gaps:
-        yield "continuous lines are not made of pieces: nothing is read back"
+        yield "continuous lines are not made of units: nothing is read back"
     for gap in filled.gaps:
         first, last = gap.patches[0], gap.patches[1] - 1
         place = f"patch {first}" if first == last else f"patches {first}-{last}"
         yield place + ("" if gap.truth is None else f", was {gap.truth!r}")
         if not gap.readings:
-            yield "  no known pieces fill it"
+            yield "  no known units fill it"
         for reading in gap.readings:
             yield f"  probability {reading.probability:<8.3g} distance {reading.distance:.3f}  {reading.text}"

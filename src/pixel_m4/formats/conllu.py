@@ -124,7 +124,7 @@ class Sentence:
         return None
 
     def _surface(self) -> str:
-        pieces: list[str] = []
+        surface: list[str] = []
         covered = 0  # the last word that a multiword token has already spelled
         for line in self.lines:
             if line.startswith("#"):
@@ -135,9 +135,9 @@ class Sentence:
             first, _, last = columns[_ID].partition("-")
             if int(first) > covered:
                 covered = int(last or first)
-                pieces.append(columns[_FORM])
-                pieces.append("" if "SpaceAfter=No" in columns[_MISC].split("|") else " ")
-        return "".join(pieces).strip()
+                surface.append(columns[_FORM])
+                surface.append("" if "SpaceAfter=No" in columns[_MISC].split("|") else " ")
+        return "".join(surface).strip()
 
 
 def strip_subtype(deprel: str) -> str:

@@ -1,4 +1,4 @@
-"""Attention on the CPU in pieces that stay in cache, and sequences laid end to end without their padding.
+"""Attention on the CPU in chunks that stay in cache, and sequences laid end to end without their padding.
 
 PyTorch's fused kernel for the CPU knows no dropout: in training it falls back to whole matrices [B, H, S, S],
 and keeps several of them for the backward pass. `attend` computes a sequence and a few heads at a time, keeps
@@ -19,12 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-PIECE = 2**18  # attention weights computed at once: one megabyte of float32, so that they stay in cache
+CHUNK = 2**18  # attention weights computed at once: one megabyte of float32, so that they stay in cache
 STEPS = 2**16  # dropout is rounded to this part: four choices from one random number, three times as fast
 
 
 @dataclass(frozen=True, kw_only=True)
-class Packing:
+class Unpadded:
     """Where the real tokens of a padded batch are: CLS and the attended patches of every sequence.
 
     Args:
@@ -38,7 +38,7 @@ class Packing:
     lengths: tuple[int, ...]
 
     @classmethod
-    def of(cls, attended: Tensor) -> Packing:
+    def of(cls, attended: Tensor) -> Unpadded:
         """Read it off a mask, bool [B, S]."""
         return cls(
             attended=attended,
@@ -46,7 +46,7 @@ class Packing:
             lengths=tuple(attended.sum(1).tolist()),
         )
 
-    def pack(self, states: Tensor) -> Tensor:
+    def unpad(self, states: Tensor) -> Tensor:
         """Lay real tokens end to end in one row: [B, S, ...] → [1, N, ...]."""
         return states.flatten(0, 1).index_select(0, self.index)[None]
 
@@ -56,19 +56,19 @@ class Packing:
         return padded.index_copy(0, self.index, states[0]).unflatten(0, tuple(self.attended.shape))
 
 
-def in_pieces(states: Tensor, layout: Tensor | Packing | None, dropout: float) -> bool:
+def in_chunks(states: Tensor, pattern: Tensor | Unpadded | None, dropout: float) -> bool:
     """Whether `attend` is the better way: on the CPU, for packed sequences or with dropout."""
     return (
         states.device.type == "cpu"
         and not torch.compiler.is_compiling()
-        and (dropout > 0 or isinstance(layout, Packing))
+        and (dropout > 0 or isinstance(pattern, Unpadded))
     )
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, layout: Tensor | Packing | None = None, dropout: float = 0.0
+    query: Tensor, key: Tensor, value: Tensor, pattern: Tensor | Unpadded | None = None, dropout: float = 0.0
 ) -> Tensor:
-    """Scaled dot-product attention, a piece at a time.
+    """Scaled dot-product attention, a chunk at a time.
 
     Dropout takes one number of PyTorch's generator as the seed of its masks, so `torch.manual_seed` decides.
 
@@ -76,45 +76,45 @@ def attend(
         query: [B, S, H, d], or [1, N, H, d] of packed sequences
         key: As query.
         value: As query.
-        layout: bool [B, 1, 1, S], what may be attended; None for everything; or the packing, which lets every
-            sequence attend to itself
+        pattern: bool [B, 1, 1, S], what may be attended; None for everything; or the unpadded, which lets
+            every sequence attend to itself
         dropout: Share of the attention weights to drop; the others grow by 1 / (1 - dropout).
 
     Returns:
         As query.
     """
     batch, length = query.shape[:2]
-    lengths = layout.lengths if isinstance(layout, Packing) else (length,) * batch
-    mask = layout[:, 0, 0] if isinstance(layout, Tensor) else None
+    lengths = pattern.lengths if isinstance(pattern, Unpadded) else (length,) * batch
+    mask = pattern[:, 0, 0] if isinstance(pattern, Tensor) else None
     seed = int(torch.randint(2**62, ())) if dropout > 0 else 0
     flat = (states.flatten(0, 1) for states in (query, key, value))
-    return AttentionInPieces.apply(*flat, mask, lengths, dropout, seed).view(query.shape)
+    return AttentionInChunks.apply(*flat, mask, lengths, dropout, seed).view(query.shape)
 
 
-def attend_padded(query: Tensor, key: Tensor, value: Tensor, packing: Packing, dropout: float) -> Tensor:
+def attend_padded(query: Tensor, key: Tensor, value: Tensor, unpadded: Unpadded, dropout: float) -> Tensor:
     """Attention of packed sequences by padding them for the fused kernel: for devices where that is cheap.
 
     Args:
         query: [1, N, H, d]
         key: As query.
         value: As query.
-        packing: Where they belong.
+        unpadded: Where they belong.
         dropout: Share of the attention weights to drop.
 
     Returns:
         As query.
     """
-    query, key, value = (packing.pad(states).transpose(1, 2) for states in (query, key, value))
-    mask = packing.attended[:, None, None]
+    query, key, value = (unpadded.pad(states).transpose(1, 2) for states in (query, key, value))
+    mask = unpadded.attended[:, None, None]
     context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-    return packing.pack(context.transpose(1, 2))
+    return unpadded.unpad(context.transpose(1, 2))
 
 
-def pieces(lengths: Sequence[int], heads: int) -> Iterator[tuple[int, slice, slice]]:
+def chunks(lengths: Sequence[int], heads: int) -> Iterator[tuple[int, slice, slice]]:
     """The number of a sequence, its rows, and some of its heads, as many as stay in cache."""
     start = 0
     for number, length in enumerate(lengths):
-        step = min(max(PIECE // length**2, 1), heads)
+        step = min(max(CHUNK // length**2, 1), heads)
         for head in range(0, heads, step):
             yield number, slice(start, start + length), slice(head, head + step)
         start += length
@@ -133,7 +133,7 @@ def keep_some(weights: Tensor, steps: int, generator: torch.Generator) -> Tensor
 
 
 def weights_of(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
-    """Attention weights of a piece: scaled queries [h, n, d], keys [h, n, d], mask [n] → float [h, n, n]."""
+    """Attention weights of a chunk: scaled queries [h, n, d], keys [h, n, d], mask [n] → float [h, n, n]."""
     scores = torch.bmm(query, key.mT)
     if mask is not None:
         scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
@@ -142,7 +142,7 @@ def weights_of(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
     return torch.softmax(scores, -1)
 
 
-class AttentionInPieces(torch.autograd.Function):
+class AttentionInChunks(torch.autograd.Function):
     """See `attend`."""
 
     @staticmethod
@@ -161,7 +161,7 @@ class AttentionInPieces(torch.autograd.Function):
         steps, generator = dropped_steps(dropout), torch.Generator().manual_seed(seed)
         scale, growth = query.shape[-1] ** -0.5, STEPS / (STEPS - steps)
         with torch.autocast("cpu", enabled=False):
-            for number, rows, heads in pieces(lengths, query.shape[1]):
+            for number, rows, heads in chunks(lengths, query.shape[1]):
                 q, k, v = (states[rows, heads].transpose(0, 1) for states in (query, key, value))
                 weights = weights_of(q * scale, k, None if mask is None else mask[number])
                 if steps:
@@ -186,7 +186,7 @@ class AttentionInPieces(torch.autograd.Function):
         # Each weight's share in the softmax's normalisation: the sum over gradient times result.
         shares = (gradient * context).sum(-1, dtype=torch.promote_types(context.dtype, torch.float32))
         with torch.autocast("cpu", enabled=False):
-            for number, rows, heads in pieces(lengths, query.shape[1]):
+            for number, rows, heads in chunks(lengths, query.shape[1]):
                 q, k, v, g = (states[rows, heads].transpose(0, 1) for states in (query, key, value, gradient))
                 q = q * scale
                 weights = weights_of(q, k, None if mask is None else mask[number])

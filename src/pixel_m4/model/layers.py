@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from pixel_m4.model.attention import Packing, attend, attend_padded, in_pieces
+from pixel_m4.model.attention import Unpadded, attend, attend_padded, in_chunks
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.positions import neighbour_weights
 
 # What may be attended: everything, a mask bool [B, 1, 1, S], or each sequence of a packed row to itself.
-Layout = Tensor | Packing | None
+Pattern = Tensor | Unpadded | None
 
-# Padded tokens of a batch from which packing pays, as a share.
+# Padded tokens of a batch from which unpadded pays, as a share.
 PADDING_TO_PACK = 0.1
 
 
@@ -43,7 +43,7 @@ def key_padding(attention_mask: Tensor | None) -> Tensor | None:
     return F.pad(attended, (1, 0), value=True)[:, None, None, :]
 
 
-def layout_of(config: PixelConfig, attention_mask: Tensor | None, padded: bool = False) -> Layout:
+def pattern_of(config: PixelConfig, attention_mask: Tensor | None, padded: bool = False) -> Pattern:
     """Decide how a batch is computed: as it is, with a mask, or packed.
 
     Args:
@@ -52,24 +52,24 @@ def layout_of(config: PixelConfig, attention_mask: Tensor | None, padded: bool =
         padded: Whether to leave the padding where it is, come what may.
     """
     mask = key_padding(attention_mask)
-    return mask if mask is None or padded else packed_if_it_pays(config, mask)
+    return mask if mask is None or padded else unpadded_if_it_pays(config, mask)
 
 
-def packed_if_it_pays(config: PixelConfig, mask: Tensor) -> Tensor | Packing:
-    """The packing of a batch where enough of it is padding for that to pay, else the mask as it is.
+def unpadded_if_it_pays(config: PixelConfig, mask: Tensor) -> Tensor | Unpadded:
+    """The unpadded of a batch where enough of it is padding for that to pay, else the mask as it is.
 
     Args:
-        config: See `layout_of`.
+        config: See `pattern_of`.
         mask: bool [B, 1, 1, S]
     """
     if config.unpad_inputs is False or torch.compiler.is_compiling():
         return mask
     if config._attn_implementation == "eager" or not bool(mask.any(-1).all()):
         return mask
-    packing = Packing.of(mask[:, 0, 0])
-    padding = 1 - packing.index.numel() / packing.attended.numel()
+    unpadded = Unpadded.of(mask[:, 0, 0])
+    padding = 1 - unpadded.index.numel() / unpadded.attended.numel()
     if config.unpad_inputs or (mask.device.type == "cpu" and padding >= PADDING_TO_PACK):
-        return packing
+        return unpadded
     return mask
 
 
@@ -132,12 +132,12 @@ class SelfAttention(nn.Module):
             self.query.weight[rows] += query
             self.key.weight[rows] += key
 
-    def forward(self, states: Tensor, layout: Layout, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, states: Tensor, pattern: Pattern, weights: bool) -> tuple[Tensor, Tensor | None]:
         """Attend, with PyTorch's fused kernels unless the weights are asked for.
 
         Args:
             states: [B, S, D], or [1, N, D] of packed sequences
-            layout: bool [B, 1, 1, S], what may be attended; None for everything; or the packing
+            pattern: bool [B, 1, 1, S], what may be attended; None for everything; or the unpadded
             weights: Whether to return the attention weights, which takes the eager path
 
         Returns:
@@ -150,19 +150,19 @@ class SelfAttention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         attention: Tensor | None = None
         eager = weights or self.config._attn_implementation == "eager"
-        if not eager and in_pieces(states, layout, dropout):
-            return attend(query, key, value, layout, dropout).flatten(2), None
-        if isinstance(layout, Packing):
-            return attend_padded(query, key, value, layout, dropout).flatten(2), None
+        if not eager and in_chunks(states, pattern, dropout):
+            return attend(query, key, value, pattern, dropout).flatten(2), None
+        if isinstance(pattern, Unpadded):
+            return attend_padded(query, key, value, pattern, dropout).flatten(2), None
         query, key, value = (part.transpose(1, 2) for part in (query, key, value))
         if eager:
             scores = query @ key.mT * query.shape[-1] ** -0.5
-            if layout is not None:
-                scores = scores.masked_fill(~layout, torch.finfo(scores.dtype).min)
+            if pattern is not None:
+                scores = scores.masked_fill(~pattern, torch.finfo(scores.dtype).min)
             attention = scores.softmax(-1, dtype=torch.float32).to(value.dtype)
             context = F.dropout(attention, dropout) @ value
         else:
-            context = F.scaled_dot_product_attention(query, key, value, attn_mask=layout, dropout_p=dropout)
+            context = F.scaled_dot_product_attention(query, key, value, attn_mask=pattern, dropout_p=dropout)
         return context.transpose(1, 2).flatten(2), attention if weights else None
 
 
@@ -174,9 +174,9 @@ class Attention(nn.Module):
         self.attention = SelfAttention(config, width, heads)
         self.output = Dense(width, width)
 
-    def forward(self, states: Tensor, layout: Layout, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, states: Tensor, pattern: Pattern, weights: bool) -> tuple[Tensor, Tensor | None]:
         """[B, S, D] → [B, S, D] and the attention weights [B, H, S, S] or None."""
-        context, attention = self.attention(states, layout, weights)
+        context, attention = self.attention(states, pattern, weights)
         return self.output(context), attention
 
 
@@ -193,23 +193,23 @@ class PixelLayer(GradientCheckpointingLayer):
         self.output = Dense(intermediate, width)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, states: Tensor, layout: Layout, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, states: Tensor, pattern: Pattern, weights: bool) -> tuple[Tensor, Tensor | None]:
         """[B, S, D] → [B, S, D] and the attention weights [B, H, S, S] or None."""
-        attended, attention = self.attention(self.layernorm_before(states), layout, weights)
+        attended, attention = self.attention(self.layernorm_before(states), pattern, weights)
         states = states + self.dropout(attended)
         transformed = self.output(self.activation(self.intermediate(self.layernorm_after(states))))
         return states + self.dropout(transformed), attention
 
 
 def run_layers(
-    layers: Iterable[nn.Module], states: Tensor, layout: Layout, weights: bool = False, every: bool = False
+    layers: Iterable[nn.Module], states: Tensor, pattern: Pattern, weights: bool = False, every: bool = False
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Pass states through layers.
 
     Args:
         layers: `PixelLayer`s
         states: [B, S, D], or [1, N, D] of packed sequences
-        layout: bool [B, 1, 1, S], what may be attended; None for everything; or the packing
+        pattern: bool [B, 1, 1, S], what may be attended; None for everything; or the unpadded
         weights: Whether to collect attention weights
         every: Whether to collect hidden states, which otherwise are freed as soon as they can be
 
@@ -219,7 +219,7 @@ def run_layers(
     """
     hidden_states, attentions = [states] if every else [], []
     for layer in layers:
-        states, attention = layer(states, layout, weights)
+        states, attention = layer(states, pattern, weights)
         if every:
             hidden_states.append(states)
         if attention is not None:

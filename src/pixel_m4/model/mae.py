@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from transformers import initialization
 from transformers.utils import ModelOutput
 
-from pixel_m4.model.attention import Packing
+from pixel_m4.model.attention import Unpadded
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.inputs import as_in_transformers, check_inputs, split_patches, take
-from pixel_m4.model.layers import PixelLayer, layout_of, look_at_neighbours, run_layers
+from pixel_m4.model.layers import PixelLayer, look_at_neighbours, pattern_of, run_layers
 from pixel_m4.model.masks import Hidden, choose_patches, follow_mask
 from pixel_m4.model.objectives import mean_of, reconstruction_errors, targets_of
 from pixel_m4.model.positions import init_positions, patch_positions, put_on_line, resized_parameter
@@ -96,13 +96,13 @@ class PixelDecoder(nn.Module):
         )  # [B, P, E], in the original order
         positions = patch_positions(self.decoder_pos_embed, patches.shape[1], first_position)
         states = torch.cat([cls + self.decoder_pos_embed[:, :1], patches + positions], dim=1)
-        layout = layout_of(self.config, attention_mask)
-        if isinstance(layout, Packing):
-            states = layout.pack(states)
-        states, _, _ = run_layers(self.decoder_layers, states, layout)
+        pattern = pattern_of(self.config, attention_mask)
+        if isinstance(pattern, Unpadded):
+            states = pattern.unpad(states)
+        states, _, _ = run_layers(self.decoder_layers, states, pattern)
         states = self.decoder_norm(states)
-        if isinstance(layout, Packing):
-            return layout.pad(states)[:, 1:], layout.pad(self.decoder_pred(states))[:, 1:]
+        if isinstance(pattern, Unpadded):
+            return pattern.pad(states)[:, 1:], pattern.pad(self.decoder_pred(states))[:, 1:]
         return states[:, 1:], self.decoder_pred(states[:, 1:])
 
 

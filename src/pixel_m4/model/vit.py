@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, initialization
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from pixel_m4.model.attention import Packing
+from pixel_m4.model.attention import Unpadded
 from pixel_m4.model.config import HUB_OPTIONS, PixelConfig
 from pixel_m4.model.inputs import as_in_transformers, check_inputs, split_patches, take
-from pixel_m4.model.layers import Layout, PixelLayer, layout_of, look_at_neighbours, run_layers
+from pixel_m4.model.layers import Pattern, PixelLayer, look_at_neighbours, pattern_of, run_layers
 from pixel_m4.model.loading import check_folder, check_loaded, named_errors, without_report
 from pixel_m4.model.positions import init_positions, patch_positions, put_on_line, resized_parameter
 from pixel_m4.model.words import PoolingWeights
@@ -108,10 +108,10 @@ class PixelEncoder(nn.Module):
         )
 
     def forward(
-        self, states: Tensor, layout: Layout, weights: bool = False, every: bool = False
+        self, states: Tensor, pattern: Pattern, weights: bool = False, every: bool = False
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """See `run_layers`."""
-        return run_layers(self.layer, states, layout, weights, every)
+        return run_layers(self.layer, states, pattern, weights, every)
 
 
 class LayerMix(nn.Module):
@@ -390,17 +390,17 @@ class PixelModel(PixelPreTrainedModel):
             attention_mask = take(attention_mask, keep)
 
         padded = output_attentions or keeps_padding or self.keeps_padding
-        layout = layout_of(self.config, attention_mask, padded=padded)
+        pattern = pattern_of(self.config, attention_mask, padded=padded)
         states = self.embeddings(split_patches(pixel_values, self.config.patch_size), keep, first_position)
-        if isinstance(layout, Packing):
-            states = layout.pack(states)
+        if isinstance(pattern, Unpadded):
+            states = pattern.unpad(states)
         states, hidden_states, attentions = self.encoder(
-            states, layout, output_attentions, output_hidden_states or self.mix is not None
+            states, pattern, output_attentions, output_hidden_states or self.mix is not None
         )
         states = self.layernorm(states) if self.mix is None else self.mix(hidden_states, self.layernorm)
-        if isinstance(layout, Packing):
-            states = layout.pad(states)
-            hidden_states = [layout.pad(every) for every in hidden_states] if output_hidden_states else []
+        if isinstance(pattern, Unpadded):
+            states = pattern.pad(states)
+            hidden_states = [pattern.pad(every) for every in hidden_states] if output_hidden_states else []
 
         return BaseModelOutputWithPooling(
             last_hidden_state=states,

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import initialization
 
-from pixel_m4.model.attention import Packing
+from pixel_m4.model.attention import Unpadded
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.inputs import take
-from pixel_m4.model.layers import PixelLayer, packed_if_it_pays, run_layers
+from pixel_m4.model.layers import PixelLayer, run_layers, unpadded_if_it_pays
 
 
 class PoolingWeights(nn.Linear):
@@ -72,12 +72,12 @@ class WordEncoder(nn.Module):
         if self.layernorm is None:
             return words
         # Sentences differ so much in their words that most places of a batch may be padding.
-        layout = packed_if_it_pays(self.config, real[:, None, None])
-        if isinstance(layout, Packing):
-            words = layout.pack(words)
-        words, _, _ = run_layers(self.layer, words, layout)
+        pattern = unpadded_if_it_pays(self.config, real[:, None, None])
+        if isinstance(pattern, Unpadded):
+            words = pattern.unpad(words)
+        words, _, _ = run_layers(self.layer, words, pattern)
         words = self.layernorm(words)
-        return layout.pad(words) if isinstance(layout, Packing) else words
+        return pattern.pad(words) if isinstance(pattern, Unpadded) else words
 
     def pool(self, states: Tensor, word_starts: Tensor) -> Tensor:
         """One state a word: [B, P, D] and [B, W + 1] → [B, W, D]."""

@@ -104,19 +104,19 @@ class PretrainArguments(ModelArguments):
     masking: str = field(default="span", metadata={"help": "span or random"})
     mask_ratio: float = field(default=0.25, metadata={"help": "share of the patches that is hidden"})
     max_span: int = field(default=6, metadata={"help": "longest hidden span"})
-    num_pieces: int = field(
+    patch_classes: int = field(
         default=0,
         metadata={
             "help": "most frequent patches that a second objective learns to name, as 8192; its head is "
             "dropped at the end; 0: pixels only, as published"
         },
     )
-    piece_loss_weight: float = field(default=0.2, metadata={"help": "weight of that objective"})
-    visible_pieces: bool = field(
+    class_loss_weight: float = field(default=0.2, metadata={"help": "weight of that objective"})
+    visible_classes: bool = field(
         default=False,
         metadata={"help": "let that objective also name as many patches that are not hidden"},
     )
-    blank_pieces: bool = field(
+    blank_classes: bool = field(
         default=False,
         metadata={"help": "show the encoder some patches blank, and let its states name them, too"},
     )
@@ -177,9 +177,9 @@ class PretrainArguments(ModelArguments):
             raise UserError(
                 f"--mask_ratio {self.mask_ratio:g} of --max_seq_length {self.max_seq_length} patches: {error}"
             ) from error
-        for name in ("visible_pieces", "blank_pieces"):
-            if getattr(self, name) and not self.num_pieces:
-                raise UserError(f"--{name} needs --num_pieces, such as 8192")
+        for name in ("visible_classes", "blank_classes"):
+            if getattr(self, name) and not self.patch_classes:
+                raise UserError(f"--{name} needs --patch_classes, such as 8192")
 
     def _check_languages(self) -> None:
         names = [language.partition("=")[0] for language in self.languages or ()]
@@ -377,8 +377,8 @@ def _settle(settings: Settings) -> None:
     ):
         if settings[decides] not in wanted:
             settings.needless(name, settings.layer(decides), why)
-    if not settings["num_pieces"]:
-        settings.needless("piece_loss_weight", settings.layer("num_pieces"), "it needs --num_pieces")
+    if not settings["patch_classes"]:
+        settings.needless("class_loss_weight", settings.layer("patch_classes"), "it needs --patch_classes")
     if not settings["validation_blocks"]:
         for name in ("validation_dir", "validation_share"):
             settings.needless(name, settings.layer("validation_blocks"), "--validation_blocks is 0")

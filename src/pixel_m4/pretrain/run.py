@@ -25,8 +25,8 @@ from pixel_m4.corpus.patches import PatchVocabulary
 from pixel_m4.corpus.prepared import PreparedSource
 from pixel_m4.corpus.pretraining import MaskedBlocks, Masking
 from pixel_m4.files import replacing
-from pixel_m4.fill.pieces import MAX_PIECES, count_pieces
-from pixel_m4.fill.reading import PieceReader
+from pixel_m4.fill.reading import UnitReader
+from pixel_m4.fill.units import MAX_UNITS, count_units
 from pixel_m4.model import PixelConfig, PixelForPreTraining
 from pixel_m4.model.config import check_square
 from pixel_m4.pretrain.arguments import PretrainArguments, PretrainTrainingArguments, parse_probabilities
@@ -53,7 +53,7 @@ _FIXED = (
     *(f"decoder_{name}" for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")),
     "decoder_intermediate_size",
 )
-# Of a language, to find its frequent pieces; the same for blocks of all lengths, so that a head that names
+# Of a language, to find its frequent units; the same for blocks of all lengths, so that a head that names
 # them can go on with longer ones.
 _COUNTED_BLOCKS, _COUNTED_LENGTH = 600, 529
 
@@ -127,7 +127,7 @@ def _pretrain(
         check_position(checkpoint, training, stream, masking)
     check_text(stream, max(training.dataloader_num_workers, 1), held_out)
     reader = None
-    if arguments.num_pieces or (held_out and arguments.read_back):
+    if arguments.patch_classes or (held_out and arguments.read_back):
         reader = make_reader(arguments, sources, renderer)
     vocabulary = make_vocabulary(arguments, reader)
     validation = None
@@ -287,7 +287,7 @@ def make_validation(
     held_out: Mapping[str, Source],
     renderer: TextRenderer,
     masking: Masking,
-    reader: PieceReader | None,
+    reader: UnitReader | None,
     vocabulary: PatchVocabulary | None,
 ) -> Validation:
     """Held-out blocks of each language."""
@@ -310,8 +310,8 @@ def make_validation(
 
 def make_reader(
     arguments: PretrainArguments, sources: Mapping[str, Source], renderer: TextRenderer
-) -> PieceReader:
-    """Knows the pieces that are frequent at the beginning of the text of each language."""
+) -> UnitReader:
+    """Knows the units that are frequent at the beginning of the text of each language."""
     texts: list[str] = []
     lengths: dict[str, Any] = {
         "max_seq_length": _COUNTED_LENGTH,
@@ -329,25 +329,25 @@ def make_reader(
             min_patches=1,
         )
         texts += [text for block in blocks for text in block.texts]
-    counts = count_pieces(renderer, texts)
-    return PieceReader(renderer, dict(counts.most_common(MAX_PIECES)), arguments.norm_pix_loss)
+    counts = count_units(renderer, texts)
+    return UnitReader(renderer, dict(counts.most_common(MAX_UNITS)), arguments.norm_pix_loss)
 
 
-def make_vocabulary(arguments: PretrainArguments, reader: PieceReader | None) -> PatchVocabulary | None:
+def make_vocabulary(arguments: PretrainArguments, reader: UnitReader | None) -> PatchVocabulary | None:
     """The patches that the second objective names.
 
     Raises:
         ValueError: the text has fewer.
     """
-    if not arguments.num_pieces or reader is None:
+    if not arguments.patch_classes or reader is None:
         return None
     pixels = reader.table(None).pixels.numpy()  # the most frequent first
-    if len(pixels) < arguments.num_pieces:
+    if len(pixels) < arguments.patch_classes:
         raise UserError(
-            f"--num_pieces {arguments.num_pieces} is more than the {len(pixels)} different patches at the "
-            "beginning of the text"
+            f"--patch_classes {arguments.patch_classes} is more than the {len(pixels)} different patches at "
+            "the beginning of the text"
         )
-    return PatchVocabulary(pixels[: arguments.num_pieces])
+    return PatchVocabulary(pixels[: arguments.patch_classes])
 
 
 def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
@@ -374,13 +374,13 @@ def make_model(arguments: PretrainArguments) -> PixelForPreTraining:
 
 def make_objective(arguments: PretrainArguments) -> PatchClasses | None:
     """The second objective, if there is one."""
-    if not arguments.num_pieces:
+    if not arguments.patch_classes:
         return None
     return PatchClasses(
-        number=arguments.num_pieces,
-        weight=arguments.piece_loss_weight,
-        visible=arguments.visible_pieces,
-        blank=arguments.blank_pieces,
+        number=arguments.patch_classes,
+        weight=arguments.class_loss_weight,
+        visible=arguments.visible_classes,
+        blank=arguments.blank_classes,
     )
 
 
@@ -404,9 +404,9 @@ def make_config(arguments: PretrainArguments) -> PixelConfig:
     positions = arguments.max_positions or arguments.max_seq_length
     if arguments.model_name_or_path is not None:
         saved = PatchClasses.of(PixelConfig.from_pretrained(arguments.model_name_or_path))
-        if arguments.num_pieces and saved is not None and saved.number != arguments.num_pieces:
+        if arguments.patch_classes and saved is not None and saved.number != arguments.patch_classes:
             raise UserError(
-                f"{arguments.model_name_or_path} names {saved.number} patches: give --num_pieces "
+                f"{arguments.model_name_or_path} names {saved.number} patches: give --patch_classes "
                 f"{saved.number}, or 0 to "
                 "go on without the second objective"
             )
@@ -423,10 +423,10 @@ def check_renderer(arguments: PretrainArguments, renderer: TextRenderer, config:
     Raises:
         ValueError: says what does not fit.
     """
-    if arguments.num_pieces and renderer.rgb:
+    if arguments.patch_classes and renderer.rgb:
         raise UserError(
-            f"--num_pieces {arguments.num_pieces} names grey patches, and the renderer draws in colour "
-            "(RGB): give a grey renderer, or --num_pieces 0"
+            f"--patch_classes {arguments.patch_classes} names grey patches, and the renderer draws in colour "
+            "(RGB): give a grey renderer, or --patch_classes 0"
         )
     if renderer.rgb and config.num_channels != 3:
         raise UserError(
@@ -509,7 +509,7 @@ def check_same_model(checkpoint: Path, config: PixelConfig, objective: PatchClas
     ]
     before, now = (0 if each is None else each.number for each in (PatchClasses.of(saved), objective))
     if before != now:
-        differing.append(f"num_pieces {before}, not {now}")
+        differing.append(f"patch_classes {before}, not {now}")
     if differing:
         found = ", ".join(differing)
         raise UserError(

@@ -204,7 +204,7 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
                     logs[f"loss_{language}"] = loss / count
             if self._objective is not None:
                 _, names, counts = losses.sum(1).tolist()
-                logs["piece_loss"] = names / max(counts, 1)
+                logs["class_loss"] = names / max(counts, 1)
             if self._loader is not None:
                 logs |= progress(self._loader.state_dict())
             logs |= self._throughput.report(totals.tolist(), self.args.world_size)

@@ -15,7 +15,7 @@ from torch import nn
 
 from pixel_m4.corpus.corpora import Block
 from pixel_m4.corpus.pretraining import MaskedBlocks
-from pixel_m4.fill.reading import PieceReader, ReadingAccuracy, most_frequent_patch, reading_accuracy
+from pixel_m4.fill.reading import ReadingAccuracy, UnitReader, most_frequent_patch, reading_accuracy
 
 
 class Validation:
@@ -25,7 +25,7 @@ class Validation:
         blocks: of each language.
         collate: blocks to batches.
         batch_size: B, of a process.
-        reader: knows the pieces that predicted pixels are compared with; None: they are not read.
+        reader: knows the units that predicted pixels are compared with; None: they are not read.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Validation:
         blocks: Mapping[str, Sequence[Block]],
         collate: MaskedBlocks,
         batch_size: int,
-        reader: PieceReader | None = None,
+        reader: UnitReader | None = None,
     ) -> None:
         self._blocks = {
             language: [block._replace(number=number) for number, block in enumerate(found)]

@@ -224,7 +224,7 @@ td:first-child, th:first-child {{ text-align: left; }} figure {{ margin: 1.5rem 
 <h1>A parser that reads pixels</h1>
 <p>{checkpoint} learned {what}: {parameters:,} parameters, {steps:,} steps.</p>
 <h2>What the model sees</h2>
-<p>The same sentence in four languages, as strips of 16 × 16 pixel patches: two characters a piece, a word
+<p>The same sentence in four languages, as strips of 16 × 16 pixel patches: two characters a unit, a word
 (blue mark) always begins a new patch, a black patch ends the text.</p>
 {strips}
 <h2>Held-out sentences</h2>

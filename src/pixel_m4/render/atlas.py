@@ -1,6 +1,6 @@
-"""Every piece drawn once: a store of patches and of the words made of them.
+"""Every unit drawn once: a store of patches and of the words made of them.
 
-A piece starts at a patch border and its characters are shaped alone, so its pixels depend on the piece only,
+A unit starts at a patch border and its characters are shaped alone, so its pixels depend on the unit only,
 but for ink that crosses a border.  That ink is kept apart (*spill*) and multiplied into the neighbours.
 
 Dimensions: N patches in the store, H pixel rows and columns of a patch, C channels (none if grey).
@@ -16,10 +16,10 @@ import numpy as np
 
 from pixel_m4.render.glyphs import Ink, Typesetter, paint, stamp, times
 from pixel_m4.render.itemize import Run
-from pixel_m4.render.strategies import Piece, Strategy
+from pixel_m4.render.strategies import Strategy, Unit
 
 Word = str | tuple[Run, ...]
-"""What starts a patch: cut by the strategy if it is a string, else one piece."""
+"""What starts a patch: cut by the strategy if it is a string, else one unit."""
 
 WHITE, BLACK = 0, 1
 
@@ -30,7 +30,7 @@ _LONG_WORD = 64  # longer words seldom come back: Chinese or Thai sentences
 
 
 class Drawn(NamedTuple):
-    """A word or a piece as patches.
+    """A word or a unit as patches.
 
     Attributes:
         ids: int32 patch numbers, as bytes, so that joining words is joining bytes.
@@ -49,7 +49,7 @@ class AtlasStats(NamedTuple):
     """What an atlas holds and what it was asked."""
 
     patches: int
-    pieces: int
+    units: int
     words: int
     bytes: int
     limit: int
@@ -57,14 +57,14 @@ class AtlasStats(NamedTuple):
 
 
 class Atlas:
-    """Patches of all pieces seen so far, bounded in bytes.
+    """Patches of all units seen so far, bounded in bytes.
 
     Not safe for threads by itself: :class:`TextRenderer` holds a lock from looking words up until their
     patches are copied, since :meth:`trim` renumbers them.
 
     Args:
         typesetter: draws runs.
-        strategy: cuts words into pieces.
+        strategy: cuts words into units.
         size: H, pixels of a patch in each direction.
         max_patches: patches of a canvas: a word is drawn up to there, and only measured beyond.
         rgb: patches have three channels, C = 3; else none.
@@ -95,7 +95,7 @@ class Atlas:
         self._patches[WHITE], self._patches[BLACK] = 255, 0
         self._count = 2
         self._numbers = {self._patches[i].tobytes(): i for i in (WHITE, BLACK)}
-        self._pieces: dict[Piece, Drawn] = {}
+        self._units: dict[Unit, Drawn] = {}
         self._words: tuple[dict[Word, Drawn], dict[Word, Drawn]] = ({}, {})
         self._composed: dict[tuple[int, int], int] = {}
         self._bytes = 0
@@ -115,9 +115,7 @@ class Atlas:
     def stats(self) -> AtlasStats:
         """What is held now."""
         words = len(self._words[0]) + len(self._words[1])
-        return AtlasStats(
-            self._count, len(self._pieces), words, self._bytes, self._max_bytes, self._evictions
-        )
+        return AtlasStats(self._count, len(self._units), words, self._bytes, self._max_bytes, self._evictions)
 
     def words(self, words: Sequence[Word], rtl: bool) -> list[Drawn]:
         """Look words up, and draw the new ones."""
@@ -157,32 +155,32 @@ class Atlas:
             self._bytes += _ENTRY_OVERHEAD
         return number
 
-    def pieces(self, word: Word, rtl: bool) -> Iterator[Piece]:
-        """The pieces of a word, from left to right."""
-        return self.strategy.pieces(word, rtl) if isinstance(word, str) else iter([word])
+    def units(self, word: Word, rtl: bool) -> Iterator[Unit]:
+        """The units of a word, from left to right."""
+        return self.strategy.units(word, rtl) if isinstance(word, str) else iter([word])
 
     def measure(self, word: Word, rtl: bool) -> int:
         """Patches that a word takes, however long it is, without keeping what it looks like."""
-        return self._measure_all(self.pieces(word, rtl))
+        return self._measure_all(self.units(word, rtl))
 
-    def columns(self, pieces: Iterable[Piece], text: str, rtl: bool) -> list[tuple[int, int]]:
-        """Columns [left, right) of every character that pieces show; (-1, -1) past the canvas.
+    def columns(self, units: Iterable[Unit], text: str, rtl: bool) -> list[tuple[int, int]]:
+        """Columns [left, right) of every character that units show; (-1, -1) past the canvas.
 
         The characters of a cluster share its columns, and so do those of a run whose direction is not set.
-        One without width at a piece's end is at the last column of it.
+        One without width at a unit's end is at the last column of it.
 
         Args:
-            pieces: the first starts at column 0, each next one at a patch border.
+            units: the first starts at column 0, each next one at a patch border.
             text: what they show.
             rtl: plain strings among them follow one another against the order of the text.
         """
         columns = [(-1, -1)] * len(text)
         pen, place = 0, len(text) if rtl else 0
-        for piece in pieces:
+        for unit in units:
             if pen >= self._max_patches * self._size:
                 break
             placed: list[tuple[int, list[tuple[int, int]]]] = []
-            for run in piece:
+            for run in unit:
                 if isinstance(run, str):
                     place -= len(run) * rtl
                     start, length = place, len(run)
@@ -204,56 +202,56 @@ class Atlas:
         return columns
 
     def _draw_word(self, word: Word, rtl: bool) -> Drawn:
-        pieces = self.pieces(word, rtl)
+        units = self.units(word, rtl)
         if len(word) <= _LONG_WORD:
-            drawn = self._join([self.piece(piece) for piece in pieces])
+            drawn = self._join([self.unit(unit) for unit in units])
             self._words[rtl][word] = drawn
             self._bytes += len(drawn.ids) + 4 * len(word) + _ENTRY_OVERHEAD
             return drawn
         visible, width = [], 0
-        for piece in pieces:
-            visible.append(self.piece(piece))
+        for unit in units:
+            visible.append(self.unit(unit))
             width += visible[-1].width
             if width >= self._max_patches:
                 break
         drawn = self._join(visible)
-        return drawn._replace(width=drawn.width + self._measure_all(pieces))
+        return drawn._replace(width=drawn.width + self._measure_all(units))
 
-    def _join(self, pieces: list[Drawn]) -> Drawn:
-        width = sum(piece.width for piece in pieces)
-        missing = "".join(piece.missing for piece in pieces)
-        if not any(piece.spill for piece in pieces):
-            return Drawn(b"".join(piece.ids for piece in pieces), width, (), missing)
+    def _join(self, units: list[Drawn]) -> Drawn:
+        width = sum(unit.width for unit in units)
+        missing = "".join(unit.missing for unit in units)
+        if not any(unit.spill for unit in units):
+            return Drawn(b"".join(unit.ids for unit in units), width, (), missing)
         cells: dict[int, int] = {}
         start = 0
-        for piece in pieces:
-            own = enumerate(memoryview(piece.ids).cast("i"))
-            for offset, number in chain(own, piece.spill):
+        for unit in units:
+            own = enumerate(memoryview(unit.ids).cast("i"))
+            for offset, number in chain(own, unit.spill):
                 cell = start + offset
                 cells[cell] = self.compose(cells[cell], number) if cell in cells else number
-            start += piece.width
+            start += unit.width
         return self._from_cells(cells, width, missing)
 
     def _from_cells(self, cells: dict[int, int], width: int, missing: str) -> Drawn:
         ids = np.array([cells.pop(cell, WHITE) for cell in range(width)], np.int32)
         return Drawn(ids.tobytes(), width, tuple(sorted(cells.items())), missing)
 
-    def piece(self, piece: Piece) -> Drawn:
-        """Look a piece up, or draw it."""
-        drawn = self._pieces.get(piece)
+    def unit(self, unit: Unit) -> Drawn:
+        """Look a unit up, or draw it."""
+        drawn = self._units.get(unit)
         if drawn is None:
-            drawn = self._pieces[piece] = self._draw_piece(piece)
+            drawn = self._units[unit] = self._draw_unit(unit)
             self._bytes += len(drawn.ids) + _ENTRY_OVERHEAD
         return drawn
 
-    def _draw_piece(self, piece: Piece) -> Drawn:
+    def _draw_unit(self, unit: Unit) -> Drawn:
         size = self._size
         pen, placed = 0, []
-        for ink in chain.from_iterable(map(self.inks, piece)):
+        for ink in chain.from_iterable(map(self.inks, unit)):
             placed.append((pen + ink.left, ink))
             pen += ink.advance
         width = -(-pen // size)
-        text = "".join([run if isinstance(run, str) else run.text for run in piece])
+        text = "".join([run if isinstance(run, str) else run.text for run in unit])
         missing = "".join([char for char in text if not self._typesetter.covers(char)])
         placed = [(left, ink) for left, ink in placed if ink.coverage.any()]
         first = min([0, *(left // size for left, _ in placed)])
@@ -268,14 +266,14 @@ class Atlas:
                 cells[cell] = number
         return self._from_cells(cells, width, missing)
 
-    def _measure_all(self, pieces: Iterable[Piece]) -> int:
-        """Patches that pieces take, without keeping what they look like."""
-        known: dict[Piece, int] = {}
+    def _measure_all(self, units: Iterable[Unit]) -> int:
+        """Patches that units take, without keeping what they look like."""
+        known: dict[Unit, int] = {}
         total = 0
-        for piece in pieces:
-            width = known.get(piece)
+        for unit in units:
+            width = known.get(unit)
             if width is None:
-                width = known[piece] = -(-sum(self._width(run) for run in piece) // self._size)
+                width = known[unit] = -(-sum(self._width(run) for run in unit) // self._size)
                 if len(known) > _MAX_RUNS:
                     known.clear()
             total += width
@@ -297,7 +295,7 @@ class Atlas:
                 inks = self._typesetter.draw(run.text, run.rtl, run.script)
                 if run.margin:
                     inks.insert(0, Ink(run.margin, 0, np.zeros((self._size, 0), np.uint8)))
-                # Pieces that are words or lines are kept as patches; what they were made of is not.
+                # Units that are words or lines are kept as patches; what they were made of is not.
                 if len(run.text) <= _SHORT_RUN and len(self._runs) < _MAX_RUNS:
                     self._runs[run] = inks
         return inks
@@ -320,9 +318,9 @@ class Atlas:
         self._bytes += patches.size
         return first
 
-    def copy(self, piece: Drawn) -> int:
-        """Store the patches of a piece one after another; returns the number of the first."""
-        return self.store(self._patches[np.frombuffer(piece.ids, np.int32)])
+    def copy(self, unit: Drawn) -> int:
+        """Store the patches of a unit one after another; returns the number of the first."""
+        return self.store(self._patches[np.frombuffer(unit.ids, np.int32)])
 
     def _number(self, patch: np.ndarray) -> int:
         """Number of a patch [H, H, C], which is stored if it is new."""

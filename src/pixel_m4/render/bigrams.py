@@ -15,7 +15,7 @@ from pixel_m4.render.glyphs import times
 from pixel_m4.render.intmap import IntMap
 
 CODE_BITS = 21
-ALONE = 0x1FFFFF  # stands for the second code point of a piece that has none
+ALONE = 0x1FFFFF  # stands for the second code point of a unit that has none
 
 # What is known of a bigram, as bits beside its width (0 to 15 patches).
 WIDTH, INK_BEFORE, INK_AFTER, MISSING, ODD = 15, 16, 32, 64, 128
@@ -133,12 +133,12 @@ class BigramTable:
     def _draw_alone(self, row: int, key: int) -> None:
         """Draw one bigram that does not fit on a strip, or lacks a glyph."""
         codes = (key & (1 << CODE_BITS) - 1, key >> CODE_BITS)
-        piece = self._atlas.piece("".join(chr(code) for code in codes if code != ALONE))
-        ink = dict(piece.spill)
-        before, after = ink.pop(-1, WHITE), ink.pop(piece.width, WHITE)
-        kind = min(piece.width, WIDTH)
-        kind |= INK_BEFORE * (before != WHITE) | INK_AFTER * (after != WHITE) | MISSING * bool(piece.missing)
-        self.kinds[row] = kind | ODD * bool(ink or piece.width > WIDTH)
-        self.patches[:, row] = self._atlas.copy(piece), before, after
-        if piece.missing:
-            self.missing[row] = piece.missing
+        unit = self._atlas.unit("".join(chr(code) for code in codes if code != ALONE))
+        ink = dict(unit.spill)
+        before, after = ink.pop(-1, WHITE), ink.pop(unit.width, WHITE)
+        kind = min(unit.width, WIDTH)
+        kind |= INK_BEFORE * (before != WHITE) | INK_AFTER * (after != WHITE) | MISSING * bool(unit.missing)
+        self.kinds[row] = kind | ODD * bool(ink or unit.width > WIDTH)
+        self.patches[:, row] = self._atlas.copy(unit), before, after
+        if unit.missing:
+            self.missing[row] = unit.missing

@@ -3,9 +3,9 @@
 A bigram is a number (two code points) and has a row in a table of widths, patches and ink that crosses
 borders; cumulated widths give places.  Texts that need more than that are left to
 :meth:`Layout.line <pixel_m4.render.layout.Layout.line>`: long ones, which are truncated, and those with
-pieces wider than 15 patches or with ink further out than the next patch.
+units wider than 15 patches or with ink further out than the next patch.
 
-Dimensions: B texts, N code points, Q pieces, P patches, W words.
+Dimensions: B texts, N code points, Q units, P patches, W words.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class BulkBigrams:
     """Lay out strings, or lists of words, by table look-up.
 
     Args:
-        atlas: draws pieces and composes patches; when it empties itself, so does this table.
+        atlas: draws units and composes patches; when it empties itself, so does this table.
     """
 
     def __init__(self, atlas: Atlas) -> None:
@@ -95,7 +95,7 @@ class BulkBigrams:
         lengths = np.fromiter(map(len, strings), np.int64, len(strings))
         ends = lengths.cumsum() + np.arange(len(strings))  # places of the separators that end the texts
 
-        # Code points to pieces.
+        # Code points to units.
         if self._class_of is None:
             self._class_of = _classes()
         classes = self._class_of.take(codes)
@@ -105,21 +105,21 @@ class BulkBigrams:
         else:
             drawn = classes != _SPACE
         one, two, begins, first = _bigrams(codes, drawn)
-        bounds = np.append(0, np.searchsorted(first, ends))  # pieces of text i: bounds[i] up to bounds[i + 1]
+        bounds = np.append(0, np.searchsorted(first, ends))  # units of text i: bounds[i] up to bounds[i + 1]
 
-        # Right-to-left: swap the characters of a piece, reverse the pieces of a text (of a word in a list).
+        # Right-to-left: swap the characters of a unit, reverse the units of a text (of a word in a list).
         reversed_texts = self._directions(len(texts), rtl, classes, ends)
         if reversed_texts.any():
             one, two, begins = _reverse(one, two, begins, bounds, reversed_texts, by_word=lists)
 
-        # Pieces to patches.
+        # Units to patches.
         table = self._table
         rows = table.rows(one | two << CODE_BITS)
         kinds = table.kinds.take(rows)
         totals = _sums(kinds & WIDTH, bounds)
         out = totals > limit
         if lists:
-            # An empty word has a start, too, and no piece to tell it by; a word may hold the separator.
+            # An empty word has a start, too, and no unit to tell it by; a word may hold the separator.
             out |= np.fromiter(("" in text for text in texts), bool, len(texts))
             found = np.diff(np.searchsorted(np.flatnonzero(~drawn), ends, "right"), prepend=0)
             out |= found != np.fromiter((max(len(text), 1) for text in texts), np.int64, len(texts))
@@ -136,7 +136,7 @@ class BulkBigrams:
         cells = np.repeat(first_patch.take(rows) - cell, width)
         cells += np.arange(len(cells))
 
-        # Ink of a piece lies over what was drawn before it and under what comes after.
+        # Ink of a unit lies over what was drawn before it and under what comes after.
         edges = np.append(0, totals.cumsum())
         text = np.repeat(np.arange(len(texts)), np.diff(bounds))
         after = np.flatnonzero(kinds & INK_AFTER)
@@ -149,9 +149,9 @@ class BulkBigrams:
         self._spill(cells, place[inside], ink_before.take(rows[before[inside]]))
 
         missing: dict[int, str] = {}
-        for piece in np.flatnonzero(kinds & MISSING).tolist():
-            number = int(text[piece])
-            missing[number] = missing.get(number, "") + table.missing[int(rows[piece])]
+        for unit in np.flatnonzero(kinds & MISSING).tolist():
+            number = int(text[unit])
+            missing[number] = missing.get(number, "") + table.missing[int(rows[unit])]
         starts = (cell - edges[text])[begins]
         return Bulk(cells, totals, starts, _sums(begins, bounds), np.flatnonzero(out).tolist(), missing)
 
@@ -168,9 +168,9 @@ class BulkBigrams:
         one, two, begins, first = _bigrams(codes, self._class_of.take(codes) != _SPACE)
         rows = self._table.rows(one | two << CODE_BITS)
         width = (self._table.kinds.take(rows) & WIDTH).astype(np.int64)
-        for piece in np.flatnonzero(width == WIDTH).tolist():  # as wide as the table can tell, or wider
-            pair = (one[piece], two[piece])
-            width[piece] = self._atlas.piece("".join(chr(code) for code in pair if code != ALONE)).width
+        for unit in np.flatnonzero(width == WIDTH).tolist():  # as wide as the table can tell, or wider
+            pair = (one[unit], two[unit])
+            width[unit] = self._atlas.unit("".join(chr(code) for code in pair if code != ALONE)).width
         borders = np.append(np.flatnonzero(begins), len(begins))
         ends = np.fromiter(map(len, texts), np.int64, len(texts)).cumsum() + np.arange(len(texts))
         counts = np.diff(np.searchsorted(first[begins], ends), prepend=0)
@@ -204,7 +204,7 @@ class BulkBigrams:
 
 
 def _bigrams(codes: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Cut code points into pieces: both characters, whether a word begins, and the place of the first."""
+    """Cut code points into units: both characters, whether a word begins, and the place of the first."""
     places = np.flatnonzero(drawn)
     fresh = np.empty(len(places), bool)  # code points that begin a word
     fresh[:1] = True
@@ -232,7 +232,7 @@ def _reverse(
     *,
     by_word: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Turn the pieces of some texts around, within the text or within each word."""
+    """Turn the units of some texts around, within the text or within each word."""
     turned = np.flatnonzero(np.repeat(texts, np.diff(bounds)))
     swap = turned[two[turned] != ALONE]
     one[swap], two[swap] = two[swap], one[swap]

@@ -175,7 +175,7 @@ class Layout:
                 if start >= end:
                     break
                 part = words[i][first:last]
-                columns = self._atlas.columns(self._atlas.pieces(part, rtl), part, rtl)
+                columns = self._atlas.columns(self._atlas.units(part, rtl), part, rtl)
                 width = self._atlas.words([part], rtl)[0].width
                 word = len(words) - 1 - i if turned else i
                 places.append(Place(word, start, columns if width else [], first))
@@ -260,7 +260,7 @@ class Layout:
         lost = sum(map(len, words[whole:]))
         if whole and starts[whole] > end:
             word = words[whole - 1]
-            columns = self._atlas.columns(self._atlas.pieces(word, rtl), word, rtl)
+            columns = self._atlas.columns(self._atlas.units(word, rtl), word, rtl)
             room = (end - starts[whole - 1]) * self._atlas.patch_shape[1]
             lost += sum(not 0 <= left < room for left, _ in columns)
         if not lost:

@@ -27,13 +27,13 @@ class Typeset(NamedTuple):
     """A line of words.
 
     Attributes:
-        piece: its runs from left to right, margins included.
+        unit: its runs from left to right, margins included.
         lefts: leftmost column of each word.
         pens: width of all that comes before each word in the order of the text, then of all the line.
         columns: [left, right) of every character.
     """
 
-    piece: tuple[Run, ...]
+    unit: tuple[Run, ...]
     lefts: list[int]
     pens: list[int]
     columns: list[tuple[int, int]]
@@ -74,11 +74,11 @@ class ContinuousLayout(Layout):
             limit = limit or self._max
             if isinstance(text, str | tuple):
                 typeset = self.fit(words, rtl, start, self._end(limit))
-                drawn, starts = self._fit([typeset.piece] if words else [], rtl, start, limit)
+                drawn, starts = self._fit([typeset.unit] if words else [], rtl, start, limit)
                 word_starts = self._word_starts(typeset, starts)
                 cut = cut.plus(self._cut_line(words, typeset, start))
             else:
-                drawn, starts = self._fit(word_pieces(words, rtl), rtl, start, limit)
+                drawn, starts = self._fit(word_units(words, rtl), rtl, start, limit)
                 word_starts = starts
                 cut = cut.plus(self._cut(words, rtl, drawn, starts))
             parts.append(self._join(drawn, starts))
@@ -108,7 +108,7 @@ class ContinuousLayout(Layout):
             shown = _joined(parts[window.start : window.stop])
             texts = [words[part.word][part.start : part.end] for part in shown]
             typeset = self.fit(texts, rtl, start, self._max, cut=False)
-            drawn, starts = self._fit([typeset.piece], rtl, start, self._max)
+            drawn, starts = self._fit([typeset.unit], rtl, start, self._max)
             ids = np.concatenate([line.ids[:start], self._join(drawn, starts)])
             if not window.start and _ltr(words) and not rtl and np.array_equal(ids, line.ids):
                 continue  # a long word begins as it does there
@@ -180,12 +180,12 @@ class ContinuousLayout(Layout):
     def _places_of_list(self, words: Sequence[str], rtl: bool, end: int) -> list[Place]:
         places: list[Place] = []
         start = 0
-        for i, piece in enumerate(word_pieces(words, rtl)):
+        for i, unit in enumerate(word_units(words, rtl)):
             if start >= end:
                 break
-            columns = self._atlas.columns([piece], words[i] + " " * (i < len(words) - 1), rtl)
+            columns = self._atlas.columns([unit], words[i] + " " * (i < len(words) - 1), rtl)
             places.append(Place(i, start, columns))
-            start += self._atlas.words([piece], rtl)[0].width
+            start += self._atlas.words([unit], rtl)[0].width
         return places
 
     def fit(self, words: Sequence[str], rtl: bool, start: int, limit: int, cut: bool = True) -> Typeset:
@@ -240,8 +240,8 @@ class ContinuousLayout(Layout):
 
     def _set(self, text: str, bounds: Sequence[int], rtl: bool) -> Typeset:
         """Typeset a text whose words start at ``bounds``, as far as it goes."""
-        piece = (_MARGIN, *itemize(text, rtl or None), _MARGIN)
-        boxes = self._atlas.columns([piece], text, rtl)
+        unit = (_MARGIN, *itemize(text, rtl or None), _MARGIN)
+        boxes = self._atlas.columns([unit], text, rtl)
         # Characters of one cluster share their columns, which are to be counted once.
         wide = (
             right - left if i == 0 or boxes[i - 1] != (left, right) else 0
@@ -254,7 +254,7 @@ class ContinuousLayout(Layout):
             min((left for left, _ in boxes[first : last - 1]), default=0)
             for first, last in zip(starts, ends, strict=True)
         ]
-        return Typeset(piece, lefts, [*(pens[place] for place in starts), pens[-1]], boxes)
+        return Typeset(unit, lefts, [*(pens[place] for place in starts), pens[-1]], boxes)
 
     def _word_starts(self, typeset: Typeset, starts: list[int]) -> list[int]:
         if len(starts) == 1:  # no words
@@ -298,11 +298,11 @@ def sentences_of(text: Text, rtl: bool) -> tuple[list[Sequence[str]], bool]:
     return [text], rtl or is_rtl(" ".join(text))
 
 
-def word_pieces(words: Sequence[str], rtl: bool) -> list[tuple[Run, ...]]:
-    """The words of a list, each a piece with the space after it, as published continuous models saw them."""
-    pieces = []
+def word_units(words: Sequence[str], rtl: bool) -> list[tuple[Run, ...]]:
+    """The words of a list, each a unit with the space after it, as published continuous models saw them."""
+    units = []
     for i, word in enumerate(words):
         last = i == len(words) - 1
         runs = itemize(word if last else word + " ", line_direction(word, rtl))
-        pieces.append((_MARGIN,) * (i == 0) + runs + (_MARGIN,) * last)
-    return pieces
+        units.append((_MARGIN,) * (i == 0) + runs + (_MARGIN,) * last)
+    return units

@@ -61,7 +61,7 @@ class TextRenderer:
         pixels_per_patch: H, height of the strip and width of a patch.
         max_seq_length: patches of a canvas.
         rgb: give three channels, and colour fonts among the fallbacks their colours.
-        strategy: how text is cut into pieces: ``bigrams``, ``words``, ``graphemes``, ``adaptive`` or
+        strategy: how text is cut into units: ``bigrams``, ``words``, ``graphemes``, ``adaptive`` or
             ``continuous``.
         fallback_fonts: font files to try in this order, instead of a folder.
 

@@ -1,6 +1,6 @@
-"""Text → words → pieces, and the direction of a text.
+"""Text → words → units, and the direction of a text.
 
-A *word* starts a new patch.  It is cut into *pieces*, each of which starts a new patch, too.  A piece is a
+A *word* starts a new patch.  It is cut into *units*, each of which starts a new patch, too.  A unit is a
 sequence of *runs*, each shaped and drawn alone: a plain string is a sequence of one-character runs.
 """
 
@@ -17,7 +17,7 @@ import regex
 
 from pixel_m4.render.itemize import RTL_BLOCKS, Run, itemize
 
-Piece = Sequence[str | Run]
+Unit = Sequence[str | Run]
 
 _IGNORED = re.compile(rf"[\s{re.escape(string.punctuation + string.digits)}]+")
 
@@ -35,15 +35,15 @@ MARGIN = 2
 
 
 class Strategy(Protocol):
-    """How words become pieces; an instance must be cheap to make and to pickle."""
+    """How words become units; an instance must be cheap to make and to pickle."""
 
     name: str
 
     def turned(self, word: str, rtl: bool) -> bool:
         """Whether a word of a text is drawn from its end on, ``rtl`` being the direction of the text."""
 
-    def pieces(self, word: str, rtl: bool) -> Iterator[Piece]:
-        """Yield the pieces of a word in the order in which they are drawn, left to right.
+    def units(self, word: str, rtl: bool) -> Iterator[Unit]:
+        """Yield the units of a word in the order in which they are drawn, left to right.
 
         Runs tell where in the word they start; plain strings follow one another in the order of the word, or
         against it if ``rtl``.
@@ -51,7 +51,7 @@ class Strategy(Protocol):
 
 
 class Bigrams:
-    """Two code points a piece (Lotz et al. 2023), the rendering of PIXEL-M4."""
+    """Two code points a unit (Lotz et al. 2023), the rendering of PIXEL-M4."""
 
     name = "bigrams"
 
@@ -59,7 +59,7 @@ class Bigrams:
         """As the text is."""
         return rtl
 
-    def pieces(self, word: str, rtl: bool) -> Iterator[str]:
+    def units(self, word: str, rtl: bool) -> Iterator[str]:
         """Yield strings of two code points; the last one of the word may hold one."""
         if not rtl:
             return (word[i : i + 2] for i in range(0, len(word), 2))
@@ -68,7 +68,7 @@ class Bigrams:
 
 
 class Words:
-    """A word a piece, shaped as a whole: letters join, and each script runs in its own direction."""
+    """A word a unit, shaped as a whole: letters join, and each script runs in its own direction."""
 
     name = "words"
 
@@ -76,8 +76,8 @@ class Words:
         """As its first strong character says."""
         return line_direction(word, rtl)
 
-    def pieces(self, word: str, rtl: bool) -> Iterator[Piece]:
-        """Yield the word's runs in one piece, from left to right."""
+    def units(self, word: str, rtl: bool) -> Iterator[Unit]:
+        """Yield the word's runs in one unit, from left to right."""
         rtl = self.turned(word, rtl)
         starts = range(0, len(word), _MAX_WORD)
         for i in reversed(starts) if rtl else starts:
@@ -85,7 +85,7 @@ class Words:
 
 
 class Graphemes:
-    """Two extended grapheme clusters a piece, each shaped alone: marks stay with their letters."""
+    """Two extended grapheme clusters a unit, each shaped alone: marks stay with their letters."""
 
     name = "graphemes"
 
@@ -93,14 +93,14 @@ class Graphemes:
         """As the text is."""
         return rtl
 
-    def pieces(self, word: str, rtl: bool) -> Iterator[Piece]:
+    def units(self, word: str, rtl: bool) -> Iterator[Unit]:
         """Yield pairs of clusters; the last one of the word may be alone."""
-        pieces = _pairs(clusters(word))
-        return (piece[::-1] for piece in reversed(list(pieces))) if rtl else pieces
+        units = _pairs(clusters(word))
+        return (unit[::-1] for unit in reversed(list(units))) if rtl else units
 
 
 class Adaptive:
-    """What suits each script (MPIXEL, 2026): see :meth:`pieces`."""
+    """What suits each script (MPIXEL, 2026): see :meth:`units`."""
 
     name = "adaptive"
 
@@ -110,16 +110,16 @@ class Adaptive:
             return Words().turned(word, rtl)
         return rtl and RTL_BLOCKS.search(word) is not None
 
-    def pieces(self, word: str, rtl: bool) -> Iterator[Piece]:
-        """Yield an Arabic or Hebrew word as a whole, Han, Kana and Hangul one cluster a piece, else two."""
+    def units(self, word: str, rtl: bool) -> Iterator[Unit]:
+        """Yield an Arabic or Hebrew word as a whole, Han, Kana and Hangul one cluster a unit, else two."""
         if _JOINED.search(word):
-            return Words().pieces(word, rtl)
-        pieces = _pairs(clusters(word), alone=_SQUARE)
-        return (piece[::-1] for piece in reversed(list(pieces))) if self.turned(word, rtl) else pieces
+            return Words().units(word, rtl)
+        units = _pairs(clusters(word), alone=_SQUARE)
+        return (unit[::-1] for unit in reversed(list(units))) if self.turned(word, rtl) else units
 
 
 class Continuous:
-    """A whole text a piece, shaped as one line (Rust et al. 2023), the rendering of PIXEL.
+    """A whole text a unit, shaped as one line (Rust et al. 2023), the rendering of PIXEL.
 
     A string, or each of a pair, is one line, spaces included.  The words of a list start a patch each, with a
     space shaped after all but the last.  :class:`~pixel_m4.render.lines.ContinuousLayout` arranges both.
@@ -131,9 +131,9 @@ class Continuous:
         """As its first strong character says."""
         return line_direction(word, rtl)
 
-    def pieces(self, word: str, rtl: bool) -> Iterator[Piece]:
-        """Yield the runs of a line without its margins, in one piece, from left to right."""
-        return Words().pieces(word, rtl)
+    def units(self, word: str, rtl: bool) -> Iterator[Unit]:
+        """Yield the runs of a line without its margins, in one unit, from left to right."""
+        return Words().units(word, rtl)
 
 
 STRATEGIES: dict[str, type[Strategy]] = {
@@ -162,7 +162,7 @@ def _flag_borders(word: str) -> list[int]:
 
 
 def _pairs(runs: Iterator[Run], alone: regex.Pattern[str] | None = None) -> Iterator[tuple[Run, ...]]:
-    """Two runs a piece, but those that begin with a character of ``alone``."""
+    """Two runs a unit, but those that begin with a character of ``alone``."""
     if alone is None:
         return (pair if pair[1] else pair[:1] for pair in zip_longest(runs, runs))
     return _pairs_or_alone(runs, alone)
@@ -198,7 +198,7 @@ def is_rtl(text: str) -> bool:
     """Whether a text counts as right-to-left: two of its first, middle and last letter are.
 
     White space, ASCII punctuation and ASCII digits are not looked at (published rule, kept: the order of
-    words and pieces that published weights saw depends on it).
+    words and units that published weights saw depends on it).
     """
     if text.isascii() or not RTL_BLOCKS.search(text):
         return False

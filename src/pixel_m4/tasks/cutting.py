@@ -9,14 +9,14 @@ from pixel_m4.render import TextRenderer
 
 LONG = 16
 """Patches from which a word may be cut inside: languages without spaces write whole sentences as one word."""
-PIECE = 4
-"""Code points of a piece of such a word: an even number, so that bigrams fall as in the whole word."""
+UNIT = 4
+"""Code points of a unit of such a word: an even number, so that bigrams fall as in the whole word."""
 
 _WORD = re.compile(r"\S+")
 
 
-def pieces(renderer: TextRenderer, text: str) -> list[tuple[int, int, int]]:
-    """The words of a text; long ones in pieces, such that each piece alone looks as it does in its word.
+def units(renderer: TextRenderer, text: str) -> list[tuple[int, int, int]]:
+    """The words of a text; long ones in units, such that each unit alone looks as it does in its word.
 
     Returns:
         First and last character (exclusive) and the patches of each.
@@ -27,7 +27,7 @@ def pieces(renderer: TextRenderer, text: str) -> list[tuple[int, int, int]]:
         if width <= LONG:
             found.append((start, end, width))
             continue
-        cuts = [*range(start, end, PIECE), end]
+        cuts = [*range(start, end, UNIT), end]
         parts = [text[s:e] for s, e in pairwise(cuts)]
         widths = renderer.measure(parts)
         found += [(s, e, w) for (s, e), w in zip(pairwise(cuts), widths, strict=True)]
@@ -36,7 +36,7 @@ def pieces(renderer: TextRenderer, text: str) -> list[tuple[int, int, int]]:
 
 def cut(renderer: TextRenderer, text: str, room: int) -> str:
     """The beginning of a text that takes at most ``room`` patches; the text itself if it fits."""
-    parts = pieces(renderer, text)
+    parts = units(renderer, text)
     ends = list(accumulate(width for _, _, width in parts))
     if not ends or ends[-1] <= room:
         return text
@@ -46,7 +46,7 @@ def cut(renderer: TextRenderer, text: str, room: int) -> str:
 
 def cut_pair(renderer: TextRenderer, first: str, second: str, room: int) -> tuple[str, str]:
     """Two texts that take at most ``room`` patches together: the longer one is cut, or both to one length."""
-    widths = [sum(width for _, _, width in pieces(renderer, text)) for text in (first, second)]
+    widths = [sum(width for _, _, width in units(renderer, text)) for text in (first, second)]
     if sum(widths) <= room:
         return first, second
     half = room // 2

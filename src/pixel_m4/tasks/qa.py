@@ -34,7 +34,7 @@ from pixel_m4.formats.tables import (
 from pixel_m4.model import PixelForQuestionAnswering
 from pixel_m4.render.windows import windows
 from pixel_m4.tasks.base import DatasetOptions, Task
-from pixel_m4.tasks.cutting import cut, pieces
+from pixel_m4.tasks.cutting import cut, units
 from pixel_m4.tasks.spans import answer_patches, span_characters, whole_words
 
 logger = logging.getLogger(__name__)
@@ -254,7 +254,7 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
             shortened += question != example.question
             taken = 1 + sum(self.renderer.measure(question.split()))
             if example.context not in cuts:
-                cuts[example.context] = pieces(self.renderer, example.context)
+                cuts[example.context] = units(self.renderer, example.context)
             parts = cuts[example.context]
             widths = [width for _, _, width in parts]
             for window in windows(widths, canvas - 1 - taken, stride):
@@ -385,8 +385,8 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
         return self._score_texts(test, [self._beginning(question.context, room) for question in test])
 
     def _beginning(self, context: str, room: int) -> str:
-        """As many words as fit, at least one (of a long one, a piece)."""
-        start, end, _ = pieces(self.renderer, context)[0]
+        """As many words as fit, at least one (of a long one, a part)."""
+        start, end, _ = units(self.renderer, context)[0]
         return cut(self.renderer, context, room) or context[start:end]
 
     def _score_texts(self, gold: Sequence[Question], texts: Sequence[str]) -> dict[str, float]:

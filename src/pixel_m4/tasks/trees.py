@@ -272,7 +272,7 @@ def tree_svg(words: Sequence[str], heads: Sequence[int], rels: Sequence[str]) ->
     base = step * (max(levels.values(), default=0) + 1) + 16
     height = base + 34
 
-    pieces = [
+    parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="parse" role="img" width="{total:.0f}" '
         f'height="{height:.0f}" viewBox="0 0 {total:.0f} {height:.0f}" font-family="sans-serif">',
         f"<title>{html.escape(' '.join(words))}</title>",
@@ -286,7 +286,7 @@ def tree_svg(words: Sequence[str], heads: Sequence[int], rels: Sequence[str]) ->
         start = centres[head - 1] + (1 if rightwards else -1) * min(4.0 * used[head, rightwards], 12.0)
         top = base - step * levels[word]
         radius = min(8.0, abs(end - start) / 2) * (1 if rightwards else -1)
-        pieces.append(
+        parts.append(
             f'<path d="M{start:.1f} {base:.1f} V{top + 8:.1f} Q{start:.1f} {top:.1f} '
             f"{start + radius:.1f} {top:.1f} H{end - radius:.1f} "
             f'Q{end:.1f} {top:.1f} {end:.1f} {top + 8:.1f} V{base - 5:.1f}" '
@@ -296,13 +296,13 @@ def tree_svg(words: Sequence[str], heads: Sequence[int], rels: Sequence[str]) ->
         )
     for word, (centre, text) in enumerate(zip(centres, words, strict=True), 1):
         if heads[word - 1] == 0:
-            pieces.append(
+            parts.append(
                 f'<path d="M{centre:.1f} 16 V{base - 5:.1f}" stroke="currentColor" stroke-dasharray="3 3"/>'
                 f'<path d="M{centre - 3.5:.1f} {base - 6:.1f} h7 l-3.5 6 z" fill="currentColor"/>'
                 + _svg_text(centre, 11, rels[word - 1], 11)
             )
-        pieces.append(_svg_text(centre, base + 20, text, 16))
-    return "".join([*pieces, "</svg>"])
+        parts.append(_svg_text(centre, base + 20, text, 16))
+    return "".join([*parts, "</svg>"])
 
 
 def _svg_text(x: float, y: float, text: str, size: int) -> str:

@@ -69,8 +69,14 @@ LIMITS: Mapping[str, Limit] = {
         (
             *("learning_rate", "min_learning_rate", "warmup_steps", "weight_decay", "adam_epsilon"),
             *("max_grad_norm", "early_stopping_patience", "eval_delay", "save_total_limit", "stride"),
-            *("dataloader_num_workers", "validation_blocks", "picture_steps", "num_pieces", "shuffle_blocks"),
-            "piece_loss_weight",
+            *(
+                "dataloader_num_workers",
+                "validation_blocks",
+                "picture_steps",
+                "patch_classes",
+                "shuffle_blocks",
+            ),
+            "class_loss_weight",
         ),
         _NOT_NEGATIVE,
     ),

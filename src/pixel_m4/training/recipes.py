@@ -7,11 +7,12 @@ write.
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -19,7 +20,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from pixel_m4.console.errors import UserError
-from pixel_m4.console.spelling import did_you_mean
+from pixel_m4.console.spelling import RENAMED, did_you_mean
+
+logger = logging.getLogger(__name__)
 
 _TAG = "tag:yaml.org,2002:"
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -95,6 +98,12 @@ def read_mapping(path: Path, what: str) -> dict[str, Node]:
     if node is None or node.kind != "map":
         found = "nothing" if node is None else {"list": "a list"}.get(node.kind, "one value")
         raise UserError(f"{path} must hold a mapping of names to values, as `name: value`; it holds {found}")
+    for name in sorted(node.content.keys() & RENAMED.keys()):
+        new = RENAMED[name]
+        if new in node.content:
+            raise UserError(f"{node.content[name].place}: {name} is called {new} now, which is there, too")
+        logger.warning("%s: %s is called %s now", path, name, new)
+        node.content[new] = replace(node.content.pop(name), name=new)
     return node.content
 
 

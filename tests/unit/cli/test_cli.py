@@ -85,6 +85,11 @@ def test_options_are_spelled_with_either_sign(capsys: pytest.CaptureFixture[str]
     words = ["--max-seq-length=9", "--rgb", "-x", "a-b", "--mask", "c-d", "--", "--e-f"]
     spelled = ["--max_seq_length=9", "--rgb", "-x", "a-b", "--mask", "c-d", "--", "--e-f"]
     assert with_underscores(words) == spelled
+    assert with_underscores(["--num-pieces=5", "--pieces", "x"]) == ["--patch_classes=5", "--units", "x"]
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        "pixel-m4: --num_pieces is called --patch_classes now", "pixel-m4: --pieces is called --units now"
+    ]  # fmt: skip
     assert main(["info", "tiny", "--max-seq-length", "36"]) == 0
     assert "36 patches" in capsys.readouterr().out
 

@@ -23,25 +23,25 @@ def test_sides_are_apart_and_whole(source: Source) -> None:
     everything = list(source.open(0, 1))
     kept, out = list(training.open(0, 1)), list(held_out.open(0, 1))
     assert sorted(kept + out) == sorted(everything)
-    assert not {piece.document for piece in kept} & {piece.document for piece in out}
-    assert 20 < len({piece.document for piece in out}) < 60
-    assert all(is_held_out(piece.text, 0.2) for piece in out if piece.text.startswith("document"))
+    assert not {part.document for part in kept} & {part.document for part in out}
+    assert 20 < len({part.document for part in out}) < 60
+    assert all(is_held_out(part.text, 0.2) for part in out if part.text.startswith("document"))
 
 
 def test_shares_and_orders_agree(source: Source) -> None:
     training = without_held_out({"en": source}, 0.2)[0]["en"]
-    shares = [piece for share in range(3) for piece in training.open(share, 3)]
+    shares = [part for share in range(3) for part in training.open(share, 3)]
     assert sorted(shares) == sorted(training.open(0, 1))
 
 
 def test_positions_go_on_within_documents(source: Source) -> None:
     for side in without_held_out({"en": source}, 0.2):
-        pieces = list(side["en"].open(0, 1))
-        for cut in (0, 1, 2, 3, 10, len(pieces)):
+        parts = list(side["en"].open(0, 1))
+        for cut in (0, 1, 2, 3, 10, len(parts)):
             reader = side["en"].open(0, 1)
             found = iter(reader)
             first = [next(found) for _ in range(cut)]
-            assert first + list(side["en"].open(0, 1, reader.position())) == pieces
+            assert first + list(side["en"].open(0, 1, reader.position())) == parts
 
 
 def test_blocks_for_evaluation(source: Source) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pixel_m4.corpus.corpora import TextStream, local_sources
 from pixel_m4.corpus.packing import Packed
 from pixel_m4.corpus.shuffling import InterleavedSource, ShuffledBlocks
-from pixel_m4.corpus.sources import FileSource, Piece
+from pixel_m4.corpus.sources import FileSource, Part
 from pixel_m4.render import TextRenderer
 
 SIZES = {"a": 60, "b": 30, "c": 10}
@@ -28,17 +28,17 @@ def source(tmp_path: Path) -> InterleavedSource:
     return InterleavedSource(source=FileSource(files=tuple(sorted(folder.iterdir()))))
 
 
-def names(pieces: list[Piece]) -> list[str]:
-    return [piece.text.split()[0] for piece in pieces]
+def names(parts: list[Part]) -> list[str]:
+    return [part.text.split()[0] for part in parts]
 
 
 def test_every_document_comes_once_and_whole(source: InterleavedSource) -> None:
-    pieces = list(source.open(0, 1))
-    found = names(pieces)
+    parts = list(source.open(0, 1))
+    found = names(parts)
     assert found[::2] == found[1::2]  # its two lines, one after the other
-    assert [piece.text.split()[1] for piece in pieces] == ["first", "second"] * 100
+    assert [part.text.split()[1] for part in parts] == ["first", "second"] * 100
     assert sorted(found[::2]) == sorted(f"{name}{i}" for name, count in SIZES.items() for i in range(count))
-    documents = [piece.document for piece in pieces]
+    documents = [part.document for part in parts]
     assert documents[::2] == documents[1::2]
     assert len(set(documents)) == 100
 
@@ -55,12 +55,12 @@ def test_files_are_read_side_by_side_in_proportion(source: InterleavedSource) ->
 
 
 def test_reading_goes_on_from_any_position(source: InterleavedSource) -> None:
-    whole = [piece.text for piece in source.open(0, 1)]
+    whole = [part.text for part in source.open(0, 1)]
     for taken in (0, 1, 2, 7, 100, 199, 200):
         reader = source.open(0, 1)
-        assert [piece.text for piece in islice(reader, taken)] == whole[:taken]
+        assert [part.text for part in islice(reader, taken)] == whole[:taken]
         position = json.loads(json.dumps(reader.position()))
-        assert [piece.text for piece in source.open(0, 1, position)] == whole[taken:]
+        assert [part.text for part in source.open(0, 1, position)] == whole[taken:]
 
 
 def test_shares_are_disjoint_and_complete(source: InterleavedSource) -> None:

@@ -33,8 +33,8 @@ TEXTS = [f"document {i} says {'something ' * (i % 5)}" for i in range(40)]
 
 
 def documents(source: Source, share: int = 0, shares: int = 1) -> list[list[str]]:
-    pieces = source.open(share, shares)
-    return [[piece.text for piece in group] for _, group in groupby(pieces, lambda piece: piece.document)]
+    parts = source.open(share, shares)
+    return [[part.text for part in group] for _, group in groupby(parts, lambda part: part.document)]
 
 
 def write(folder: Path, name: str, texts: Sequence[str | None]) -> Path:
@@ -76,14 +76,14 @@ def test_formats_shares_and_positions(tmp_path: Path, name: str) -> None:
         [[text] for text in TEXTS[share::3]] for share in range(3)
     ]
     for share, shares in ((0, 1), (1, 3)):
-        whole = [piece.text for piece in source.open(share, shares)]
+        whole = [part.text for part in source.open(share, shares)]
         reader = source.open(share, shares)
-        pieces = iter(reader)
+        parts = iter(reader)
         for done in range(len(whole)):
             position = json.loads(json.dumps(reader.position()))
             rest = source.open(share, shares, position)
-            assert [piece.text for piece in rest] == whole[done:]
-            next(pieces)
+            assert [part.text for part in rest] == whole[done:]
+            next(parts)
 
 
 def test_empty_lines_separate_documents_in_folders(tmp_path: Path) -> None:
@@ -108,14 +108,14 @@ def test_a_position_inside_a_document(tmp_path: Path) -> None:
     reader = source.open(0, 1)
     first = next(iter(reader))
     rest = list(source.open(0, 1, reader.position()))
-    assert [piece.document == first.document for piece in rest] == [True, False]
+    assert [part.document == first.document for part in rest] == [True, False]
 
 
 def test_files_of_like_size_are_dealt_out_whole(tmp_path: Path) -> None:
     for i in range(6):
         write(tmp_path, f"en/{i}.txt", [f"{i} {j}" for j in range(5)])
     source = local_sources(tmp_path)["en"]
-    found = [{piece.text[0] for piece in source.open(share, 3)} for share in range(3)]
+    found = [{part.text[0] for part in source.open(share, 3)} for share in range(3)]
     assert sorted(map(len, found)) == [2, 2, 2]
     assert set.union(*found) == set("012345")
 
@@ -138,20 +138,20 @@ def test_hub_datasets_are_streamed_with_one_config_a_language(tmp_path: Path) ->
     sources = hub_sources(str(tmp_path / "set"), ["hi", "en"])
     assert list(sources) == ["hi", "en"]
     whole = [f"hi {i}" for i in range(12)]
-    assert [piece.text for piece in sources["hi"].open(0, 1)] == whole
+    assert [part.text for part in sources["hi"].open(0, 1)] == whole
     for shares in (2, 3):
-        parts = [[piece.text for piece in sources["hi"].open(share, shares)] for share in range(shares)]
+        parts = [[part.text for part in sources["hi"].open(share, shares)] for share in range(shares)]
         assert sorted(chain.from_iterable(parts)) == sorted(whole)
         assert all(parts)
     reader = sources["hi"].open(1, 3)
-    pieces = [piece.text for piece in reader]
-    for done in range(len(pieces)):
+    parts = [part.text for part in reader]
+    for done in range(len(parts)):
         reader = sources["hi"].open(1, 3)
         read = iter(reader)
         for _ in range(done):
             next(read)
         position = json.loads(json.dumps(reader.position()))
-        assert [piece.text for piece in sources["hi"].open(1, 3, position)] == pieces[done:]
+        assert [part.text for part in sources["hi"].open(1, 3, position)] == parts[done:]
     with pytest.raises(ValueError, match=r"has no config uk; there are: en, hi"):
         hub_sources(str(tmp_path / "set"), ["uk"])
 
@@ -234,10 +234,10 @@ def test_lines_end_where_they_end_everywhere(tmp_path: Path, suffix: str) -> Non
     (source,) = local_sources(tmp_path).values()
     assert documents(source) == [[line] for line in lines]
     reader = source.open(0, 1)
-    pieces = iter(reader)
+    parts = iter(reader)
     for done in range(len(lines)):
-        assert [piece.text for piece in source.open(0, 1, reader.position())] == lines[done:]
-        next(pieces)
+        assert [part.text for part in source.open(0, 1, reader.position())] == lines[done:]
+        next(parts)
     path.unlink()
     rows = [json.dumps({"text": line}) for line in lines]
     (tmp_path / "en.jsonl").write_bytes("\r".join(rows).encode())
@@ -259,7 +259,7 @@ def test_rows_without_text_are_passed_over_in_all_formats(tmp_path: Path, name: 
         write(tmp_path, f"en/{name}", ROWS)
         source = local_sources(tmp_path)["en"]
     reader = source.open(0, 1)
-    assert [piece.text for piece in reader] == ["one", "two", "three"]
+    assert [part.text for part in reader] == ["one", "two", "three"]
     assert reader.position()["nulls"] == 2
     assert sum(len(documents(source, share, 2)) for share in range(2)) == 3
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pixel_m4 import TextRenderer
 from pixel_m4.corpus.packing import Cleaner, Packed, Packer, published_fill
-from pixel_m4.corpus.sources import Piece, local_sources
+from pixel_m4.corpus.sources import Part, local_sources
 from pixel_m4.render import MissingGlyphWarning
 
 
@@ -25,22 +25,22 @@ class Documents:
     """Documents in memory, a list of lines each."""
 
     def __init__(self, documents: Sequence[Sequence[str]]) -> None:
-        self.pieces = [Piece(line, number) for number, lines in enumerate(documents) for line in lines]
+        self.parts = [Part(line, number) for number, lines in enumerate(documents) for line in lines]
         self.size = None
 
     def open(self, share: int, shares: int, position: Mapping[str, Any] | None = None) -> _Reader:
-        pieces = [piece for piece in self.pieces if piece.document % shares == share]
-        return _Reader(pieces, position["next"] if position else 0)
+        parts = [part for part in self.parts if part.document % shares == share]
+        return _Reader(parts, position["next"] if position else 0)
 
 
 class _Reader:
-    def __init__(self, pieces: list[Piece], first: int) -> None:
-        self._pieces, self._next = pieces, first
+    def __init__(self, parts: list[Part], first: int) -> None:
+        self._pieces, self._next = parts, first
 
     def position(self) -> dict[str, Any]:
         return {"next": self._next}
 
-    def __iter__(self) -> Iterator[Piece]:
+    def __iter__(self) -> Iterator[Part]:
         while self._next < len(self._pieces):
             self._next += 1
             yield self._pieces[self._next - 1]

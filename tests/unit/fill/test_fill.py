@@ -12,7 +12,7 @@ from PIL import Image
 
 from pixel_m4.cli.main import main
 from pixel_m4.fill.hiding import Hiding
-from pixel_m4.fill.reading import PieceReader
+from pixel_m4.fill.reading import UnitReader
 from pixel_m4.fill.run import fill, load
 from pixel_m4.model import PixelConfig, PixelForPreTraining, PixelForTokenClassification, PixelModel
 from pixel_m4.render import TextRenderer
@@ -157,10 +157,10 @@ def test_a_published_format(shared: Path, tmp_path: Path, capsys: pytest.Capture
     assert Image.open(out).size == (9 * 16 * 2, 3 * 32 + 2 * 8)
 
 
-def test_preview_and_pieces_of_a_file(
+def test_preview_and_units_of_a_file(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "pieces.txt").write_text("cat dog\n")
+    (tmp_path / "units.txt").write_text("cat dog\n")
     command = [
         "fill",
         "--model",
@@ -168,8 +168,8 @@ def test_preview_and_pieces_of_a_file(
         TEXT,
         "--mask",
         "cat",
-        "--pieces",
-        str(tmp_path / "pieces.txt"),
+        "--units",
+        str(tmp_path / "units.txt"),
     ]
     assert main(command) == 0
     out = capsys.readouterr().out
@@ -197,7 +197,7 @@ def test_json_of_a_file_and_of_standard_input(
     assert gap["patches"] == [2, 4]
     assert gap["chars"] == [3, 9]
     assert gap["truth"] is None
-    assert gap["readings"][0]["pieces"] == ["ca", "t"]
+    assert gap["readings"][0]["units"] == ["ca", "t"]
     assert one["loss"] is None
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
     assert main(command) == 0
@@ -216,7 +216,7 @@ def test_json_of_a_file_and_of_standard_input(
         ([TEXT, "--mask_words", "1", "--top", "0"], "top must be at least 1, got 0"),
         ([TEXT, "--mask_words", "1", "--temperature", "0"], "temperature must be positive"),
         ([TEXT, "--mask_words", "1", "--output", "a.gif"], "--output must end in .png: a.gif"),
-        ([TEXT, "--mask_words", "1", "--pieces", "none.txt"], "none.txt"),
+        ([TEXT, "--mask_words", "1", "--units", "none.txt"], "none.txt"),
     ],
 )
 def test_errors(folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -255,7 +255,7 @@ def test_what_does_not_fit_together(
 ) -> None:
     with pytest.raises(ValueError, match="max_seq_length 529 exceeds the 64 patches"):
         fill(model, TextRenderer(), "a [MASK]")
-    reader = PieceReader(renderer, ["a"], normalised=False)
+    reader = UnitReader(renderer, ["a"], normalised=False)
     with pytest.raises(ValueError, match="norm_pix_loss is True; give a reader with normalised=True"):
         fill(model, renderer, "a [MASK]", reader=reader)
     model.save_pretrained(tmp_path)

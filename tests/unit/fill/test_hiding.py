@@ -45,7 +45,7 @@ def test_strings_are_whole_words_first(renderer: TextRenderer) -> None:
     assert shown(hide(renderer, "a b c a b", Hiding(strings=["a b"]))) == ["a", "b", "a", "b"]
 
 
-def test_a_part_of_a_wide_piece_is_read_with_the_rest_of_it(renderer: TextRenderer) -> None:
+def test_a_part_of_a_wide_unit_is_read_with_the_rest_of_it(renderer: TextRenderer) -> None:
     text = "我的猫喜"
     hidden = hide(renderer, text, Hiding(strings=["猫"]))
     first, _ = renderer.offsets(text).char_to_patches(2) or (0, 0)

@@ -141,7 +141,7 @@ def test_pretraining() -> None:
             "weight_decay": 0.05, "base_learning_rate": 1.5e-4, "learning_rate": 1.5e-4, "warmup_steps": 0.05,
             "min_learning_rate": 1e-5, "lr_scheduler_type": "cosine_with_min_lr", "dropout_prob": 0.1,
             "masking": "span", "mask_ratio": 0.25, "max_span": 6, "norm_pix_loss": True, "muon": False,
-            "num_pieces": 0,
+            "patch_classes": 0,
         }  # fmt: skip
         found = {name: getattr(value, "value", value) for name, value in found.items()}
         assert {name: found[name] for name in expected} == expected

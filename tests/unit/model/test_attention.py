@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixel_m4.model import attention
-from pixel_m4.model.attention import STEPS, Packing, attend, attend_padded, dropped_steps, keep_some, pieces
+from pixel_m4.model.attention import STEPS, Unpadded, attend, attend_padded, chunks, dropped_steps, keep_some
 
 MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 0, 1, 0, 0], [1, 0, 0, 0, 0]]).bool()
 
@@ -39,23 +39,23 @@ def factors(shape: tuple[int, int, int], seed: int, dropout: float) -> Tensor:
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
     steps, kept = dropped_steps(dropout), torch.zeros(batch, heads, length, length, dtype=torch.float64)
-    for number, _, some in pieces((length,) * batch, heads):
+    for number, _, some in chunks((length,) * batch, heads):
         kept[number, some] = keep_some(kept[number, some], steps, generator) * (STEPS / (STEPS - steps))
     return kept
 
 
-@pytest.mark.parametrize("piece", [1, 60, 2**18])
+@pytest.mark.parametrize("chunk", [1, 60, 2**18])
 @pytest.mark.parametrize("mask", [None, MASK])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_against_whole_matrices(
-    monkeypatch: pytest.MonkeyPatch, piece: int, mask: Tensor | None, dropout: float
+    monkeypatch: pytest.MonkeyPatch, chunk: int, mask: Tensor | None, dropout: float
 ) -> None:
-    monkeypatch.setattr(attention, "PIECE", piece)
-    layout = None if mask is None else mask[:, None, None]
+    monkeypatch.setattr(attention, "CHUNK", chunk)
+    pattern = None if mask is None else mask[:, None, None]
     ours, theirs, gradient = parts(3, 5, 4, 6), parts(3, 5, 4, 6), torch.randn(3, 5, 4, 6).double()
     kept = factors((3, 5, 4), 7, dropout)
     torch.manual_seed(7)
-    found, expected = attend(*ours, layout, dropout), eager(*theirs, mask, kept)
+    found, expected = attend(*ours, pattern, dropout), eager(*theirs, mask, kept)
     torch.testing.assert_close(found, expected)
     found.backward(gradient)
     expected.backward(gradient)
@@ -63,23 +63,23 @@ def test_against_whole_matrices(
         torch.testing.assert_close(a.grad, b.grad)
 
 
-@pytest.mark.parametrize("layout", [None, MASK[:, None, None], Packing.of(MASK)])
+@pytest.mark.parametrize("pattern", [None, MASK[:, None, None], Unpadded.of(MASK)])
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
-def test_gradients_by_differences(layout: Tensor | Packing | None, dropout: float) -> None:
+def test_gradients_by_differences(pattern: Tensor | Unpadded | None, dropout: float) -> None:
     def seeded(*states: Tensor) -> Tensor:
         torch.manual_seed(0)
-        return attend(*states, layout, dropout)
+        return attend(*states, pattern, dropout)
 
-    shape = (1, 8, 2, 4) if isinstance(layout, Packing) else (3, 5, 2, 4)
+    shape = (1, 8, 2, 4) if isinstance(pattern, Unpadded) else (3, 5, 2, 4)
     assert torch.autograd.gradcheck(seeded, parts(*shape))
 
 
 @pytest.mark.parametrize("way", [attend, attend_padded])
 def test_packed_sequences_attend_to_themselves(way: Callable[..., Tensor]) -> None:
-    packing = Packing.of(MASK)
-    assert packing.lengths == (5, 2, 1)
+    unpadded = Unpadded.of(MASK)
+    assert unpadded.lengths == (5, 2, 1)
     ours, theirs = parts(3, 5, 4, 6), parts(3, 5, 4, 6)
-    found = packing.pad(way(*(packing.pack(states) for states in ours), packing, 0.0))
+    found = unpadded.pad(way(*(unpadded.unpad(states) for states in ours), unpadded, 0.0))
     expected = eager(*theirs, MASK)
     torch.testing.assert_close(found[MASK], expected[MASK])
     assert not found[~MASK].any()
@@ -90,10 +90,10 @@ def test_packed_sequences_attend_to_themselves(way: Callable[..., Tensor]) -> No
 
 
 def test_packing_and_back() -> None:
-    packing, states = Packing.of(MASK), torch.randn(3, 5, 2)
-    packed = packing.pack(states)
+    unpadded, states = Unpadded.of(MASK), torch.randn(3, 5, 2)
+    packed = unpadded.unpad(states)
     assert torch.equal(packed[0], states[MASK])
-    assert torch.equal(packing.pad(packed), states * MASK[..., None])
+    assert torch.equal(unpadded.pad(packed), states * MASK[..., None])
 
 
 def test_a_seed_decides_and_two_draws_differ() -> None:

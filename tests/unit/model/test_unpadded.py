@@ -18,8 +18,8 @@ from pixel_m4.model import (
     PixelModel,
     PixelPreTrainedModel,
 )
-from pixel_m4.model.attention import Packing
-from pixel_m4.model.layers import PADDING_TO_PACK, layout_of
+from pixel_m4.model.attention import Unpadded
+from pixel_m4.model.layers import PADDING_TO_PACK, pattern_of
 
 Model = type[PixelPreTrainedModel]
 
@@ -124,16 +124,16 @@ def test_when_it_pays() -> None:
     config = PixelConfig.named("nano")
     little = torch.ones(10, 99)
     little[0, :50] = 0
-    assert isinstance(layout_of(config, little), Tensor)
+    assert isinstance(pattern_of(config, little), Tensor)
     enough = (torch.arange(99).expand(10, -1) < 99 * (1 - 2 * PADDING_TO_PACK)).long()
-    assert isinstance(layout_of(config, enough), Packing)
-    assert isinstance(layout_of(config, enough, padded=True), Tensor)
-    assert layout_of(config, torch.ones(10, 99)) is None
-    for choice, kind in ((True, Packing), (False, Tensor)):
+    assert isinstance(pattern_of(config, enough), Unpadded)
+    assert isinstance(pattern_of(config, enough, padded=True), Tensor)
+    assert pattern_of(config, torch.ones(10, 99)) is None
+    for choice, kind in ((True, Unpadded), (False, Tensor)):
         config.unpad_inputs = choice
-        assert isinstance(layout_of(config, little), kind)
+        assert isinstance(pattern_of(config, little), kind)
     config._attn_implementation = "eager"
-    assert isinstance(layout_of(config, enough), Tensor)
+    assert isinstance(pattern_of(config, enough), Tensor)
 
 
 def test_weights_that_are_asked_for_are_whole() -> None:

@@ -94,7 +94,7 @@ def test_every_recipe_parses(file: Path) -> None:
         ("muon_learning_rate: 0.1", "--muon_learning_rate 0.1 has no effect: it needs --optim muon"),
         ("masking: random\nmax_span: 3", "--max_span 3 has no effect"),
         ("lr_scheduler_type: linear\nmin_learning_rate: 1e-6", "--min_learning_rate 1e-06 has no effect"),
-        ("piece_loss_weight: 1", "it needs --num_pieces"),
+        ("class_loss_weight: 1", "it needs --patch_classes"),
         ("validation_blocks: 0\nvalidation_share: 0.1", "--validation_share 0.1 has no effect"),
         ("eval_strategy: no\neval_steps: 3", "--eval_steps 3 has no effect"),
         ("warmup_steps: 9\nmax_steps: 9", "--warmup_steps 9 is not less than --max_steps 9"),

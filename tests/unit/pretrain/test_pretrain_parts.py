@@ -77,8 +77,8 @@ def test_colour_and_the_second_objective_do_not_go_together() -> None:
     colour, config = TextRenderer(max_seq_length=64, rgb=True), PixelConfig.named("nano", max_seq_length=64)
     check_renderer(PretrainArguments(**options), colour, config)
     with pytest.raises(
-        ValueError, match="--num_pieces 8 names grey patches, and the renderer draws in colour"
+        ValueError, match="--patch_classes 8 names grey patches, and the renderer draws in colour"
     ):
-        check_renderer(PretrainArguments(**options, num_pieces=8), colour, config)
+        check_renderer(PretrainArguments(**options, patch_classes=8), colour, config)
     with pytest.raises(ValueError, match="draws patches of 24 pixels, and the model takes 16"):
         check_renderer(PretrainArguments(**options), TextRenderer(pixels_per_patch=24), config)

@@ -170,7 +170,7 @@ def test_right_to_left_bigrams_are_counted_in_the_input() -> None:
     assert words.word_of_patch.tolist() == [0, 0, 1, 1, -1]
 
 
-def test_wide_pieces_take_two_patches() -> None:
+def test_wide_units_take_two_patches() -> None:
     offsets = renderer_of("bigrams").offsets("猫猫a")
     assert offsets.spans.tolist() == [[0, 2], [1, 2], [2, 3], [-1, -1]]
     assert offsets.char_to_patches(1) == (0, 2)

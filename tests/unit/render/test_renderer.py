@@ -49,11 +49,11 @@ def slow_render(text: str, patches: int) -> tuple[np.ndarray, int]:
     words = text.split()[::-1] if rtl else text.split()
     pen = margin
     for word in words:
-        pieces = [word[i : i + 2] for i in range(0, len(word), 2)]
+        units = [word[i : i + 2] for i in range(0, len(word), 2)]
         if rtl:
-            pieces = [piece[::-1] for piece in reversed(pieces)]
-        for piece in pieces:
-            for char in piece:
+            units = [unit[::-1] for unit in reversed(units)]
+        for unit in units:
+            for char in unit:
                 for ink in typesetter.draw(char):
                     left = pen + ink.left
                     part = canvas[:, left : left + ink.coverage.shape[1]]
@@ -142,7 +142,7 @@ def test_rgb_batches_of_black_ink_are_grey_ones(renderer: TextRenderer, text: st
     np.testing.assert_array_equal(rgb, np.repeat(grey[..., None], 3, axis=3))
 
 
-def test_forced_direction_reverses_words_and_pieces(renderer: TextRenderer) -> None:
+def test_forced_direction_reverses_words_and_units(renderer: TextRenderer) -> None:
     forced = renderer("abc de", rtl=True).pixel_values
     np.testing.assert_array_equal(forced, renderer(["ed", "c", "ba"]).pixel_values)
 
@@ -164,12 +164,12 @@ def test_direction(text: str, expected: bool) -> None:
     assert is_rtl(text) is expected
 
 
-def test_pieces_of_a_word() -> None:
+def test_units_of_a_word() -> None:
     bigrams = Bigrams()
-    assert list(bigrams.pieces("abcde", rtl=False)) == ["ab", "cd", "e"]
-    assert list(bigrams.pieces("abcde", rtl=True)) == ["e", "dc", "ba"]
-    assert list(bigrams.pieces("abcd", rtl=True)) == ["dc", "ba"]
-    assert list(bigrams.pieces("", rtl=True)) == []
+    assert list(bigrams.units("abcde", rtl=False)) == ["ab", "cd", "e"]
+    assert list(bigrams.units("abcde", rtl=True)) == ["e", "dc", "ba"]
+    assert list(bigrams.units("abcd", rtl=True)) == ["dc", "ba"]
+    assert list(bigrams.units("", rtl=True)) == []
 
 
 def test_missing_glyphs_warn_once_with_code_points(renderer: TextRenderer) -> None:
@@ -369,7 +369,7 @@ def test_published_renderer_config(tmp_path: Path) -> None:
 @pytest.mark.parametrize("strategy", ["bigrams", "adaptive"])
 def test_measuring_texts_is_measuring_their_words(strategy: str) -> None:
     renderer, again = TextRenderer(strategy=strategy), TextRenderer(strategy=strategy)
-    # Among them: no words, a piece of more than 15 patches, ink without width, a word wider than a canvas.
+    # Among them: no words, a unit of more than 15 patches, ink without width, a word wider than a canvas.
     texts = [*SENTENCES, "\ufdfd\ufdfd a\ufdfd", "\u0301 \u200d", "wide" * 700, "a\u00a0b\u2028c", "end"]
     assert [widths.tolist() for widths in renderer.measure_texts(texts)] == [
         again.measure(text.split()) for text in texts

@@ -20,7 +20,7 @@ from pixel_m4.render.strategies import (
     STRATEGIES,
     Adaptive,
     Graphemes,
-    Piece,
+    Unit,
     Words,
     clusters,
     is_rtl,
@@ -66,17 +66,17 @@ def _missing_glyphs_are_fine() -> Iterator[None]:
         yield
 
 
-def texts_of(pieces: Iterator[Piece]) -> list[list[str]]:
-    return [[run if isinstance(run, str) else run.text for run in piece] for piece in pieces]
+def texts_of(units: Iterator[Unit]) -> list[list[str]]:
+    return [[run if isinstance(run, str) else run.text for run in unit] for unit in units]
 
 
-def slow_draw(typesetter: Typesetter, pieces: list[Piece], patches: int) -> tuple[np.ndarray, int]:
-    """Every run drawn in order over what is there; a piece starts at a patch border."""
+def slow_draw(typesetter: Typesetter, units: list[Unit], patches: int) -> tuple[np.ndarray, int]:
+    """Every run drawn in order over what is there; a unit starts at a patch border."""
     margin = 512
     canvas = np.full((16, 2 * margin + patches * 16), 255.0)
     pen = margin
-    for piece in pieces:
-        for run in piece:
+    for unit in units:
+        for run in unit:
             text, rtl, script, blank = (
                 (run, None, None, 0)
                 if isinstance(run, str)
@@ -98,7 +98,7 @@ def slow_draw(typesetter: Typesetter, pieces: list[Piece], patches: int) -> tupl
     return canvas[:, margin : margin + patches * 16].astype(np.uint8), (pen - margin) // 16
 
 
-def pieces_of(renderer: TextRenderer, text: str | list[str]) -> list[Piece]:
+def units_of(renderer: TextRenderer, text: str | list[str]) -> list[Unit]:
     """What is drawn, in order, by the definition of each strategy."""
     strategy = STRATEGIES[renderer.strategy]()
     words = text.split() if isinstance(text, str) else text
@@ -106,13 +106,13 @@ def pieces_of(renderer: TextRenderer, text: str | list[str]) -> list[Piece]:
     blank = Run("", margin=MARGIN)
     if renderer.strategy != "continuous":
         words = words[::-1] if rtl and isinstance(text, str) else words
-        return [piece for word in words for piece in strategy.pieces(word, rtl)]
+        return [unit for word in words for unit in strategy.units(word, rtl)]
     if isinstance(text, str):
         return [(blank, *itemize(" ".join(words), rtl or None), blank)]
     return [
         (
             *[blank] * (i == 0),
-            *(run for piece in strategy.pieces(word + " " * (i < len(words) - 1), rtl) for run in piece),
+            *(run for unit in strategy.units(word + " " * (i < len(words) - 1), rtl) for run in unit),
             *[blank] * (i == len(words) - 1),
         )
         for i, word in enumerate(words)
@@ -126,7 +126,7 @@ def test_equals_drawing_every_run_anew(
 ) -> None:
     given_text = text.split() if split else text
     encoding = renderer(given_text)
-    pixels, patches = slow_draw(typesetter, pieces_of(renderer, given_text), 200)
+    pixels, patches = slow_draw(typesetter, units_of(renderer, given_text), 200)
     assert encoding.num_text_patches == patches
     np.testing.assert_array_equal(encoding.pixel_values, pixels)
     np.testing.assert_array_equal(
@@ -140,8 +140,8 @@ def test_words_are_shaped_whole_and_start_patches(typesetter: Typesetter) -> Non
     [ink] = typesetter.draw("AVA")
     assert encoding.word_starts == [0, -(-ink.advance // 16), encoding.num_text_patches]
     assert ink.advance <= sum(letter.advance for char in "AVA" for letter in typesetter.draw(char))
-    assert texts_of(Words().pieces("AVA", False)) == [["AVA"]]
-    assert texts_of(Words().pieces("", True)) == []
+    assert texts_of(Words().units("AVA", False)) == [["AVA"]]
+    assert texts_of(Words().units("", True)) == []
 
 
 def test_joined_word_equals_shaping_it_whole(typesetter: Typesetter) -> None:
@@ -154,11 +154,11 @@ def test_joined_word_equals_shaping_it_whole(typesetter: Typesetter) -> None:
     np.testing.assert_array_equal(encoding.pixel_values[:, : strip.shape[1]], strip)
     apart = sum(letter.advance for char in word for letter in typesetter.draw(char))
     assert ink.advance < apart
-    assert texts_of(Adaptive().pieces(word, True)) == [[word]]
+    assert texts_of(Adaptive().units(word, True)) == [[word]]
 
 
 @pytest.mark.parametrize(
-    ("word", "pieces"),
+    ("word", "units"),
     [
         ("abcde", [["a", "b"], ["c", "d"], ["e"]]),
         ("e\u0301a\u0308\u0332x", [["e\u0301", "a\u0308\u0332"], ["x"]]),
@@ -169,13 +169,13 @@ def test_joined_word_equals_shaping_it_whole(typesetter: Typesetter) -> None:
         ("", []),
     ],
 )
-def test_grapheme_clusters(word: str, pieces: list[list[str]]) -> None:
-    assert texts_of(Graphemes().pieces(word, False)) == pieces
-    assert texts_of(Graphemes().pieces(word, True)) == [piece[::-1] for piece in pieces[::-1]]
+def test_grapheme_clusters(word: str, units: list[list[str]]) -> None:
+    assert texts_of(Graphemes().units(word, False)) == units
+    assert texts_of(Graphemes().units(word, True)) == [unit[::-1] for unit in units[::-1]]
 
 
 @pytest.mark.parametrize(
-    ("word", "pieces"),
+    ("word", "units"),
     [
         ("ab猫cd", [["a", "b"], ["猫"], ["c", "d"]]),
         ("a猫が\u3099カー", [["a"], ["猫"], ["が\u3099"], ["カ"], ["ー"]]),
@@ -188,14 +188,14 @@ def test_grapheme_clusters(word: str, pieces: list[list[str]]) -> None:
         ("ߒߞߏ", [["ߏ"], ["ߞ", "ߒ"]]),
     ],
 )
-def test_adaptive_pieces_in_right_to_left_text(word: str, pieces: list[list[str]]) -> None:
-    found = texts_of(Adaptive().pieces(word, True))
+def test_adaptive_units_in_right_to_left_text(word: str, units: list[list[str]]) -> None:
+    found = texts_of(Adaptive().units(word, True))
     if len(found) == 1:
-        assert ["".join(piece) for piece in found] == ["".join(piece) for piece in pieces] or found == [
-            [run for piece in pieces for run in piece]
+        assert ["".join(unit) for unit in found] == ["".join(unit) for unit in units] or found == [
+            [run for unit in units for run in unit]
         ]
     else:
-        assert found == pieces
+        assert found == units
 
 
 def test_continuous_line_has_margins_and_single_spaces(typesetter: Typesetter) -> None:
@@ -246,13 +246,13 @@ def test_any_string_renders(renderer: TextRenderer) -> None:
 
 @given(st.text(st.sampled_from("ab אבع٣1 (),.猫\u0301\u202a\u202b\u202e\u2067\u2069\u200d\u064e\n")))
 @settings(max_examples=60, deadline=None)
-def test_pieces_show_every_character_once(text: str) -> None:
+def test_units_show_every_character_once(text: str) -> None:
     for strategy in STRATEGIES.values():
         for rtl in (False, True):
             shown: list[tuple[int, int]] = []
-            for piece in strategy().pieces(text, rtl):
-                shown += [(run.start, run.start + len(run.text)) for run in piece if isinstance(run, Run)]
-                for run in piece:
+            for unit in strategy().units(text, rtl):
+                shown += [(run.start, run.start + len(run.text)) for run in unit if isinstance(run, Run)]
+                for run in unit:
                     if isinstance(run, Run):
                         assert text[run.start : run.start + len(run.text)] == run.text
             if strategy.name != "bigrams":

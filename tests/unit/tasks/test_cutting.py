@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pixel_m4.render import TextRenderer
-from pixel_m4.tasks.cutting import cut, cut_pair, pieces
+from pixel_m4.tasks.cutting import cut, cut_pair, units
 
 CHINESE = "人人生而自由在尊严和权利上一律平等" * 4
 
@@ -14,8 +14,8 @@ def renderer() -> TextRenderer:
     return TextRenderer(max_seq_length=64)
 
 
-def test_pieces_of_a_long_word_look_as_in_the_word(renderer: TextRenderer) -> None:
-    found = pieces(renderer, f"ab {CHINESE} cd")
+def test_units_of_a_long_word_look_as_in_the_word(renderer: TextRenderer) -> None:
+    found = units(renderer, f"ab {CHINESE} cd")
     assert [found[0][:2], found[-1][:2]] == [(0, 2), (len(CHINESE) + 4, len(CHINESE) + 6)]
     parts = [CHINESE[start - 3 : end - 3] for start, end, _ in found[1:-1]]
     assert len(parts) > 3

@@ -137,3 +137,14 @@ def test_text_that_was_put_together_is_read_alike() -> None:
 def test_merged_mappings(tmp_path: Path) -> None:
     text = "lr_scheduler_kwargs: &a {x: 1, y: 2}\nfsdp_config: {<<: *a, y: 3}"
     assert read(tmp_path, text)["fsdp_config"] == {"x": 1, "y": 3}
+
+
+def test_names_of_earlier_versions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("num_pieces: 12\nmax_steps: 5\n", encoding="utf-8")
+    found = read_mapping(path, "recipe")
+    assert {name: node.plain() for name, node in found.items()} == {"patch_classes": 12, "max_steps": 5}
+    assert "num_pieces is called patch_classes now" in caplog.text
+    path.write_text("num_pieces: 12\npatch_classes: 5\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"recipe.yaml:1: num_pieces is called patch_classes now, which is"):
+        read_mapping(path, "recipe")

@@ -1,6 +1,6 @@
-"""Which pieces there are: those of a text, counted, and those that an alphabet makes possible.
+"""Which units there are: those of a text, counted, and those that an alphabet makes possible.
 
-A piece is what starts a patch: two characters (bigrams), two clusters (graphemes), a word.
+A unit is what starts a patch: two characters (bigrams), two clusters (graphemes), a word.
 """
 
 from __future__ import annotations
@@ -15,90 +15,90 @@ import regex
 from pixel_m4.console.errors import UserError
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.show import read_texts
-from pixel_m4.render.strategies import STRATEGIES, Piece
+from pixel_m4.render.strategies import STRATEGIES, Unit
 
-MAX_PIECES = 65_536  # of a corpus, the most frequent ones
-MAX_ALPHABET = 200  # characters, so at most 40,200 pieces
+MAX_UNITS = 65_536  # of a corpus, the most frequent ones
+MAX_ALPHABET = 200  # characters, so at most 40,200 units
 _COMMON = "0123456789.,;:!?'\"()-"
 _UNLISTED = regex.compile(r"[\p{Han}\p{Hangul}]")  # their Unicode neighbours tell nothing of their use
 _ROW = 7  # blocks of letters lie in rows of 128 code points
 
 
-def pieces_of(renderer: TextRenderer, word: str) -> list[str]:
-    """The pieces of a word, in the order of the text.
+def units_of(renderer: TextRenderer, word: str) -> list[str]:
+    """The units of a word, in the order of the text.
 
     Raises:
-        ValueError: the renderer draws continuous lines, which have no pieces.
+        ValueError: the renderer draws continuous lines, which have no units.
     """
     if renderer.strategy == "continuous":
-        raise UserError("a renderer with strategy 'continuous' draws lines, which are not made of pieces")
+        raise UserError("a renderer with strategy 'continuous' draws lines, which are not made of units")
     if renderer.strategy == "words":
         return [word]
-    return [_text(piece) for piece in STRATEGIES[renderer.strategy]().pieces(word, False)]
+    return [_text(unit) for unit in STRATEGIES[renderer.strategy]().units(word, False)]
 
 
-def _text(piece: Piece) -> str:
-    if isinstance(piece, str):
-        return piece
+def _text(unit: Unit) -> str:
+    if isinstance(unit, str):
+        return unit
     # Runs of a word that is set as a whole come in the order in which they are drawn.
-    runs = sorted((run for run in piece if not isinstance(run, str)), key=lambda run: run.start)
+    runs = sorted((run for run in unit if not isinstance(run, str)), key=lambda run: run.start)
     return "".join(run.text for run in runs)
 
 
-def ends_word(renderer: TextRenderer, piece: str) -> bool:
-    """Whether a piece can only stand at the end of a word: if a letter followed, it would be part of it."""
-    return len(pieces_of(renderer, piece + "a")) == 1
+def ends_word(renderer: TextRenderer, unit: str) -> bool:
+    """Whether a unit can only stand at the end of a word: if a letter followed, it would be part of it."""
+    return len(units_of(renderer, unit + "a")) == 1
 
 
-def count_pieces(renderer: TextRenderer, texts: Iterable[str]) -> Counter[str]:
-    """How often each piece occurs in texts, the most frequent first."""
+def count_units(renderer: TextRenderer, texts: Iterable[str]) -> Counter[str]:
+    """How often each unit occurs in texts, the most frequent first."""
     words: Counter[str] = Counter()
     for text in texts:
         words.update(text.split())
-    pieces: Counter[str] = Counter()
+    units: Counter[str] = Counter()
     for word, count in words.items():
-        for piece in pieces_of(renderer, word):
-            pieces[piece] += count
-    return Counter(dict(pieces.most_common()))
+        for unit in units_of(renderer, word):
+            units[unit] += count
+    return Counter(dict(units.most_common()))
 
 
-def possible_pieces(renderer: TextRenderer, texts: Sequence[str]) -> Counter[str]:
-    """The pieces of texts, counted, and with a count of 0 all others that their alphabet can make.
+def possible_units(renderer: TextRenderer, texts: Sequence[str]) -> Counter[str]:
+    """The units of texts, counted, and with a count of 0 all others that their alphabet can make.
 
     The alphabet holds, up to `MAX_ALPHABET` characters: those of the texts, the frequent ones first, and
     their upper and lower case; digits and common punctuation; then the letters and marks that share a row of
     128 code points with those of the texts (the whole alphabet in most scripts; not for Han and Hangul). Its
-    characters and pairs of them are pieces, unless the renderer draws whole words.
+    characters and pairs of them are units, unless the renderer draws whole words.
     """
-    counts = count_pieces(renderer, texts)
+    counts = count_units(renderer, texts)
     if renderer.strategy == "words":
         return counts
     characters = alphabet(renderer, texts)
     found = [*characters, *(one + two for one in characters for two in characters)]
     if renderer.strategy != "bigrams":
-        found = [piece for piece in found if len(pieces_of(renderer, piece)) == 1]
-    for piece in found:
-        counts.setdefault(piece, 0)
+        found = [unit for unit in found if len(units_of(renderer, unit)) == 1]
+    for unit in found:
+        counts.setdefault(unit, 0)
     return counts
 
 
-def known_pieces(renderer: TextRenderer, texts: Sequence[str], file: Path | None = None) -> Counter[str]:
-    """The `MAX_PIECES` most frequent pieces of a file, or :func:`possible_pieces` of texts, counted.
+def known_units(renderer: TextRenderer, texts: Sequence[str], file: Path | None = None) -> Counter[str]:
+    """The `MAX_UNITS` most frequent units of a file, or :func:`possible_units` of texts, counted.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: it is no text, or is blank.
     """
     if file is None:
-        return possible_pieces(renderer, texts)
-    pieces = count_pieces(renderer, read_texts(file))
-    if not pieces:
-        raise UserError(f"{file} holds no pieces to read: it is blank")
-    return Counter(dict(pieces.most_common(MAX_PIECES)))
+        return possible_units(renderer, texts)
+    units = count_units(renderer, read_texts(file))
+    if not units:
+        raise UserError(f"{file} holds no units to read: it is blank")
+    return Counter(dict(units.most_common(MAX_UNITS)))
 
 
 def alphabet(renderer: TextRenderer, texts: Sequence[str]) -> list[str]:
-    """The characters that :func:`possible_pieces` combines, without those that no font has."""
+    """The characters that :func:`possible_units` combines, without those that no font has."""
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update("".join(text.split()))
