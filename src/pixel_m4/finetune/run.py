@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from transformers import (
@@ -107,6 +108,27 @@ def finetune(
         return _finetune(task_class, arguments, training, options, callbacks, stopping, shown)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """A run that is known to fit: what it works on, and where.
+
+    Attributes:
+        data: examples by split.
+        encoded: the same, cut into parts.
+        checkpoint: that training goes on from; None: it begins.
+    """
+
+    task: Task
+    arguments: FinetuneArguments
+    training: TrainingArguments
+    data: dict[str, list[Any]]
+    encoded: dict[str, EncodedSplit]
+    model: PixelPreTrainedModel
+    record: RunRecord
+    output_dir: Path
+    checkpoint: Path | None
+
+
 def _finetune(
     task_class: type[Task],
     arguments: FinetuneArguments,
@@ -116,16 +138,50 @@ def _finetune(
     stopping: Stopping,
     course: Course | None,
 ) -> dict[str, float]:
-    output_dir = Path(training.output_dir)
     if training.do_train:
-        by_main(training, lambda: refuse_others(output_dir, arguments.overwrite_output_dir))
+        folder, overwrite = Path(training.output_dir), arguments.overwrite_output_dir
+        by_main(training, lambda: refuse_others(folder, overwrite))
     if training.do_train and not training.do_eval:
         logger.warning("without --do_eval there is no choice of a checkpoint: the last one is kept")
     check_places(task_class, arguments, training)
     set_seed(training.seed)
-    renderer = make_renderer(arguments)
+    run = _prepare(task_class, arguments, training, options)
+    by_main(training, lambda: _begin(run))
+    with tensorboard_folder(run.output_dir / "tensorboard"):
+        trainer = TaskTrainer(
+            task=run.task,
+            muon_learning_rate=arguments.muon_learning_rate,
+            sampling_power=arguments.sampling_power,
+            stopping=stopping,
+            model=run.model,
+            args=training,
+            train_dataset=run.encoded.get("train"),
+            eval_dataset=run.encoded.get("dev"),
+            callbacks=[*callbacks, *([course] if course else []), *_early_stopping(arguments, training)],
+        )
+    results: dict[str, float] = {}
+    if training.do_train:
+        results |= _train(run, trainer, stopping)
+    for split in ("dev", "test"):
+        if split in run.encoded:
+            if course is not None:
+                course.phase = split
+            results |= _predict(run, trainer, split)
+    results = dict(sorted(results.items()))
+    if trainer.is_world_process_zero():
+        _finish(run, trainer, results, course)
+    return by_main(training, lambda: results)
+
+
+def _prepare(
+    task_class: type[Task],
+    arguments: FinetuneArguments,
+    training: TrainingArguments,
+    options: TaskOptions | None,
+) -> _Run:
+    """Read, check and cut all that there is, and make the model; nothing is written."""
     config = make_config(arguments)
-    task = task_class(renderer, options=options)
+    task = task_class(make_renderer(arguments), options=options)
     task.settle(config)
     if not training.do_train:
         task.labels = saved_labels(task, config)
@@ -133,94 +189,103 @@ def _finetune(
         _warn_of_changes(config, arguments, task.options)
     check_model(task, arguments, training, config)
     check_splits(task, arguments, training)
-
     splits = {"train": training.do_train, "dev": training.do_eval, "test": training.do_predict}
     data = read_splits(task, arguments, [split for split, wanted in splits.items() if wanted])
     if training.do_train:
         check_groups(task, arguments, data["train"])
     choose_metric(task, training)
     record = RunRecord.of(task, arguments, training, list(data))
-    overwrite = arguments.overwrite_output_dir
-    checkpoint = None
-    if training.do_train:
-        given = training.resume_from_checkpoint
-        checkpoint = by_main(
-            training, lambda: checkpoint_to_go_on_from(output_dir, record.content, given, overwrite)
-        )
-    else:
-        output_dir = by_main(training, lambda: place_beside(output_dir, overwrite))
-        if str(output_dir) != training.output_dir:
-            logger.warning(
-                "%s holds something already; predictions go to %s", training.output_dir, output_dir
-            )
+    output_dir, checkpoint = _choose_places(arguments, training, record)
     encoded = {split: EncodedSplit(task, examples, sort=split != "train") for split, examples in data.items()}
     if training.do_train:
         check_data(task, training, len(encoded["train"]))
     model = make_model(task, arguments, config)
     if training.do_train and arguments.model_name_or_path is not None:
         model.shrink(arguments.shrink)
+    return _Run(
+        task=task,
+        arguments=arguments,
+        training=training,
+        data=data,
+        encoded=encoded,
+        model=model,
+        record=record,
+        output_dir=output_dir,
+        checkpoint=checkpoint,
+    )
 
-    def begin() -> None:
-        if training.do_train:
-            clear(output_dir, checkpoint)
-            record.content["goes_on_from"] = checkpoint and str(checkpoint)
-        record.begin(output_dir)
 
-    by_main(training, begin)
-    with tensorboard_folder(output_dir / "tensorboard"):
-        trainer = TaskTrainer(
-            task=task,
-            muon_learning_rate=arguments.muon_learning_rate,
-            sampling_power=arguments.sampling_power,
-            stopping=stopping,
-            model=model,
-            args=training,
-            train_dataset=encoded.get("train"),
-            eval_dataset=encoded.get("dev"),
-            callbacks=[*callbacks, *([course] if course else []), *_early_stopping(arguments, training)],
-        )
-    results: dict[str, float] = {}
-
-    def report(split: str, metrics: dict[str, float]) -> None:
-        results.update(metrics)
-        if trainer.is_world_process_zero():
-            save_metrics(output_dir, split, metrics)
-
+def _choose_places(
+    arguments: FinetuneArguments, training: TrainingArguments, record: RunRecord
+) -> tuple[Path, Path | None]:
+    """Where results go, and the checkpoint that training goes on from."""
+    asked, overwrite = Path(training.output_dir), arguments.overwrite_output_dir
     if training.do_train:
-        if checkpoint is not None:
-            logger.warning("going on from %s", checkpoint)
-        with stopping.patient():
-            result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        trainer.save_final()
-        with trainer.reported(TRAINER_STATE_NAME):
-            trainer.save_state()
-        counts = {"train_parameters": model.num_parameters(), "train_steps": trainer.state.global_step}
-        report("train", {**true_rates(result.metrics, trainer.trained_samples), **counts})
-    for split, prefix in (("dev", "eval"), ("test", "test")):
-        if split in encoded:
-            if course is not None:
-                course.phase = split
-            output = trainer.predict(encoded[split], metric_key_prefix=prefix)
-            metrics = dict(output.metrics)
-            if "train" in data:
-                baseline = task.baseline(data["train"], data[split])
-                metrics |= {f"{prefix}_baseline_{key}": value for key, value in baseline.items()}
-            if trainer.is_world_process_zero():
-                file = task.write(output.predictions, output_dir / f"{split}_predictions")
-                logger.info("predictions for %s: %s", split, file)
-            report(prefix, metrics)
+        given = training.resume_from_checkpoint
+        return asked, by_main(
+            training, lambda: checkpoint_to_go_on_from(asked, record.content, given, overwrite)
+        )
+    output_dir = by_main(training, lambda: place_beside(asked, overwrite))
+    if output_dir != asked:
+        logger.warning("%s holds something already; predictions go to %s", asked, output_dir)
+    return output_dir, None
+
+
+def _begin(run: _Run) -> None:
+    """Write down how the run is started."""
+    if run.training.do_train:
+        clear(run.output_dir, run.checkpoint)
+        run.record.content["goes_on_from"] = run.checkpoint and str(run.checkpoint)
+    run.record.begin(run.output_dir)
+
+
+def _train(run: _Run, trainer: TaskTrainer, stopping: Stopping) -> dict[str, float]:
+    """Train and save the model; return the metrics."""
+    if run.checkpoint is not None:
+        logger.warning("going on from %s", run.checkpoint)
+    with stopping.patient():
+        checkpoint = None if run.checkpoint is None else str(run.checkpoint)
+        result = trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.save_final()
+    with trainer.reported(TRAINER_STATE_NAME):
+        trainer.save_state()
+    metrics = true_rates(result.metrics, trainer.trained_samples)
+    counts = {"train_parameters": run.model.num_parameters(), "train_steps": trainer.state.global_step}
+    return _saved(run, trainer, "train", {**metrics, **counts})
+
+
+def _predict(run: _Run, trainer: TaskTrainer, split: str) -> dict[str, float]:
+    """Score a split beside its baseline, and write the predictions; return the metrics."""
+    prefix = {"dev": "eval"}.get(split, split)
+    output = trainer.predict(run.encoded[split], metric_key_prefix=prefix)
+    metrics = dict(output.metrics)
+    if "train" in run.data:
+        baseline = run.task.baseline(run.data["train"], run.data[split])
+        metrics |= {f"{prefix}_baseline_{key}": value for key, value in baseline.items()}
     if trainer.is_world_process_zero():
-        results = dict(sorted(results.items()))
-        if training.do_train:
-            files = data_files(task, arguments, list(data))
-            write_card(output_dir, task, arguments, training, results, files, trainer.state)
-        record.finish(results, trainer.state if training.do_train else None)
-        if course is not None:
-            course.stop()
-            show_scores(course.console, results, output_dir)
-        if training.do_train and training.save_total_limit == 1:
-            keep_the_best(output_dir, trainer.state.best_model_checkpoint)
-    return by_main(training, lambda: results)
+        file = run.task.write(output.predictions, run.output_dir / f"{split}_predictions")
+        logger.info("predictions for %s: %s", split, file)
+    return _saved(run, trainer, prefix, metrics)
+
+
+def _saved(run: _Run, trainer: TaskTrainer, name: str, metrics: dict[str, float]) -> dict[str, float]:
+    if trainer.is_world_process_zero():
+        save_metrics(run.output_dir, name, metrics)
+    return metrics
+
+
+def _finish(run: _Run, trainer: TaskTrainer, results: dict[str, float], course: Course | None) -> None:
+    """Write the card, complete the record, show the scores."""
+    trained = run.training.do_train
+    if trained:
+        files = data_files(run.task, run.arguments, list(run.data))
+        write_card(run.output_dir, run.task, run.arguments, run.training, results, files, trainer.state)
+    run.record.finish(results, trainer.state if trained else None)
+    if course is not None:
+        course.stop()
+        show_scores(course.console, results, run.output_dir)
+    if trained and run.training.save_total_limit == 1:
+        keep_the_best(run.output_dir, trainer.state.best_model_checkpoint)
 
 
 @contextmanager
