@@ -158,31 +158,16 @@ def write_card(
     source = arguments.data_dir or arguments.data_file or "."
     data = getattr(task.options, "dataset_name", None) or Path(source).resolve().name
     found = languages(task, files)
-    pipeline = _PIPELINES[task.model_class.__name__]
     scores = _scores(results)
     name = arguments.model_name_or_path
     header = ModelCardData(
         language=found or None,
         library_name="transformers",
-        pipeline_tag=pipeline,
+        pipeline_tag=_PIPELINES[task.model_class.__name__],
         base_model=name if is_hub_name(name) else None,
         tags=["pixel-m4", "pixel", task.name],
         model_name=output_dir.resolve().name,
-        eval_results=[
-            EvalResult(
-                task_type=pipeline,
-                task_name=task.name,
-                dataset_type=data,
-                dataset_name=data,
-                dataset_split=split,
-                metric_type=name,
-                metric_value=round(value, 4),
-            )
-            for name, row in scores.items()
-            for split, value in (("dev", row[0]), ("test", row[2]))
-            if value is not None
-        ]
-        or None,
+        eval_results=_evaluation_results(task, data, scores) or None,
     )
     renderer = task.renderer
     side = renderer.pixels_per_patch
@@ -231,6 +216,26 @@ started from bind this one too.
     with replacing(output_dir / "README.md") as scratch:
         card = redact_text(str(ModelCard(f"---\n{header.to_yaml()}\n---\n{body}")))
         scratch.write_text(card, encoding="utf-8")
+
+
+def _evaluation_results(
+    task: Task, data: str, scores: Mapping[str, Sequence[float | None]]
+) -> list[EvalResult]:
+    """The scores as the hub shows them."""
+    return [
+        EvalResult(
+            task_type=_PIPELINES[task.model_class.__name__],
+            task_name=task.name,
+            dataset_type=data,
+            dataset_name=data,
+            dataset_split=split,
+            metric_type=name,
+            metric_value=round(value, 4),
+        )
+        for name, row in scores.items()
+        for split, value in (("dev", row[0]), ("test", row[2]))
+        if value is not None
+    ]
 
 
 def show_scores(console: Console, results: Mapping[str, float], output_dir: Path) -> None:

@@ -332,20 +332,8 @@ def _sentence(lines: list[str], name: str, first_line: int, trees: bool) -> Sent
     for number, line in enumerate(lines, first_line):
         if line[0] == "#":
             continue
-        columns = line.split("\t")
-        if len(columns) != 10:
-            if len(columns) > 10:
-                hint = "remove the tabs that are too many"
-            elif len(line.split()) >= 10:
-                hint = "columns must be separated by tabs, not spaces"
-            else:
-                hint = "see whether tabs are lost"
-            raise ConlluError(
-                f"{name}:{number}: {len(columns)} tab-separated columns instead of 10; {hint}: {line!r}"
-            )
+        columns = _columns(name, number, line)
         identity = columns[_ID]
-        if not columns[_FORM]:
-            raise _problem(name, number, "FORM", "", "is empty", 'write the word, or "_" if it is unknown')
         if identity != str(len(words) + 1):
             if "-" in identity:
                 begin, _, end = identity.partition("-")
@@ -375,16 +363,7 @@ def _sentence(lines: list[str], name: str, first_line: int, trees: bool) -> Sent
                     "with a blank line between sentences",
                 )  # fmt: skip
             continue
-        head = columns[_HEAD]
-        if _is_number(head):
-            heads.append(int(head))
-        elif head == "_" and not trees:
-            heads.append(-1)
-        else:
-            advice = "write 0 for the root or the ID of the head"
-            if head == "_":
-                advice = "annotate the tree, or read without trees (trees=False) if none is needed"
-            raise _problem(name, number, "HEAD", head, "is no word number", advice)
+        heads.append(_head(name, number, columns[_HEAD], trees))
         words.append(columns[_FORM])
         upos.append(columns[_UPOS])
         deprels.append(columns[_DEPREL])
@@ -413,6 +392,36 @@ def _sentence(lines: list[str], name: str, first_line: int, trees: bool) -> Sent
         if "HEAD" in sentence.placeholders:
             raise ConlluError(f"{name}:{first_line}: the tree stands for nothing, as its comment says")
     return sentence
+
+
+def _columns(name: str, number: int, line: str) -> list[str]:
+    """The ten columns of a row."""
+    columns = line.split("\t")
+    if len(columns) != 10:
+        if len(columns) > 10:
+            hint = "remove the tabs that are too many"
+        elif len(line.split()) >= 10:
+            hint = "columns must be separated by tabs, not spaces"
+        else:
+            hint = "see whether tabs are lost"
+        raise ConlluError(
+            f"{name}:{number}: {len(columns)} tab-separated columns instead of 10; {hint}: {line!r}"
+        )
+    if not columns[_FORM]:
+        raise _problem(name, number, "FORM", "", "is empty", 'write the word, or "_" if it is unknown')
+    return columns
+
+
+def _head(name: str, number: int, head: str, trees: bool) -> int:
+    """The number of a head; -1 for none, where no trees are read."""
+    if _is_number(head):
+        return int(head)
+    if head == "_" and not trees:
+        return -1
+    advice = "write 0 for the root or the ID of the head"
+    if head == "_":
+        advice = "annotate the tree, or read without trees (trees=False) if none is needed"
+    raise _problem(name, number, "HEAD", head, "is no word number", advice)
 
 
 def _check_tree(words: list[str], heads: list[int], at: list[int], name: str) -> None:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate.utils import set_seed as set_seed_of_process
 from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback, TrainerState, set_seed
@@ -29,6 +28,7 @@ from pixel_m4.fill.reading import UnitReader
 from pixel_m4.fill.units import MAX_UNITS, count_units
 from pixel_m4.model import PixelConfig, PixelForPreTraining
 from pixel_m4.model.config import check_square
+from pixel_m4.model.flops import parameters as count_parameters
 from pixel_m4.pretrain.arguments import PretrainArguments, PretrainTrainingArguments, parse_probabilities
 from pixel_m4.pretrain.checks import check_position, check_pretraining, check_text
 from pixel_m4.pretrain.patch_classes import PatchClasses, PixelWithPatchClasses, forget, objective_parameters
@@ -105,8 +105,7 @@ def _pretrain(
     masking = Masking(kind=arguments.masking, ratio=arguments.mask_ratio, max_span=arguments.max_span)
     config, objective = make_config(arguments), make_objective(arguments)
     check_renderer(arguments, renderer, config)
-    with torch.device("meta"):  # only to count
-        parameters = PixelForPreTraining(config).num_parameters()
+    parameters = count_parameters(config, PixelForPreTraining).total
     if objective is not None:
         parameters += objective_parameters(config, objective)
     check_space(output_dir, checkpoint_bytes(parameters, training))
@@ -176,19 +175,29 @@ def _pretrain(
         logger.warning("going on from %s", checkpoint)
     with stopping.patient():
         result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    metrics = _save(trainer, model, result.metrics, output_dir)
+    if course is not None and trainer.is_world_process_zero():
+        steps = trainer.state.global_step
+        course.console.print(f"{steps} steps are done; the model: {output_dir}", soft_wrap=True)
+    return metrics
 
+
+def _save(
+    trainer: PretrainTrainer, model: PixelForPreTraining, metrics: Mapping[str, float], output_dir: Path
+) -> dict[str, float]:
+    """Save the model and its results.
+
+    Raises:
+        UserError: there was no text for a step.
+    """
     if not trainer.state.global_step:
         raise UserError("the text came to its end before the first step; give more text or a smaller batch")
     trainer.save_final()
-    metrics = {**last_losses(trainer.state.log_history), **result.metrics}
-    metrics |= {"train_parameters": model.num_parameters(), "train_steps": trainer.state.global_step}
+    results = {**last_losses(trainer.state.log_history), **metrics}
+    results |= {"train_parameters": model.num_parameters(), "train_steps": trainer.state.global_step}
     if trainer.is_world_process_zero():
-        write_results(output_dir, metrics)
-    if course is not None and trainer.is_world_process_zero():
-        course.console.print(
-            f"{trainer.state.global_step} steps are done; the model: {output_dir}", soft_wrap=True
-        )
-    return metrics
+        write_results(output_dir, results)
+    return results
 
 
 def write_results(output_dir: Path, metrics: Mapping[str, float]) -> None:
