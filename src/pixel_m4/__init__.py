@@ -10,6 +10,7 @@ from pixel_m4.autos import register_with_transformers
 from pixel_m4.version import __version__
 
 if TYPE_CHECKING:
+    from pixel_m4.analysis.states import embed
     from pixel_m4.checkpoint import Checkpoint
     from pixel_m4.model import (
         PixelConfig,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "Checkpoint": "pixel_m4.checkpoint",
+    "embed": "pixel_m4.analysis.states",
     "TextRenderer": "pixel_m4.render",
     "load": "pixel_m4.predict.annotator",
 } | dict.fromkeys(
@@ -51,6 +53,7 @@ __all__ = [
     "PixelModel",
     "TextRenderer",
     "__version__",
+    "embed",
     "load",
 ]
 

@@ -13,7 +13,9 @@ from types import ModuleType
 from typing import Any
 
 from pixel_m4.cli import (
+    analyze,
     data,
+    embed,
     evaluate,
     export,
     fill,
@@ -38,7 +40,7 @@ COMMANDS: dict[str, ModuleType] = {
     command.NAME: command
     for command in (
         *(quickstart, predict, evaluate, finetune, sweep, pretrain),
-        *(fill, render, info, export, data, fonts),
+        *(fill, embed, analyze, render, info, export, data, fonts),
     )
 }
 _HELP = ("-h", "--help")
@@ -211,7 +213,7 @@ def _check_places(arguments: Sequence[str]) -> None:
         if word.startswith("--")
     }
     models = [named.get("model"), named.get("model_name_or_path")]
-    if command in ("predict", "evaluate", "export") and rest and not rest[0].startswith("-"):
+    if command in ("predict", "evaluate", "export", "embed") and rest and not rest[0].startswith("-"):
         models.append(rest[0])
     for model in models:
         if model and model != "none" and not is_hub_name(model):

@@ -1,0 +1,195 @@
+"""The commands `embed` and `analyze`: read, compute, and leave tables, figures and how to make them again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.table import Table
+from rich.text import Text
+
+from pixel_m4.analysis.retrieval import read_parallel, retrieve, rows_of
+from pixel_m4.analysis.states import PixelStates, Pooling
+from pixel_m4.console.errors import UserError
+from pixel_m4.console.redact import redact_command
+from pixel_m4.console.screen import plain_console
+from pixel_m4.files import replacing
+from pixel_m4.render.show import read_texts
+from pixel_m4.version import __version__
+
+SETTINGS = "settings.json"
+FORMATS = (".npy", ".parquet")
+
+
+def embed(
+    model: str,
+    texts: Sequence[str],
+    file: Path | None,
+    output: Path,
+    *,
+    layer: int = -1,
+    pooling: Pooling = "mean",
+    device: str | None = None,
+    batch_size: int = 32,
+    renderer: str | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a vector a text: float32 [N, D] as .npy, or a table of texts and vectors as .parquet.
+
+    Args:
+        model: A checkpoint of any kind.
+        texts: The texts; none: the lines of ``file``, or of the standard input.
+        file: A text a line.
+        output: The file to write.
+        layer: See :func:`pixel_m4.analysis.states.embed`, as of the rest.
+        pooling: How a text becomes one vector.
+        device: Where to run.
+        batch_size: Texts of a batch.
+        renderer: Where the renderer comes from, for a checkpoint that has none.
+        overwrite: Replace ``output`` if it is there.
+
+    Raises:
+        ValueError: Something that was asked for does not exist, or ``output`` is there already.
+        OSError: A file cannot be read or written.
+    """
+    if output.suffix not in FORMATS:
+        raise UserError(f"--output must end in {' or '.join(FORMATS)}: {output}")
+    if output.exists() and not overwrite:
+        raise UserError(f"{output} is there already; --overwrite replaces it")
+    texts = list(texts) or read_texts(file)
+    states = PixelStates.open(model, device=device, batch_size=batch_size, renderer=renderer)
+    vectors = states.embed(texts, [layer], pooling)[0]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(output) as scratch:
+        if output.suffix == ".npy":
+            with scratch.open("wb") as stream:
+                np.save(stream, vectors)
+        else:
+            _write_parquet(texts, vectors, scratch)
+    plain_console(stderr=True).print(f"{len(texts)} vectors of {vectors.shape[1]} numbers: {output}")
+
+
+def _write_parquet(texts: Sequence[str], vectors: np.ndarray, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+    parquet.write_table(pa.table({"text": list(texts), "vector": column}), path)
+
+
+def analyze_retrieval(
+    model: str,
+    data_dir: Path,
+    languages: Sequence[str],
+    output_dir: Path,
+    *,
+    split: str = "train",
+    layers: Sequence[int] | None = None,
+    pooling: Pooling = "mean",
+    controls: bool = True,
+    seed: int = 0,
+    device: str | None = None,
+    batch_size: int = 32,
+    renderer: str | None = None,
+    overwrite: bool = False,
+) -> list[dict[str, Any]]:
+    """Search translations by the vectors of a model, layer by layer, and write ``retrieval.csv``.
+
+    Args:
+        model: A checkpoint of any kind.
+        data_dir: Parallel text, a folder a language, see :func:`read_parallel`.
+        languages: Their folders.
+        output_dir: Gets the table and the settings.
+        split: Of the data.
+        layers: Numbers; None: all.
+        pooling: How a text becomes one vector.
+        controls: Whether random weights of the same architecture are searched, too.
+        seed: Of these weights.
+        device: Where to run.
+        batch_size: Texts of a batch.
+        renderer: Where the renderer comes from, for a checkpoint that has none.
+        overwrite: Replace the results of an earlier analysis.
+
+    Returns:
+        The rows of the table
+
+    Raises:
+        ValueError: The data, the model or a setting is no good, or there are results already.
+        OSError: A file cannot be read or written.
+    """
+    target = output_dir / "retrieval.csv"
+    if target.exists() and not overwrite:
+        raise UserError(f"{target} is there already; --overwrite replaces it")
+    texts = read_parallel(data_dir, languages, split)
+    rows: list[dict[str, Any]] = []
+    for weights in ("trained", *(("random",) if controls else ())):
+        torch.manual_seed(seed)
+        states = PixelStates.open(
+            model,
+            device=device,
+            batch_size=batch_size,
+            renderer=renderer,
+            random_weights=weights == "random",
+        )
+        numbers = states.numbers(layers)
+        # A language at a time: a layer of all languages is what the search needs together.
+        vectors = {language: states.embed(lines, numbers, pooling) for language, lines in texts.items()}
+        for place, layer in enumerate(numbers):
+            found = retrieve({language: every[place] for language, every in vectors.items()})
+            rows += rows_of(found, weights=weights, layer=layer)
+    settings = {
+        "analysis": "retrieval",
+        "model": model,
+        "data": str(data_dir),
+        "languages": list(languages),
+        "split": split,
+        "sentences": len(next(iter(texts.values()))),
+        "layers": layers,
+        "pooling": pooling,
+        "seed": seed,
+    }
+    _write(rows, target, settings)
+    _show(rows, len(next(iter(texts.values()))))
+    return rows
+
+
+def _write(rows: Sequence[Mapping[str, Any]], target: Path, settings: Mapping[str, Any]) -> None:
+    """A tidy table, the settings, and the command that makes it again."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as scratch, scratch.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.DictWriter(stream, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    command = " ".join(redact_command([Path(sys.argv[0]).name, *sys.argv[1:]]).split())
+    content = {"version": __version__, "command": command, **settings}
+    with replacing(target.with_name(SETTINGS)) as scratch:
+        scratch.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _show(rows: Sequence[Mapping[str, Any]], count: int) -> None:
+    """Means over all directions, a line a layer."""
+    measures = [name for name in rows[0] if name.startswith(("recall", "mrr"))]
+    kinds = list(dict.fromkeys(row["weights"] for row in rows))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("layer", justify="right")
+    for kind in kinds:
+        for measure in measures:
+            table.add_column(Text(f"{measure.removeprefix('recall')} {kind}"), justify="right")
+    for layer in dict.fromkeys(row["layer"] for row in rows):
+        cells = []
+        for kind in kinds:
+            chosen = [row for row in rows if row["layer"] == layer and row["weights"] == kind]
+            cells += [f"{np.mean([row[measure] for row in chosen]):.3f}" for measure in measures]
+        table.add_row(str(layer), *cells)
+    console = plain_console(soft_wrap=False)
+    console.print(table)
+    console.print(
+        f"recall@k and mean reciprocal rank over all directions, {count} sentences a language; "
+        f"chance is k / {count}"
+    )

@@ -1,0 +1,70 @@
+"""`pixel-m4 analyze`: an action an analysis."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pixel_m4.cli.embed import add_states
+from pixel_m4.cli.parts import new_parser
+
+NAME = "analyze"
+_EXAMPLE = "pixel-m4 analyze retrieval pixel-m4-tiny --data_dir data/sib200 --languages eng_Latn hin_Deva"
+
+
+def configure(commands: Any) -> None:
+    """Add the command and its actions."""
+    parser = new_parser(
+        commands,
+        NAME,
+        "find out what a checkpoint knows",
+        "Analyses of a checkpoint's hidden states, layer by layer.",
+        [f"{_EXAMPLE} --output_dir runs/retrieval"],
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    retrieval = new_parser(
+        actions,
+        "retrieval",
+        "find translations by their vectors",
+        "Whether a sentence's vector is near that of its translation: recall and mean reciprocal rank in "
+        "both directions between all pairs of languages, for every layer, beside random weights.",
+        [f"{_EXAMPLE} --output_dir runs/retrieval"],
+    )
+    retrieval.add_argument("model", help="a model folder, a hub name, or a checkpoint of the package")
+    retrieval.add_argument(
+        "--data_dir",
+        type=Path,
+        required=True,
+        help="folder of parallel text as SIB-200 is: a folder a language, files with `index_id` and `text`",
+    )
+    retrieval.add_argument("--languages", nargs="+", required=True, help="folders of the languages")
+    retrieval.add_argument("--output_dir", type=Path, required=True, help="folder for table and settings")
+    retrieval.add_argument("--split", default="train", help="train (default), dev or test")
+    retrieval.add_argument("--layers", type=int, nargs="+", help="numbers of layers; default: all")
+    retrieval.add_argument(
+        "--no_controls", action="store_true", help="leave random weights out; default: they are there"
+    )
+    retrieval.add_argument("--seed", type=int, default=0, help="of the random weights; default: 0")
+    add_states(retrieval)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do it."""
+    from pixel_m4.analysis.run import analyze_retrieval
+
+    analyze_retrieval(
+        arguments.model,
+        arguments.data_dir,
+        arguments.languages,
+        arguments.output_dir,
+        split=arguments.split,
+        layers=arguments.layers,
+        pooling=arguments.pooling,
+        controls=not arguments.no_controls,
+        seed=arguments.seed,
+        device=arguments.device,
+        batch_size=arguments.per_device_eval_batch_size,
+        renderer=arguments.renderer,
+        overwrite=arguments.overwrite,
+    )
