@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,19 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
+from pixel_m4.analysis.probing import (
+    SPLITS,
+    Probed,
+    ProbeSettings,
+    Words,
+    majority,
+    ngram_model,
+    numbered,
+    probe,
+    read_task,
+)
 from pixel_m4.analysis.retrieval import read_parallel, retrieve, rows_of
-from pixel_m4.analysis.states import PixelStates, Pooling
+from pixel_m4.analysis.states import PixelStates, Pooling, pixel_statistics
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.redact import redact_command
 from pixel_m4.console.screen import plain_console
@@ -157,6 +169,139 @@ def analyze_retrieval(
     _write(rows, target, settings)
     _show(rows, len(next(iter(texts.values()))))
     return rows
+
+
+def analyze_probe(
+    model: str,
+    data_dir: Path,
+    output_dir: Path,
+    *,
+    tasks: Sequence[str] | None = None,
+    languages: Sequence[str] | None = None,
+    layers: Sequence[int] | None = None,
+    pooling: Pooling = "published",
+    controls: bool = True,
+    device: str | None = None,
+    batch_size: int = 32,
+    renderer: str | None = None,
+    overwrite: bool = False,
+) -> list[dict[str, Any]]:
+    """Train linear classifiers of words on every layer, and write ``probing.csv``.
+
+    Args:
+        model: A checkpoint of any kind.
+        data_dir: Folders ``TASK/LANGUAGE`` with train, dev and test, as LINSPECTOR has them.
+        output_dir: Gets the table and the settings.
+        tasks: Names of tasks; None: all that are there.
+        languages: Names of languages; None: all that are there.
+        layers: Numbers; None: all.
+        pooling: How a word becomes one vector.
+        controls: Whether the controls are there: random weights, shuffled labels, the mean patch, character
+            n-grams, the most frequent label.
+        device: Where to run the model.
+        batch_size: Words of a batch.
+        renderer: Where the renderer comes from, for a checkpoint that has none.
+        overwrite: Replace the results of an earlier analysis.
+
+    Returns:
+        The rows of the table
+
+    Raises:
+        ValueError: The data, the model or a setting is no good, or there are results already.
+        OSError: A file cannot be read or written.
+    """
+    target = output_dir / "probing.csv"
+    if target.exists() and not overwrite:
+        raise UserError(f"{target} is there already; --overwrite replaces it")
+    folders = find_tasks(data_dir, tasks, languages)
+    words = {folder: read_task(folder) for folder in folders}
+    options: dict[str, Any] = {"device": device, "batch_size": batch_size, "renderer": renderer}
+    trained = PixelStates.open(model, **options)
+    numbers = trained.numbers(layers)
+    torch.manual_seed(ProbeSettings.seed)
+    random = PixelStates.open(model, random_weights=True, **options) if controls else None
+    rows: list[dict[str, Any]] = []
+    for folder in folders:
+        names = {"task": folder.parent.name, "language": folder.name}
+        for kind, layer, found in _probe_all(words[folder], trained, random, numbers, pooling):
+            accuracies = {"dev": round(found.dev, 4), "test": round(found.test, 4)}
+            rows.append({**names, "representation": kind, "layer": layer, **accuracies, "decay": found.decay})
+        _show_probe(rows, names)
+    settings = {
+        "analysis": "probe",
+        "model": model,
+        "data": str(data_dir),
+        "tasks": sorted({folder.parent.name for folder in folders}),
+        "languages": sorted({folder.name for folder in folders}),
+        "layers": layers,
+        "pooling": pooling,
+        "classifier": asdict(ProbeSettings()),
+    }
+    _write(rows, target, settings)
+    return rows
+
+
+def find_tasks(data_dir: Path, tasks: Sequence[str] | None, languages: Sequence[str] | None) -> list[Path]:
+    """The folders ``TASK/LANGUAGE`` that are asked for and there.
+
+    Raises:
+        UserError: A name is nowhere; says which there are.
+    """
+    there = sorted(path for path in data_dir.glob("*/*") if path.is_dir())
+    if not there:
+        raise UserError(f"{data_dir} has no folders TASK/LANGUAGE with train.txt, dev.txt and test.txt")
+    for what, asked, known in (
+        ("task", tasks, {path.parent.name for path in there}),
+        ("language", languages, {path.name for path in there}),
+    ):
+        for name in asked or ():
+            if name not in known:
+                raise UserError(f"{data_dir} has no {what} {name!r}; it has {', '.join(sorted(known))}")
+    return [
+        path
+        for path in there
+        if path.parent.name in (tasks or [path.parent.name]) and path.name in (languages or [path.name])
+    ]
+
+
+def _probe_all(
+    words: Mapping[str, Words],
+    trained: PixelStates,
+    random: PixelStates | None,
+    layers: Sequence[int],
+    pooling: Pooling,
+) -> Iterator[tuple[str, int | None, Probed]]:
+    """The model's layers, then the controls: kind, layer, and what is reached."""
+    classes, labels = numbered(words)
+
+    def states(source: PixelStates) -> dict[str, np.ndarray]:
+        return {split: source.embed(words[split].texts, layers, pooling) for split in SPLITS}
+
+    own = states(trained)
+    yield from (("trained", *pair) for pair in zip(layers, probe(own, labels, len(classes)), strict=True))
+    if random is None:
+        return
+    shuffled = np.random.default_rng(ProbeSettings.seed).permutation(labels["train"])
+    chance = probe(own, {**labels, "train": shuffled}, len(classes))
+    yield from (("shuffled labels", *pair) for pair in zip(layers, chance, strict=True))
+    del own
+    found = probe(states(random), labels, len(classes))
+    yield from (("random weights", *pair) for pair in zip(layers, found, strict=True))
+    pixels = {split: pixel_statistics(trained.renderer, words[split].texts) for split in SPLITS}
+    yield "mean patch", None, probe(pixels, labels, len(classes))[0]
+    yield "character n-grams", None, ngram_model(words)
+    yield "most frequent label", None, majority(words)
+
+
+def _show_probe(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> None:
+    """A line for each kind: the best layer by dev, and its accuracy on test."""
+    console = plain_console(soft_wrap=False)
+    console.print(f"{names['task']}, {names['language']}: accuracy on test", style="bold")
+    chosen = [row for row in rows if all(row[key] == value for key, value in names.items())]
+    for kind in dict.fromkeys(row["representation"] for row in chosen):
+        best = max((row for row in chosen if row["representation"] == kind), key=lambda row: row["dev"])
+        where = "" if best["layer"] is None else f" (layer {best['layer']}, chosen on dev)"
+        console.print(f"  {kind:20}{100 * best['test']:6.1f}{where}")
 
 
 def _write(rows: Sequence[Mapping[str, Any]], target: Path, settings: Mapping[str, Any]) -> None:

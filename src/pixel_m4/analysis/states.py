@@ -189,3 +189,19 @@ def embed(
     if isinstance(texts, str):
         raise TypeError("embed takes a list of texts, got one text; write [text]")
     return PixelStates.open(model, device=device, batch_size=batch_size).embed(texts, [layer], pooling)[0]
+
+
+def pixel_statistics(renderer: TextRenderer, texts: Sequence[str]) -> np.ndarray:
+    """The mean patch of each text, without any model: a control.
+
+    Returns:
+        float32 [1, N, 256]: ink, from 0 to 1
+    """
+    found = []
+    for text in texts:
+        encoding = renderer(text)
+        size = renderer.pixels_per_patch
+        strip = encoding.pixel_values[:, : size * max(encoding.num_text_patches, 1)]
+        patches = strip.reshape(size, -1, size) if strip.ndim == 2 else strip.mean(-1).reshape(size, -1, size)
+        found.append(1 - patches.mean(1).ravel() / 255)
+    return np.array([found], np.float32)

@@ -10,6 +10,7 @@ from pixel_m4.cli.embed import add_states
 from pixel_m4.cli.parts import new_parser
 
 NAME = "analyze"
+_PROBE = "pixel-m4 analyze probe pixel-m4-tiny --data_dir linspector --tasks Case POS --languages russian"
 _EXAMPLE = "pixel-m4 analyze retrieval pixel-m4-tiny --data_dir data/sib200 --languages eng_Latn hin_Deva"
 
 
@@ -20,7 +21,7 @@ def configure(commands: Any) -> None:
         NAME,
         "find out what a checkpoint knows",
         "Analyses of a checkpoint's hidden states, layer by layer.",
-        [f"{_EXAMPLE} --output_dir runs/retrieval"],
+        [f"{_EXAMPLE} --output_dir runs/retrieval", f"{_PROBE} --output_dir runs/probing"],
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     retrieval = new_parser(
@@ -47,24 +48,62 @@ def configure(commands: Any) -> None:
     )
     retrieval.add_argument("--seed", type=int, default=0, help="of the random weights; default: 0")
     add_states(retrieval)
+    probe = new_parser(
+        actions,
+        "probe",
+        "read properties of words from each layer",
+        "Which properties of a word a linear classifier reads from each layer (LINSPECTOR), beside "
+        "five controls: "
+        "random weights, shuffled labels, the mean patch, character n-grams, the most frequent label.",
+        [f"{_PROBE} --output_dir runs/probing"],
+    )
+    probe.add_argument("model", help="a model folder, a hub name, or a checkpoint of the package")
+    probe.add_argument(
+        "--data_dir",
+        type=Path,
+        required=True,
+        help="folder with TASK/LANGUAGE/{train,dev,test}.txt: words, and the label in the last column",
+    )
+    probe.add_argument("--output_dir", type=Path, required=True, help="folder for table and settings")
+    probe.add_argument("--tasks", nargs="+", help="names of tasks; default: all that are there")
+    probe.add_argument("--languages", nargs="+", help="names of languages; default: all that are there")
+    probe.add_argument("--layers", type=int, nargs="+", help="numbers of layers; default: all")
+    probe.add_argument(
+        "--no_controls", action="store_true", help="leave the controls out; default: they are there"
+    )
+    add_states(probe)
+    probe.set_defaults(pooling="published")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
-    from pixel_m4.analysis.run import analyze_retrieval
+    from pixel_m4.analysis.run import analyze_probe, analyze_retrieval
 
-    analyze_retrieval(
-        arguments.model,
-        arguments.data_dir,
-        arguments.languages,
-        arguments.output_dir,
-        split=arguments.split,
-        layers=arguments.layers,
-        pooling=arguments.pooling,
-        controls=not arguments.no_controls,
-        seed=arguments.seed,
-        device=arguments.device,
-        batch_size=arguments.per_device_eval_batch_size,
-        renderer=arguments.renderer,
-        overwrite=arguments.overwrite,
-    )
+    common = {
+        "layers": arguments.layers,
+        "pooling": arguments.pooling,
+        "controls": not arguments.no_controls,
+        "device": arguments.device,
+        "batch_size": arguments.per_device_eval_batch_size,
+        "renderer": arguments.renderer,
+        "overwrite": arguments.overwrite,
+    }
+    if arguments.action == "probe":
+        analyze_probe(
+            arguments.model,
+            arguments.data_dir,
+            arguments.output_dir,
+            tasks=arguments.tasks,
+            languages=arguments.languages,
+            **common,
+        )
+    else:
+        analyze_retrieval(
+            arguments.model,
+            arguments.data_dir,
+            arguments.languages,
+            arguments.output_dir,
+            split=arguments.split,
+            seed=arguments.seed,
+            **common,
+        )
