@@ -98,17 +98,29 @@ def numbered(words: Mapping[str, Words]) -> tuple[list[str], dict[str, np.ndarra
 
 
 class _Classifiers(nn.Module):
-    """K linear classifiers that begin alike."""
+    """K linear classifiers that begin alike; those of a layer are the columns of one matrix."""
+
+    decays: Tensor
 
     def __init__(self, layers: int, decays: Sequence[float], width: int, classes: int) -> None:
         super().__init__()
         first = nn.Linear(width, classes)
-        self.weight = nn.ParameterList(first.weight.T.repeat(layers, 1, 1) for _ in decays)  # [L, D, C] each
-        self.bias = nn.ParameterList(first.bias.repeat(layers, 1, 1) for _ in decays)  # [L, 1, C] each
+        count = len(decays)
+        self.weight = nn.Parameter(first.weight.detach().T.repeat(layers, 1, count))  # [L, D, W * C]
+        self.bias = nn.Parameter(first.bias.detach().repeat(layers, 1, count))  # [L, 1, W * C]
+        self.register_buffer("decays", torch.tensor(decays).repeat_interleave(classes))
+        self.classes = classes
 
     def forward(self, states: Tensor) -> Tensor:
-        """[L, B, D] → [W, L, B, C]."""
-        return torch.stack([states @ w + b for w, b in zip(self.weight, self.bias, strict=True)])
+        """[L, B, D] → [L, B, W, C]."""
+        return torch.baddbmm(self.bias, states, self.weight).unflatten(-1, (-1, self.classes))
+
+    @torch.no_grad()
+    def decay(self) -> None:
+        """Add each classifier's own weight decay to its gradients, as Adam does with one for all."""
+        for parameter in self.parameters():
+            assert parameter.grad is not None
+            parameter.grad.addcmul_(parameter, self.decays)
 
 
 def probe(
@@ -133,14 +145,8 @@ def probe(
     targets = {split: torch.from_numpy(labels[split]) for split in SPLITS}
     layers, count, width = data["train"].shape
     model = _Classifiers(layers, settings.decays, width, classes)
-    optimizer = torch.optim.Adam(
-        [
-            {"params": [model.weight[number], model.bias[number]], "weight_decay": decay}
-            for number, decay in enumerate(settings.decays)
-        ],
-        lr=settings.rate,
-    )
-    shape = (len(settings.decays), layers)
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.rate, fused=True)
+    shape = (layers, len(settings.decays))
     best, test = torch.full(shape, -1.0), torch.zeros(shape)
     waiting = torch.zeros(
         shape, dtype=torch.long
@@ -148,10 +154,11 @@ def probe(
     for done in range(1, settings.passes + 1):
         for chosen in torch.randperm(count).split(settings.batch_size):
             scores = model(data["train"][:, chosen])
-            wanted = targets["train"][chosen].expand(*shape, -1)
+            wanted = targets["train"][chosen][None, :, None].expand(scores.shape[:-1])
             loss = F.cross_entropy(scores.flatten(0, 2), wanted.flatten(), reduction="sum") / len(chosen)
             optimizer.zero_grad()
             loss.backward()
+            model.decay()
             optimizer.step()
         if done % settings.score_every and done < settings.passes:
             continue
@@ -161,14 +168,13 @@ def probe(
         waiting = torch.where(better, 0, waiting + 1)
         if (waiting >= settings.patience).all():
             break
-    chosen_decays = best.argmax(0)
     return [
         Probed(
-            dev=float(best[chosen, layer]),
-            test=float(test[chosen, layer]),
+            dev=float(best[layer, chosen]),
+            test=float(test[layer, chosen]),
             decay=settings.decays[int(chosen)],
         )
-        for layer, chosen in enumerate(chosen_decays)
+        for layer, chosen in enumerate(best.argmax(1))
     ]
 
 
@@ -176,9 +182,10 @@ def probe(
 def _accuracies(
     model: _Classifiers, data: Mapping[str, Tensor], targets: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Of dev and of test, [W, L] each."""
+    """Of dev and of test, [L, W] each."""
     dev, test = (
-        (model(data[split]).argmax(-1) == targets[split]).float().mean(-1) for split in ("dev", "test")
+        (model(data[split]).argmax(-1) == targets[split][:, None]).float().mean(1)
+        for split in ("dev", "test")
     )
     return dev, test
 
