@@ -90,9 +90,12 @@ def test_names_in_comments_can_be_fetched() -> None:
     assert all(is_fetched(Path("data/sib200"), each) for each in languages)
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_the_recipe_for_the_shipped_checkpoint_is_for_any_task(task: str) -> None:
-    argv = ["--config", str(CONFIGS / "finetune-tiny.yaml"), "--data_dir", "d", "--output_dir", "o"]
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [*(("tiny", task) for task in TASKS), *(("ud", task) for task in ("parsing", "pos", "ner"))],
+)
+def test_the_recipes_for_the_shipped_checkpoints(name: str, task: str) -> None:
+    argv = ["--config", str(CONFIGS / f"finetune-{name}.yaml"), "--data_dir", "d", "--output_dir", "o"]
     arguments, training, _ = parse_arguments("x", TASKS[task], argv)
     assert find_shipped(arguments.model_name_or_path) != arguments.model_name_or_path
     assert training.save_steps == training.eval_steps == 200  # the best is kept

@@ -14,8 +14,8 @@ from pixel_m4.cli.sources import helps, published_recipe, task_helps
 
 NAME = "finetune"
 _EXAMPLES = """examples:
-  pixel-m4 finetune parsing --data_dir UD_Maltese-MUDT --model_name_or_path pixel-m4-ud \\
-    --config configs/finetune-tiny.yaml --output_dir runs/maltese
+  pixel-m4 finetune parsing --config configs/finetune-ud.yaml --data_dir UD_Maltese-MUDT \\
+    --output_dir runs/maltese
   pixel-m4 finetune ner --data_dir swa --model_name_or_path Team-PIXEL/pixel-m4 --output_dir runs/swa
 
 The published recipe of the task is the default; a --config file (YAML, options by name) comes before it, and
