@@ -110,6 +110,8 @@ def parser_card(
     machine: str,
     scores: dict[str, dict[str, float]],
     treebanks: list[dict[str, str]],
+    start: str | None = None,
+    base: str | None = None,
 ) -> str:
     """The text of a parser's model card.
 
@@ -120,6 +122,8 @@ def parser_card(
         machine: what it was trained on.
         scores: by treebank, see `benchmarks/score_treebanks.py`.
         treebanks: rows of the mixture's `treebanks.tsv`.
+        start: what the run started from, in words; default: its checkpoint's name.
+        base: the checkpoint that all began with; default: that of the run.
 
     Raises:
         ValueError: a treebank has scores but is not in the mixture, or the other way round.
@@ -133,6 +137,7 @@ def parser_card(
         raise ValueError(f"the mixture and the scores differ in {', '.join(odd)}")
     results = json.loads((run / "all_results.json").read_text(encoding="utf-8"))
     record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    first = str(record["arguments"]["model_name_or_path"])
     batch = record["training"]["per_device_train_batch_size"] * record["processes"]
     steps, minutes, config = int(results["train_steps"]), results["train_runtime"] / 60, model.config
     rows, languages = [], {bank["treebank"].partition("-")[0] for bank in trained}
@@ -144,7 +149,7 @@ def parser_card(
         language=sorted({bank["files"].split("_")[0] for bank in trained}),
         library_name="transformers",
         license="cc-by-sa-4.0",
-        base_model=str(record["arguments"]["model_name_or_path"]),
+        base_model=base or first,
         tags=["pixel-m4", "pixel", "dependency-parsing", "part-of-speech", "universal-dependencies"],
         model_name=name,
     )
@@ -169,7 +174,7 @@ licence. Weights are under CC BY-SA 4.0, as most of the treebanks.
 
 ## Training
 {steps:,} steps of {batch} sentences, {minutes:.0f} minutes on {machine}, from
-{record["arguments"]["model_name_or_path"]} (configs/{name}.yaml). Small treebanks came more often than their
+{start or first} (configs/{name}.yaml). Small treebanks came more often than their
 size. Checksum of the run's weights: {hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()}
 
 ## Scores
@@ -191,7 +196,13 @@ Fine-tune it on a treebank of your own with `pixel-m4 finetune parsing --model_n
 
 
 def ship(
-    run: Path, name: str, machine: str, scores: Path | None = None, treebanks: Path | None = None
+    run: Path,
+    name: str,
+    machine: str,
+    scores: Path | None = None,
+    treebanks: Path | None = None,
+    start: str | None = None,
+    base: str | None = None,
 ) -> Path:
     """Write the folder of the shipped checkpoint.
 
@@ -201,6 +212,8 @@ def ship(
         machine: what it was trained on, for the card.
         scores: of a parser, JSON; see `parser_card`.
         treebanks: of a parser, the mixture's table.
+        start: of a parser, see `parser_card`.
+        base: the same.
 
     Raises:
         ValueError: the weights are too large, or a parser has no scores.
@@ -214,7 +227,8 @@ def ship(
         model = PixelForBiaffineParsing.from_pretrained(run)
         with treebanks.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream, delimiter="\t"))
-        text = parser_card(name, run, model, machine, json.loads(scores.read_text(encoding="utf-8")), rows)
+        scored = json.loads(scores.read_text(encoding="utf-8"))
+        text = parser_card(name, run, model, machine, scored, rows, start, base)
     else:
         model = PixelForPreTraining.from_pretrained(run)
         text = card(name, run, model, machine)
@@ -240,8 +254,24 @@ def main() -> None:
     parser.add_argument("--machine", required=True, help="what it was trained on, for the card")
     parser.add_argument("--scores", type=Path, help="a parser's, from benchmarks/score_treebanks.py --output")
     parser.add_argument("--treebanks", type=Path, help="treebanks.tsv of the mixture that it learned from")
+    parser.add_argument(
+        "--start", help="a parser's: what the run started from, in words; default: its checkpoint's name"
+    )
+    parser.add_argument(
+        "--base", help="a parser's: the checkpoint that all began with; default: that of the run"
+    )
     given = parser.parse_args()
-    print(ship(given.run, given.name, given.machine, given.scores, given.treebanks))
+    print(
+        ship(
+            given.run,
+            given.name,
+            given.machine,
+            given.scores,
+            given.treebanks,
+            given.start,
+            given.base,
+        )
+    )
 
 
 if __name__ == "__main__":

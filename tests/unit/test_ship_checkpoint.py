@@ -113,6 +113,10 @@ def test_a_parser_has_its_scores_in_its_card(tmp_path: Path) -> None:
     ):
         assert part in text
     assert "Tatar" not in text
+    again = [scores, treebanks, "its first state, 100 steps", "pixel-m4-tiny"]
+    text = (script["ship"](run, "pixel-m4-ud", "one core", *again) / "README.md").read_text(encoding="utf-8")
+    assert "10 minutes on one core, from\nits first state, 100 steps (configs" in text
+    assert "base_model: pixel-m4-tiny\n" in text
     for wrong in ({"Greek-GDT": found["Greek-GDT"]}, {**found, "Klingon-KLI": found["Greek-GDT"]}):
         scores.write_text(json.dumps(wrong))
         with pytest.raises(ValueError, match=r"the mixture and the scores differ in (Tamil-TTB|Klingon-KLI)"):
