@@ -68,6 +68,17 @@ def test_a_treebank_in_a_mixture_scores_as_it_does_alone(
     assert f"| {(greek + found['Welsh-CCG']['uas_mst']) / 2:.1f} |" in lines[-1]
 
 
+def test_beside_published_figures(script: dict[str, Any]) -> None:
+    each = {"sentences": 3, "upos": 50.0, "uas_mst": 40.0, "las_mst": 30.0}
+    lines = script["beside"]({"Greek-PUD": each, "Czech-CAC": each, "Telugu-MTG": each}).splitlines()
+    assert lines[2:] == [
+        "| Czech-CAC | 50.0 | 99.5 | 40.0 | 94.4 | 30.0 | 92.5 |",
+        "| Telugu-MTG | 50.0 | 94.0 | 40.0 | 91.1 | 30.0 | 84.5 |",
+        "| **mean of 2** | 50.0 | 96.8 | 40.0 | 92.7 | 30.0 | 88.5 |",
+    ]
+    assert script["beside"]({"Greek-PUD": each}) == ""
+
+
 def test_so_many_of_each(script: dict[str, Any], parser: Path, tmp_path: Path) -> None:
     file = tmp_path / "test.conllu"
     file.write_text("".join(conllu(bank, words) for bank, all_ in SENTENCES.items() for words in all_))
