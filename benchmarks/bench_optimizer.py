@@ -50,7 +50,7 @@ def best(function: Callable[[], object], repeat: int) -> float:
     return found
 
 
-def finetuning(folder: Path, batch: int = 32, **start: str) -> tuple[Any, list[Any]]:
+def finetuning(folder: Path, batch: int = 16, **start: str) -> tuple[Any, list[Any]]:
     """A parser of pixel-m4-tiny, or of another start, and batches of a treebank."""
     from pixel_m4.finetune.arguments import FinetuneArguments
     from pixel_m4.finetune.run import make_config, make_model
@@ -201,7 +201,7 @@ def child(base: bool) -> None:
         (
             "quickstart: AdamW, batches of 16",
             False,
-            lambda: finetuning(TREEBANK, batch=16, model_name_or_path="pixel-m4-ud"),
+            lambda: finetuning(TREEBANK, model_name_or_path="pixel-m4-ud"),
         ),
         ("fine-tuning pixel-m4-tiny, embedded treebank", True, lambda: finetuning(TREEBANK)),
         ("pretraining, configs/pretrain-tiny.yaml", True, pretraining),

@@ -68,7 +68,7 @@ def read_task(folder: Path) -> dict[str, Words]:
     """Read train, dev and test of a task and language: the last column is the label, words stand before it.
 
     Raises:
-        DataError: a file is missing, empty, or has a line without word or label.
+        DataError: a file is missing, empty, or has a line without word or label; or train has one label only.
     """
     found = {}
     for split in SPLITS:
@@ -85,6 +85,10 @@ def read_task(folder: Path) -> dict[str, Words]:
         if not texts:
             raise DataError(f"{file} is empty; write a word and its label on each line")
         found[split] = Words(texts, labels)
+    if len(set(found["train"].labels)) < 2:
+        raise DataError(
+            f"{folder}: all of train has the label {found['train'].labels[0]}; nothing can be told apart"
+        )
     return found
 
 

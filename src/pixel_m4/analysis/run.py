@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from rich.table import Table
 from rich.text import Text
+from transformers.utils import logging as transformers_logging
 
 from pixel_m4.analysis.probing import (
     SPLITS,
@@ -75,9 +76,10 @@ def embed(
     if output.exists() and not overwrite:
         raise UserError(f"{output} is there already; --overwrite replaces it")
     texts = list(texts) or read_texts(file)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    transformers_logging.disable_progress_bar()
     states = PixelStates.open(model, device=device, batch_size=batch_size, renderer=renderer)
     vectors = states.embed(texts, [layer], pooling)[0]
-    output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(output) as scratch:
         if output.suffix == ".npy":
             with scratch.open("wb") as stream:
@@ -139,6 +141,8 @@ def analyze_retrieval(
     if target.exists() and not overwrite:
         raise UserError(f"{target} is there already; --overwrite replaces it")
     texts = read_parallel(data_dir, languages, split)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    transformers_logging.disable_progress_bar()
     rows: list[dict[str, Any]] = []
     for weights in ("trained", *(("random",) if controls else ())):
         torch.manual_seed(seed)
@@ -215,6 +219,8 @@ def analyze_probe(
         raise UserError(f"{target} is there already; --overwrite replaces it")
     folders = find_tasks(data_dir, tasks, languages)
     words = {folder: read_task(folder) for folder in folders}
+    output_dir.mkdir(parents=True, exist_ok=True)
+    transformers_logging.disable_progress_bar()
     options: dict[str, Any] = {"device": device, "batch_size": batch_size, "renderer": renderer}
     trained = PixelStates.open(model, **options)
     numbers = trained.numbers(layers)
@@ -247,7 +253,8 @@ def find_tasks(data_dir: Path, tasks: Sequence[str] | None, languages: Sequence[
     Raises:
         UserError: A name is nowhere; says which there are.
     """
-    there = sorted(path for path in data_dir.glob("*/*") if path.is_dir())
+    folders = (path for path in data_dir.glob("*/*") if path.is_dir())
+    there = sorted(path for path in folders if not path.parent.name.startswith("."))
     if not there:
         raise UserError(f"{data_dir} has no folders TASK/LANGUAGE with train.txt, dev.txt and test.txt")
     for what, asked, known in (
@@ -257,11 +264,14 @@ def find_tasks(data_dir: Path, tasks: Sequence[str] | None, languages: Sequence[
         for name in asked or ():
             if name not in known:
                 raise UserError(f"{data_dir} has no {what} {name!r}; it has {', '.join(sorted(known))}")
-    return [
+    chosen = [
         path
         for path in there
         if path.parent.name in (tasks or [path.parent.name]) and path.name in (languages or [path.name])
     ]
+    if not chosen:
+        raise UserError(f"{data_dir} has none of these tasks in any of these languages")
+    return chosen
 
 
 def _probe_all(

@@ -19,7 +19,7 @@ _EXAMPLES = """examples:
   pixel-m4 finetune ner --data_dir swa --model_name_or_path Team-PIXEL/pixel-m4 --output_dir runs/swa
 
 The published recipe of the task is the default; a --config file (YAML, options by name) comes before it, and
-the command line before both. --help_all lists every argument, also transformers' TrainingArguments."""
+the command line before both. `pixel-m4 finetune TASK --help_all` lists every argument, also transformers'."""
 # Of transformers, in our words.
 TRAINER_HELP = {
     "output_dir": "folder for the model, its card, scores and predictions; needed",

@@ -30,7 +30,7 @@ from pixel_m4.cli import (
 )
 from pixel_m4.cli.parts import TASKS, Formatter
 from pixel_m4.cli.sources import finetune_options, pretrain_options, task_options, unknown_option
-from pixel_m4.console.errors import report
+from pixel_m4.console.errors import explain, report
 from pixel_m4.console.spelling import RENAMED, did_you_mean
 from pixel_m4.console.stopping import Stopped, Stopping
 from pixel_m4.console.threads import settle
@@ -51,8 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; errors that users can mend come as one line and exit code 1."""
     settle()
     arguments = with_underscores(sys.argv[1:] if argv is None else argv)
-    debug, quiet = "--debug" in arguments, "--quiet" in arguments
-    arguments = [word for word in arguments if word not in ("--debug", "--quiet")]
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    own = ["--debug", *(["--quiet"] if arguments[:1] in (["finetune"], ["pretrain"]) else [])]
+    debug, quiet = (option in own and option in arguments[:end] for option in ("--debug", "--quiet"))
+    arguments = [word for word in arguments[:end] if word not in own] + arguments[end:]
     if not arguments:
         arguments = ["--help"]
     parser = build_parser()
@@ -253,7 +255,7 @@ def _guard(command: Callable[[], None], debug: bool, again: Sequence[str] | None
             print(f"pixel-m4: {message}; to go on: {_how(again)}", file=sys.stderr)
         return stop.exit_code if isinstance(stop, Stopped) else 130
     except Exception as error:
-        if debug:
+        if debug and explain(error) is not None:  # a fault shows it anyway
             traceback.print_exception(error)
         report(error)
         return 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
+import json
 import re
 import sys
 import traceback
@@ -28,7 +30,7 @@ _MENDABLE = {
 # Libraries whose ValueErrors are about what users wrote.
 _READERS = (
     *("transformers", "huggingface_hub", "datasets", "pyarrow", "yaml", "json", "accelerate", "PIL", "ray"),
-    *("argparse.py", "safetensors", "httpx", "matplotlib"),
+    *("safetensors", "httpx", "matplotlib"),
 )
 FAULT = (
     "this is an error of the program, not yours: please report it, with the lines above, the command, and "
@@ -90,6 +92,11 @@ def _explain(error: BaseException) -> str | None:
         return f"{_SMALLER} ({_first_line(text)})" if text != "MemoryError" else _SMALLER
     if isinstance(error, UnicodeDecodeError) and error.reason in text:
         return f"a file is not UTF-8: {text}; convert it, as with iconv"
+    if isinstance(error, UnicodeEncodeError):
+        return f"the output cannot hold such characters: {text}; set PYTHONIOENCODING=utf-8"
+    if "loaded state dict" in text and isinstance(error, ValueError):
+        advice = "give the options of that run, or another --output_dir"
+        return f"the checkpoint to go on from was written by another optimizer or model ({text}); {advice}"
     if "json.JSONDecodeError" in kinds:
         return f"a file is not JSON: {text}"
     if isinstance(error, OSError):
@@ -111,7 +118,16 @@ def _explain(error: BaseException) -> str | None:
 def _by_reader(error: ValueError) -> bool:
     """Whether a library complains that reads what users write: files, names on the hub, arguments."""
     frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and any(package in Path(frames[-1].filename).parts for package in _READERS)
+    if "Original Traceback" in str(error):  # of another process
+        files = re.findall(r'File "([^"]+)"', str(error))
+    else:
+        files = [frame.filename for frame in frames]
+    if not files:
+        return False
+    parts = Path(files[-1]).parts
+    if "site-packages" in parts:
+        return parts[parts.index("site-packages") + 1] in _READERS
+    return Path(files[-1]).parent == Path(json.__file__).parent or files[-1] == argparse.__file__
 
 
 def _os_error(error: OSError, text: str) -> str:

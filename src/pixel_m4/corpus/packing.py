@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.corpus.sources import Part, Reader, Source, nulls_of
 from pixel_m4.render import TextRenderer
 
@@ -197,7 +198,7 @@ class Packer:
                 return False
             if not self._some_words:
                 where = f"share {self._share + 1} of {self._shares}" if self._shares > 1 else "the corpus"
-                raise ValueError(
+                raise UserError(
                     f"no text for {self._name}: {where} is empty once it is cleaned"
                     + ("; use fewer ranks or workers, or more documents" if self._shares > 1 else "")
                 )
@@ -259,7 +260,7 @@ class Packer:
             number = int(wide[0])
             unit = units[number]
             if len(unit) == 1:
-                raise ValueError(f"{self._name}: {unit!r} is wider than max_seq_length = {self._max} patches")
+                raise UserError(f"{self._name}: {unit!r} is wider than max_seq_length = {self._max} patches")
             half = max(len(unit) // 4 * 2, 1)
             parts = [unit[:half], unit[half:]]
             units[number : number + 1] = parts

@@ -233,7 +233,7 @@ class PretrainTrainingArguments(TrainingArguments):
     )
     per_device_eval_batch_size: int = field(default=32, metadata={"help": "blocks evaluated at once"})
     base_learning_rate: float = field(
-        default=1.5e-4, metadata={"help": f"rate for a batch of {BASE_BATCH}; scaled with the batch"}
+        default=1.5e-4, metadata={"help": "rate for a batch of 256; scaled with the batch"}
     )
     learning_rate: float | None = field(
         default=None, metadata={"help": "highest rate, instead of --base_learning_rate"}

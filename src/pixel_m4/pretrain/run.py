@@ -519,6 +519,9 @@ def check_same_model(checkpoint: Path, config: PixelConfig, objective: PatchClas
     before, now = (0 if each is None else each.number for each in (PatchClasses.of(saved), objective))
     if before != now:
         differing.append(f"patch_classes {before}, not {now}")
+    blank, blank_now = (each is not None and each.blank for each in (PatchClasses.of(saved), objective))
+    if before == now and blank != blank_now:
+        differing.append(f"blank_classes {str(blank).lower()}, not {str(blank_now).lower()}")
     if differing:
         found = ", ".join(differing)
         raise UserError(

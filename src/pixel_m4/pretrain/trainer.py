@@ -266,7 +266,7 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
 
     def save_final(self) -> None:
         """As every model, and without the heads that name patches."""
-        model = self.accelerator.unwrap_model(self.model)
+        model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
         if isinstance(model, PixelWithPatchClasses):
             model.drop_classes()
         super().save_final()

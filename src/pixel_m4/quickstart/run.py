@@ -36,6 +36,7 @@ from pixel_m4.render.images import picture
 from pixel_m4.tasks.parsing import Parsed, Parsing
 from pixel_m4.tasks.trees import draw_tree, tree_svg
 from pixel_m4.training.progress import Course
+from pixel_m4.training.records import RUN
 
 SAME_SENTENCE = {
     "English": "My cat loves oatmeal.",
@@ -99,6 +100,8 @@ def run(data_dir: Path | None, output_dir: Path, max_steps: int | None = None) -
         started = time.monotonic()
         with Course(console) as course:
             arguments = _arguments(folder, output_dir, max_steps or _STEPS)
+            if arguments[0].overwrite_output_dir:
+                (output_dir / _REPORT).unlink()  # so that a run that is stopped goes on
             results = finetune(Parsing, *arguments, callbacks=[course], quiet=True)
         minutes = (time.monotonic() - started) / 60
     task, model = _open(output_dir)
@@ -134,7 +137,8 @@ def _arguments(
         dropout_prob=0.0,
         max_seq_length=256,
         early_stopping_patience=0,
-        overwrite_output_dir=(output_dir / _REPORT).is_file(),  # an earlier quickstart, and nothing else
+        # An earlier quickstart, and nothing else.
+        overwrite_output_dir=all((output_dir / name).is_file() for name in (_REPORT, RUN)),
     )
     interval = max(1, max_steps // 3)
     training = TrainingArguments(

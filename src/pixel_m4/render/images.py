@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.render.encoding import Encoding
 
 _BORDER, _WORD = (214, 219, 226), (0, 110, 200)
@@ -38,7 +39,7 @@ def picture(
         ValueError: columns or scale is smaller than 1.
     """
     if scale < 1 or (columns is not None and columns < 1):
-        raise ValueError(f"columns and scale must be at least 1, not {columns} and {scale}")
+        raise UserError(f"columns and scale must be at least 1, not {columns} and {scale}")
     size = encoding.pixel_values.shape[0]
     count = encoding.num_text_patches + 1
     columns = min(columns or count, count)
@@ -91,7 +92,7 @@ def strips(
         ValueError: there is nothing to draw, or scale or columns is smaller than 1.
     """
     if min(scale, columns, num_patches) < 1:
-        raise ValueError(
+        raise UserError(
             f"scale, columns and num_patches must be at least 1, not {scale}, {columns} and {num_patches}"
         )
     size = original.shape[0]

@@ -124,7 +124,7 @@ def read_sweep(path: Path) -> Sweep:
             runs += _runs({**shared, **block})
         except ValueError as error:
             known = str(error).startswith(f"{path}:")
-            raise error if known else ValueError(f"{path}: {error}") from error
+            raise error if known else UserError(f"{path}: {error}") from error
     seen: set[Path] = set()
     for run in runs:
         if run.folder in seen:

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Replicate
 from transformers import TrainingArguments
 
+from pixel_m4.console.errors import UserError
+
 Group = dict[str, Any]
 
 # Elements of the matrices that are computed at once: on a CPU what fits into a core's second-level cache.
@@ -326,12 +328,10 @@ def muon_for(
     Raises:
         ValueError: the processes hold no whole matrices and cannot put them together.
     """
-    if args.deepspeed is not None:
-        raise ValueError("Muon needs whole matrices, which DeepSpeed does not give it: leave out --deepspeed")
     parameters, decays = dict(model.named_parameters()), set(decaying)
     matrices, others = split_for_muon(model)
     if not matrices:
-        raise ValueError(
+        raise UserError(
             "Muon found no matrices in the layers of the model: they are frozen, or flattened by FSDP 1 "
             "(take FSDP 2, as configs/accelerate-fsdp2.yaml does)"
         )

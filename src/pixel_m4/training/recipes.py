@@ -72,9 +72,9 @@ class Node:
                 return float(self.content)
         return self.content
 
-    def wrong(self, what: str) -> ValueError:
+    def wrong(self, what: str) -> UserError:
         """The error that something is wrong with it."""
-        return ValueError(f"{self.place}: {self.name}: {what}" if self.place else f"{self.name}: {what}")
+        return UserError(f"{self.place}: {self.name}: {what}" if self.place else f"{self.name}: {what}")
 
 
 def read_mapping(path: Path, what: str) -> dict[str, Node]:

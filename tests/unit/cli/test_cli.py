@@ -155,3 +155,39 @@ def test_what_is_not_there_is_told_before_anything_slow(
     monkeypatch.setattr("pixel_m4.cli.main._guard", lambda *_, **__: pytest.fail("the command began"))
     assert main(command.split()) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("files", "command", "said"),
+    [
+        (
+            {"r.yaml": "task: parsing\nmax_steps: abc\n"},
+            "finetune --config r.yaml --data_dir . --output_dir o --model_name_or_path pixel-m4-tiny",
+            "r.yaml:2: max_steps:",
+        ),
+        ({"p.yaml": "max_seq_length: 10\n"}, "pretrain --config p.yaml --output_dir o", "p.yaml:1"),
+        ({"s.yaml": "task: parsing\nmax_stepz: [1, 3]\n"}, "sweep s.yaml --output_dir o", "max_stepz"),
+        ({}, "render cat --output x.png --scale 0", "columns and scale must be at least 1"),
+        (
+            {"d/Case/a/x": "", "d/POS/b/x": ""},
+            "analyze probe pixel-m4-tiny --data_dir d --output_dir o --tasks Case --languages b",
+            "none of these tasks in any of these languages",
+        ),
+    ],
+)  # fmt: skip
+def test_what_users_write_is_never_a_fault_of_the_program(
+    files: dict[str, str],
+    command: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert main(command.split()) == 1
+    err = capsys.readouterr().err
+    assert said in err
+    assert "Traceback" not in err

@@ -12,6 +12,7 @@ import safetensors
 import safetensors.torch
 import torch
 import yaml
+from transformers import TrainingArguments
 
 from pixel_m4.cli import main as cli
 from pixel_m4.console.errors import UserError, explain, report
@@ -76,6 +77,8 @@ def test_what_users_can_mend_is_one_line(action: Callable[[Path], object], said:
         (RuntimeError("CUDA error: no kernel image is available for execution"), "no kernel image"),
         (torch.distributed.DistNetworkError("The server socket has failed to listen"), "failed to listen"),
         (MemoryError(), "there is not enough memory"),
+        (UnicodeEncodeError("ascii", "ж", 0, 1, "ordinal not in range"), "set PYTHONIOENCODING=utf-8"),
+        (ValueError("loaded state dict has a different number of parameter groups"), "by another optimizer"),
         (UserError(WORKER), "row 3: no text"),
         (UserError("https://u:hunter22@h/x"), f"https://{HIDDEN}@h/x"),
     ],
@@ -84,6 +87,16 @@ def test_messages(error: Exception, line: str) -> None:
     said = explain(error)
     assert said is not None
     assert line in said
+
+
+def test_whose_value_errors_are_the_users() -> None:
+    """Those of libraries that read what users write, in another process, too; not those of our own code."""
+    worker = 'Caught.\nOriginal Traceback (most recent call last):\n  File "{}", line 1\nValueError: bad row'
+    library, ours = "/x/site-packages/pyarrow/lib.py", "/x/datasets/src/pixel_m4/tasks/base.py"
+    assert explain(ValueError(worker.format(library))) == "bad row"
+    assert explain(ValueError(worker.format(ours))) is None
+    assert explain(raised(lambda: TrainingArguments(eval_strategy="perhaps"))) is not None
+    assert explain(raised(lambda: int("x"))) is None
 
 
 @pytest.mark.parametrize(
