@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -38,6 +39,8 @@ from pixel_m4.version import __version__
 
 SETTINGS = "settings.json"
 FORMATS = (".npy", ".parquet")
+# What a stopped analysis had found.
+_UNFINISHED = "probing.unfinished.json"
 
 
 def embed(
@@ -207,6 +210,8 @@ def analyze_probe(
         renderer: Where the renderer comes from, for a checkpoint that has none.
         overwrite: Replace the results of an earlier analysis.
 
+    An analysis that was stopped goes on with the next task and language when it is called again.
+
     Returns:
         The rows of the table
 
@@ -226,13 +231,6 @@ def analyze_probe(
     numbers = trained.numbers(layers)
     torch.manual_seed(ProbeSettings.seed)
     random = PixelStates.open(model, random_weights=True, **options) if controls else None
-    rows: list[dict[str, Any]] = []
-    for folder in folders:
-        names = {"task": folder.parent.name, "language": folder.name}
-        for kind, layer, found in _probe_all(words[folder], trained, random, numbers, pooling):
-            accuracies = {"dev": round(found.dev, 4), "test": round(found.test, 4)}
-            rows.append({**names, "representation": kind, "layer": layer, **accuracies, "decay": found.decay})
-        _show_probe(rows, names)
     settings = {
         "analysis": "probe",
         "model": model,
@@ -241,10 +239,50 @@ def analyze_probe(
         "languages": sorted({folder.name for folder in folders}),
         "layers": layers,
         "pooling": pooling,
+        "controls": controls,
         "classifier": asdict(ProbeSettings()),
     }
+    unfinished = output_dir / _UNFINISHED
+    # The same names may stand for other words or weights by now.
+    begun = json.loads(json.dumps({**settings, "content": _checksum(words, trained)}))
+    rows = _finished_rows(unfinished, begun, overwrite)
+    done = {(row["task"], row["language"]) for row in rows}
+    for folder in folders:
+        names = {"task": folder.parent.name, "language": folder.name}
+        if tuple(names.values()) not in done:
+            for kind, layer, found in _probe_all(words[folder], trained, random, numbers, pooling):
+                accuracies = {"dev": round(found.dev, 4), "test": round(found.test, 4)}
+                about = {"representation": kind, "layer": layer, **accuracies, "decay": found.decay}
+                rows.append({**names, **about})
+            with replacing(unfinished) as scratch:
+                scratch.write_text(json.dumps({"settings": begun, "rows": rows}), encoding="utf-8")
+        _show_probe(rows, names)
     _write(rows, target, settings)
+    unfinished.unlink()
     return rows
+
+
+def _checksum(words: Mapping[Path, Mapping[str, Words]], states: PixelStates) -> int:
+    """Of the words, their labels, and the weights."""
+    total = zlib.crc32(repr(list(words.values())).encode())
+    for values in states.model.state_dict().values():
+        total = zlib.crc32(values.contiguous().cpu().numpy().tobytes(), total)
+    return total
+
+
+def _finished_rows(path: Path, settings: Mapping[str, Any], overwrite: bool) -> list[dict[str, Any]]:
+    """What an analysis with the same settings had found when it was stopped."""
+    if not path.exists():
+        return []
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    if earlier["settings"] == settings:
+        return earlier["rows"]
+    if overwrite:
+        return []
+    raise UserError(
+        f"{path} is of an analysis with other settings, words or weights, which was stopped; repeat its "
+        "command to go on with it, replace it with --overwrite, or choose another --output_dir"
+    )
 
 
 def find_tasks(data_dir: Path, tasks: Sequence[str] | None, languages: Sequence[str] | None) -> list[Path]:

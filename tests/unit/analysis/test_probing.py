@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +14,19 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from pixel_m4.analysis.probing import ProbeSettings, Words, majority, ngram_model, numbered, probe, read_task
+from pixel_m4.analysis import run as analysis
+from pixel_m4.analysis.probing import (
+    Probed,
+    ProbeSettings,
+    Words,
+    majority,
+    ngram_model,
+    numbered,
+    probe,
+    read_task,
+)
 from pixel_m4.cli.main import main
+from pixel_m4.console.errors import UserError
 from pixel_m4.files import DataError
 
 SIZES = {"train": 2000, "dev": 300, "test": 300}
@@ -136,3 +149,43 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "Case, latin: accuracy on test" in capsys.readouterr().out
     assert main([*command[:-4], str(output / "x"), "--tasks", "POS"]) == 1
     assert "has no task 'POS'; it has Case" in capsys.readouterr().err
+
+
+def test_a_stopped_analysis_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = {split: made_up(kind) * 3 for kind, split in enumerate(("train", "dev", "test"))}
+    for language in ("greek", "latin"):
+        write(tmp_path / "d" / "Case" / language, content)
+    probed: list[int] = []
+
+    def stopped_at(number: int) -> None:
+        def all_of(*args: Any) -> Iterator[tuple[str, int | None, Probed]]:
+            probed.append(len(probed))
+            if len(probed) == number:
+                raise KeyboardInterrupt
+            yield "trained", 0, Probed(0.5, 0.25, 0.0)
+
+        monkeypatch.setattr(analysis, "_probe_all", all_of)
+
+    def analyze(**changed: Any) -> list[dict[str, Any]]:
+        return analysis.analyze_probe(
+            "pixel-m4-tiny", tmp_path / "d", tmp_path / "out", device="cpu", **changed
+        )
+
+    stopped_at(2)
+    with pytest.raises(KeyboardInterrupt):
+        analyze()
+    assert not (tmp_path / "out" / "probing.csv").exists()
+    with pytest.raises(UserError, match="other settings, words or weights"):
+        analyze(layers=[0])
+    stopped_at(0)
+    assert [row["language"] for row in analyze()] == ["greek", "latin"]
+    assert len(probed) == 3
+    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == ["probing.csv", "settings.json"]
+    # Other words under the same name are another analysis.
+    stopped_at(5)
+    with pytest.raises(KeyboardInterrupt):
+        analyze(overwrite=True)
+    (tmp_path / "d" / "Case" / "latin" / "dev.txt").write_text("word\tX\n", encoding="utf-8")
+    stopped_at(0)
+    analyze(overwrite=True)
+    assert len(probed) == 7
