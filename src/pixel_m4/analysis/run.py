@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from transformers.utils import logging as transformers_logging
 
+from pixel_m4.analysis.maps import MapSettings, check_count, draw, lay_out, page, same_neighbours
 from pixel_m4.analysis.probing import (
     SPLITS,
     Probed,
@@ -176,6 +177,91 @@ def analyze_retrieval(
     _write(rows, target, settings)
     _show(rows, len(next(iter(texts.values()))))
     return rows
+
+
+def analyze_map(
+    model: str,
+    data_dir: Path,
+    languages: Sequence[str],
+    output_dir: Path,
+    *,
+    split: str = "train",
+    layers: Sequence[int] | None = None,
+    pooling: Pooling = "mean",
+    tsne: MapSettings | None = None,
+    device: str | None = None,
+    batch_size: int = 32,
+    renderer: str | None = None,
+    overwrite: bool = False,
+) -> list[dict[str, Any]]:
+    """Lay sentences of several languages out on maps, and write ``map.csv``, .html, .png and .svg.
+
+    Args:
+        model: A checkpoint of any kind.
+        data_dir: Parallel text, a folder a language, see :func:`read_parallel`.
+        languages: Their folders.
+        output_dir: Gets the maps and the settings.
+        split: Of the data.
+        layers: Numbers; None: all.
+        pooling: How a text becomes one vector.
+        tsne: Its settings; None: as published.
+        device: Where to run.
+        batch_size: Texts of a batch.
+        renderer: Where the renderer comes from, for a checkpoint that has none.
+        overwrite: Replace the results of an earlier analysis.
+
+    Returns:
+        The rows of the table: a text and layer each
+
+    Raises:
+        ValueError: The data, the model or a setting is no good, or there are results already.
+        OSError: A file cannot be read or written.
+    """
+    target = output_dir / "map.csv"
+    if target.exists() and not overwrite:
+        raise UserError(f"{target} is there already; --overwrite replaces it")
+    parallel = read_parallel(data_dir, languages, split)
+    groups = [language for language, lines in parallel.items() for _ in lines]
+    texts = [line for lines in parallel.values() for line in lines]
+    tsne = tsne or MapSettings()
+    check_count(len(texts), tsne)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    transformers_logging.disable_progress_bar()
+    states = PixelStates.open(model, device=device, batch_size=batch_size, renderer=renderer)
+    numbers = states.numbers(layers)
+    vectors = states.embed(texts, numbers, pooling)
+    console = plain_console()
+    places: dict[int, np.ndarray] = {}
+    for layer, rows in zip(numbers, vectors, strict=True):
+        places[layer] = lay_out(rows, tsne)
+        share = same_neighbours(rows, groups)
+        console.print(
+            f"layer {layer}: of a text's ten nearest, {100 * share:.0f} % are of its language "
+            f"(chance {100 / len(parallel):.0f} %)"
+        )
+    found = [
+        {"layer": layer, "language": group, "x": round(float(x), 3), "y": round(float(y), 3), "text": text}
+        for layer, points in places.items()
+        for group, text, (x, y) in zip(groups, texts, points, strict=True)
+    ]
+    with replacing(output_dir / "map.html") as scratch:
+        scratch.write_text(page(places, groups, texts, f"{model}: map of sentences"), encoding="utf-8")
+    try:
+        draw(places, groups, output_dir / "map")
+    except ImportError:
+        console.print("PNG and SVG need matplotlib: pip install 'pixel-m4[plots]'")
+    settings = {
+        "analysis": "map",
+        "model": model,
+        "data": str(data_dir),
+        "languages": list(languages),
+        "split": split,
+        "layers": layers,
+        "pooling": pooling,
+        "tsne": asdict(tsne),
+    }
+    _write(found, target, settings)
+    return found
 
 
 def analyze_probe(

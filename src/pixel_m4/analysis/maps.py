@@ -1,0 +1,166 @@
+"""Maps: vectors of sentences laid out in two dimensions by t-SNE (van der Maaten and Hinton 2008).
+
+Dimensions: N texts, D width.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pixel_m4.console.errors import UserError
+from pixel_m4.files import replacing
+
+# Okabe and Ito's colours, which people with any colour vision tell apart; a form for each round of them.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#F0E442")
+FORMS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_SIDE = 640
+_NEIGHBOURS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapSettings:
+    """Of t-SNE, as published; see scikit-learn's ``TSNE``."""
+
+    perplexity: float = 50.0
+    learning_rate: float = 500.0
+    iterations: int = 1000
+    seed: int = 42
+
+
+def check_count(texts: int, settings: MapSettings) -> None:
+    """Refuse, before work is done, what t-SNE cannot lay out.
+
+    Raises:
+        UserError: There are not more texts than the perplexity.
+    """
+    if texts <= settings.perplexity:
+        raise UserError(
+            f"a map of {texts} texts needs a perplexity below {texts}, got "
+            f"{settings.perplexity:g}; write a smaller --perplexity, or take more texts"
+        )
+
+
+def lay_out(vectors: np.ndarray, settings: MapSettings | None = None) -> np.ndarray:
+    """Places of vectors on a map; they get length 1 first.
+
+    Args:
+        vectors: float [N, D].
+        settings: Of t-SNE.
+
+    Returns:
+        float32 [N, 2]
+
+    Raises:
+        UserError: There are not more texts than the perplexity.
+    """
+    from sklearn.manifold import TSNE
+
+    settings = settings or MapSettings()
+    check_count(len(vectors), settings)
+    tsne = TSNE(
+        perplexity=settings.perplexity,
+        learning_rate=settings.learning_rate,
+        max_iter=settings.iterations,
+        random_state=settings.seed,
+    )
+    places: np.ndarray = tsne.fit_transform(unit(vectors))
+    return places
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors of length 1; those of length 0 stay."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def same_neighbours(vectors: np.ndarray, groups: Sequence[str]) -> float:
+    """The share of the ten nearest vectors, by cosine, that are of the same group: what a map hints at.
+
+    Args:
+        vectors: float [N, D].
+        groups: N of them.
+
+    Returns:
+        From 0 to 1; by chance the share of a group in all
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    names = np.asarray(groups)
+    count = min(_NEIGHBOURS, len(names) - 1)
+    near = NearestNeighbors(n_neighbors=count).fit(unit(vectors)).kneighbors(return_distance=False)
+    return float((names[near] == names[:, None]).mean())
+
+
+def draw(places: Mapping[int, np.ndarray], groups: Sequence[str], path: Path) -> list[Path]:
+    """Write the maps of layers side by side as ``path`` with .png and .svg.
+
+    Raises:
+        ImportError: matplotlib, of the extra ``plots``, is not there.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.5 + 3.6 * len(places), 4.0), layout="constrained")
+    names = np.asarray(groups)
+    panels = figure.subplots(1, len(places), squeeze=False)[0]
+    for axes, (layer, points) in zip(panels, places.items(), strict=True):
+        for number, group in enumerate(dict.fromkeys(groups)):
+            chosen = points[names == group]
+            form = FORMS[number // len(COLOURS) % len(FORMS)]
+            colour = COLOURS[number % len(COLOURS)]
+            axes.scatter(
+                chosen[:, 0], chosen[:, 1], s=6, c=colour, marker=form, linewidths=0, alpha=0.7, label=group
+            )
+        axes.set_title(f"layer {layer}")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_aspect("equal", "datalim")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside right", markerscale=2, fontsize="small"
+    )
+    files = [path.with_suffix(suffix) for suffix in (".png", ".svg")]
+    for file in files:
+        with replacing(file) as scratch:
+            figure.savefig(scratch, dpi=150)
+    return files
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem; }}
+svg {{ border: 1px solid #ccc; max-width: 100%; }}
+circle:hover {{ stroke: #000; stroke-width: 2; }} li {{ display: inline; margin-right: 1.5rem; }}
+</style></head><body>
+<h1>{title}</h1>
+<p>A point is a text; rest on it to read it.</p>
+<ul>{legend}</ul>
+{maps}
+</body></html>
+"""
+
+
+def page(places: Mapping[int, np.ndarray], groups: Sequence[str], texts: Sequence[str], title: str) -> str:
+    """One HTML page that needs nothing else, in which a point tells its text."""
+    colours = {group: COLOURS[number % len(COLOURS)] for number, group in enumerate(dict.fromkeys(groups))}
+    legend = "".join(
+        f'<li><span style="color:{colour}">●</span> {html.escape(group)}</li>'
+        for group, colour in colours.items()
+    )
+    maps = []
+    for layer, points in places.items():
+        low, size = points.min(0), np.ptp(points, axis=0).max() or 1.0
+        scaled = 10 + (_SIDE - 20) * (points - low) / size
+        circles = "\n".join(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colours[group]}" fill-opacity=".7">'
+            f"<title>{html.escape(group)}: {html.escape(text)}</title></circle>"
+            for (x, y), group, text in zip(scaled, groups, texts, strict=True)
+        )
+        box = f'viewBox="0 0 {_SIDE} {_SIDE}" width="{_SIDE}"'
+        maps.append(
+            f'<h2>Layer {layer}</h2>\n<svg xmlns="http://www.w3.org/2000/svg" {box}>\n{circles}\n</svg>'
+        )
+    return _PAGE.format(title=html.escape(title), legend=legend, maps="\n".join(maps))
