@@ -59,9 +59,11 @@ def finetuning(folder: Path, batch: int = 16, **start: str) -> tuple[Any, list[A
 
     start = start or {"model_name_or_path": "pixel-m4-tiny"}
     arguments = FinetuneArguments(data_dir=str(folder), max_seq_length=256, dropout_prob=0.0, **start)
+    config = make_config(arguments)
     task = Parsing(make_renderer(arguments))
+    task.settle(config)
     items = task.encode(task.read(folder, "train"))
-    model = make_model(task, arguments, make_config(arguments))
+    model = make_model(task, arguments, config)
     drawn = random.Random(0)
     return model, [task.collate(drawn.sample(items, batch)) for _ in range(STEPS)]
 
