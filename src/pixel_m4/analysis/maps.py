@@ -9,6 +9,7 @@ import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -121,6 +122,11 @@ def draw(places: Mapping[int, np.ndarray], groups: Sequence[str], path: Path) ->
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside right", markerscale=2, fontsize="small"
     )
+    return save(figure, path)
+
+
+def save(figure: Any, path: Path) -> list[Path]:
+    """Write a figure as ``path`` with .png and .svg."""
     files = [path.with_suffix(suffix) for suffix in (".png", ".svg")]
     for file in files:
         with replacing(file) as scratch:

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from transformers.utils import logging as transformers_logging
 
+from pixel_m4.analysis.attacks import ATTACKS, attack
 from pixel_m4.analysis.maps import MapSettings, check_count, draw, lay_out, page, same_neighbours
 from pixel_m4.analysis.probing import (
     SPLITS,
@@ -30,7 +31,9 @@ from pixel_m4.analysis.probing import (
     read_task,
 )
 from pixel_m4.analysis.retrieval import read_parallel, retrieve, rows_of
+from pixel_m4.analysis.robustness import STRENGTHS, draw_curves, score_attacked
 from pixel_m4.analysis.states import PixelStates, Pooling, pixel_statistics
+from pixel_m4.checkpoint import open_task
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.redact import redact_command
 from pixel_m4.console.screen import plain_console
@@ -40,6 +43,7 @@ from pixel_m4.version import __version__
 
 SETTINGS = "settings.json"
 FORMATS = (".npy", ".parquet")
+_NO_PLOTS = "PNG and SVG need matplotlib: pip install 'pixel-m4[plots]'"
 # What a stopped analysis had found.
 _UNFINISHED = "probing.unfinished.json"
 
@@ -249,7 +253,7 @@ def analyze_map(
     try:
         draw(places, groups, output_dir / "map")
     except ImportError:
-        console.print("PNG and SVG need matplotlib: pip install 'pixel-m4[plots]'")
+        console.print(_NO_PLOTS)
     settings = {
         "analysis": "map",
         "model": model,
@@ -262,6 +266,89 @@ def analyze_map(
     }
     _write(found, target, settings)
     return found
+
+
+def analyze_robustness(
+    model: str,
+    data: Path,
+    output_dir: Path,
+    *,
+    split: str = "test",
+    attacks: Sequence[str] | None = None,
+    strengths: Sequence[float] = STRENGTHS,
+    sentences: int | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    batch_size: int = 32,
+    renderer: str | None = None,
+    overwrite: bool = False,
+) -> list[dict[str, Any]]:
+    """Score a fine-tuned model on attacked words, and write ``robustness.csv``, .png and .svg.
+
+    Args:
+        model: A model fine-tuned for a task of words: a parser, a tagger, or of named entities.
+        data: A file with annotation, or the folder of a data set.
+        output_dir: Gets the table and the settings.
+        split: Of a folder.
+        attacks: Names; None: all.
+        strengths: From 0, which changes nothing, to 1.
+        sentences: Evenly taken, so many at most; None: all.
+        seed: Of the attacks.
+        device: Where to run.
+        batch_size: Parts of sentences of a batch.
+        renderer: Where the renderer comes from, for a checkpoint that has none.
+        overwrite: Replace the results of an earlier analysis.
+
+    Returns:
+        The rows of the table: an attack and strength each
+
+    Raises:
+        ValueError: The data, the model or a setting is no good, or there are results already.
+        OSError: A file cannot be read or written.
+    """
+    target = output_dir / "robustness.csv"
+    if target.exists() and not overwrite:
+        raise UserError(f"{target} is there already; --overwrite replaces it")
+    names = list(attacks or ATTACKS)
+    for name in names:
+        for strength in strengths:
+            attack([], name, strength)  # a wrong one is told before anything is opened
+    if sentences is not None and sentences < 1:
+        raise UserError(f"--sentences must be at least 1, got {sentences}")
+    transformers_logging.disable_progress_bar()
+    task, network = open_task(model, device=device, renderer=renderer)
+    gold = task.read(data, split) if data.is_dir() else task.read_file(data)
+    if not hasattr(gold[0], "words"):
+        raise UserError(f"attacks are on words, and {model} is for {task.name}, which has none")
+    if sentences is not None and sentences < len(gold):
+        gold = [gold[number * len(gold) // sentences] for number in range(sentences)]
+    output_dir.mkdir(parents=True, exist_ok=True)
+    metric = task.best_metric
+    console = plain_console()
+    rows: list[dict[str, Any]] = []
+    for row in score_attacked(task, network, gold, names, strengths, batch_size=batch_size, seed=seed):
+        rows.append(row)
+        words, patches = (f"{100 * row[what]:.0f} %" for what in ("words_changed", "patches_changed"))
+        console.print(
+            f"{row['attack']:12} {row['strength']:4g}: {metric} {row[metric]:5.1f}, "
+            f"{words} of words and {patches} of patches changed"
+        )
+    try:
+        draw_curves(rows, metric, output_dir / "robustness")
+    except ImportError:
+        console.print(_NO_PLOTS)
+    settings = {
+        "analysis": "robustness",
+        "model": model,
+        "data": str(data),
+        "split": split if data.is_dir() else None,
+        "sentences": len(gold),
+        "attacks": names,
+        "strengths": list(strengths),
+        "seed": seed,
+    }
+    _write(rows, target, settings)
+    return rows
 
 
 def analyze_probe(

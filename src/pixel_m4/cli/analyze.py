@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pixel_m4.cli.embed import add_states
+from pixel_m4.cli.embed import add_running, add_states
 from pixel_m4.cli.parts import new_parser
 
 NAME = "analyze"
 _PROBE = "pixel-m4 analyze probe pixel-m4-tiny --data_dir linspector --tasks Case POS --languages russian"
+_ROBUSTNESS = "pixel-m4 analyze robustness pixel-m4-ud --data UD_English-EWT --attacks inner_swap truncate"
 _PARALLEL = "folder of parallel text as SIB-200 is: a folder a language, files with `index_id` and `text`"
 _MAP = "pixel-m4 analyze map pixel-m4-tiny --data_dir data/sib200 --languages eng_Latn hin_Deva zho_Hans"
 _EXAMPLE = "pixel-m4 analyze retrieval pixel-m4-tiny --data_dir data/sib200 --languages eng_Latn hin_Deva"
@@ -64,6 +65,42 @@ def configure(commands: Any) -> None:
     maps.add_argument("--iterations", type=int, default=1000, help="of t-SNE, at least 250; default: 1000")
     maps.add_argument("--seed", type=int, default=42, help="of t-SNE; default: 42")
     add_states(maps)
+    robustness = new_parser(
+        actions,
+        "robustness",
+        "score a fine-tuned model on misspelled words",
+        "Scores of a parser, a tagger or a model of named entities when the words of the test data are "
+        "misspelled, a row an attack and strength, and how many words and patches that changed. Letters "
+        "are grapheme clusters, so that every script can be attacked.",
+        [f"{_ROBUSTNESS} --output_dir runs/robustness"],
+    )
+    robustness.add_argument("model", help="folder of a fine-tuned model, its name on the hub, or pixel-m4-ud")
+    robustness.add_argument(
+        "--data", type=Path, required=True, help="a file with annotation, or the folder of a data set"
+    )
+    robustness.add_argument("--output_dir", type=Path, required=True, help="folder for table and settings")
+    robustness.add_argument("--split", default="test", help="of a folder: train, dev or test (default)")
+    robustness.add_argument(
+        "--attacks",
+        nargs="+",
+        metavar="ATTACK",
+        help="full_swap: the letters of a word in any order; inner_swap: all but the first and the last; "
+        "disemvowel: without vowels; truncate: without the last letter; drop_marks: without accents, points "
+        "and dependent vowels; intrude: punctuation between letters; default: all",
+    )
+    robustness.add_argument(
+        "--strengths",
+        type=float,
+        nargs="+",
+        default=[0.0, 0.2, 0.5, 0.8],
+        help="from 0, which changes nothing, to 1: how likely a word is hit (intrude: each gap of a word); "
+        "default: 0 0.2 0.5 0.8",
+    )
+    robustness.add_argument(
+        "--sentences", type=int, help="take so many at most, evenly from all; default: all"
+    )
+    robustness.add_argument("--seed", type=int, default=0, help="of the attacks; default: 0")
+    add_running(robustness)
     probe = new_parser(
         actions,
         "probe",
@@ -93,16 +130,28 @@ def configure(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
-    from pixel_m4.analysis.run import analyze_map, analyze_probe, analyze_retrieval
+    from pixel_m4.analysis.run import analyze_map, analyze_probe, analyze_retrieval, analyze_robustness
 
     common = {
-        "layers": arguments.layers,
-        "pooling": arguments.pooling,
         "device": arguments.device,
         "batch_size": arguments.per_device_eval_batch_size,
         "renderer": arguments.renderer,
         "overwrite": arguments.overwrite,
     }
+    if arguments.action == "robustness":
+        analyze_robustness(
+            arguments.model,
+            arguments.data,
+            arguments.output_dir,
+            split=arguments.split,
+            attacks=arguments.attacks,
+            strengths=arguments.strengths,
+            sentences=arguments.sentences,
+            seed=arguments.seed,
+            **common,
+        )
+        return
+    common |= {"layers": arguments.layers, "pooling": arguments.pooling}
     if arguments.action == "probe":
         analyze_probe(
             arguments.model,

@@ -45,6 +45,11 @@ def add_states(parser: argparse.ArgumentParser) -> None:
         help="how a text becomes one vector: mean of its patches (default); published: with CLS and the "
         "black patch; cls; first patch; first_last_mean: these three one after another",
     )
+    add_running(parser)
+
+
+def add_running(parser: argparse.ArgumentParser) -> None:
+    """Where and how a model runs; all analyses have this."""
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps …; default: an accelerator if there is one")
     parser.add_argument(
         "--per_device_eval_batch_size", type=int, default=32, help="texts of a batch; default: 32"
