@@ -56,6 +56,14 @@ def test_what_is_drawn_as_one_stays_one(name: str) -> None:
                 assert letters(after)[-1] == letters(before)[-1]
 
 
+def test_letters() -> None:
+    assert letters("किताबें") == ["कि", "ता", "बें"]
+    assert letters("שָׁלוֹם") == ["שָׁ", "ל", "וֹ", "ם"]
+    assert letters("நொடி") == ["நொ", "டி"]
+    # The Korean letters ᅡ and ᄀ would be one in the other order.
+    assert attack(["aᅡᄀb"], "inner_swap", 1) == ["aᅡᄀb"]
+
+
 def test_known_words() -> None:
     assert attack(["abcd", "abc"], "inner_swap", 1) == ["acbd", "abc"]
     assert attack(["abcd", "abc"], "truncate", 1) == ["abc", "abc"]
