@@ -25,16 +25,13 @@ def clusters(apart: float) -> tuple[np.ndarray, list[str]]:
 
 def test_what_is_apart_stays_apart() -> None:
     vectors, groups = clusters(apart=3)
-    places = lay_out(vectors, SMALL)
+    # Only directions count, not lengths.
+    lengths = 10 ** np.random.default_rng(2).uniform(-2, 2, (90, 1)).astype(np.float32)
+    places = lay_out(lengths * vectors, SMALL)
     assert places.shape == (90, 2)
     means = np.stack([places[30 * number : 30 * number + 30].mean(0) for number in range(3)])
     nearest = np.linalg.norm(places[:, None] - means[None], axis=-1).argmin(1)
     assert nearest.tolist() == [number for number in range(3) for _ in range(30)]
-    # Length does not count, and the same seed gives the same map.
-    lengths = np.random.default_rng(2).uniform(1, 8, (90, 1)).astype(np.float32)
-    again = lay_out(lengths * vectors, SMALL)
-    distances = [np.linalg.norm(found[:30, None] - found[None, :30], axis=-1) for found in (places, again)]
-    assert np.corrcoef(distances[0].ravel(), distances[1].ravel())[0, 1] > 0.9
     assert same_neighbours(vectors, groups) == 1
     with pytest.raises(UserError, match="perplexity below 90"):
         lay_out(vectors, MapSettings(perplexity=90))
