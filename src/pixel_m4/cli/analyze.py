@@ -23,7 +23,7 @@ def configure(commands: Any) -> None:
         commands,
         NAME,
         "find out what a checkpoint knows",
-        "Analyses of a checkpoint's hidden states, layer by layer.",
+        "What a checkpoint knows, layer by layer, and how well a fine-tuned model reads misspelled words.",
         [f"{_EXAMPLE} --output_dir runs/retrieval", f"{_PROBE} --output_dir runs/probing"],
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -85,8 +85,9 @@ def configure(commands: Any) -> None:
         nargs="+",
         metavar="ATTACK",
         help="full_swap: the letters of a word in any order; inner_swap: all but the first and the last; "
-        "disemvowel: without vowels; truncate: without the last letter; drop_marks: without accents, points "
-        "and dependent vowels; intrude: punctuation between letters; default: all",
+        "disemvowel: without vowels (Latin, Greek and Cyrillic); truncate: without the last letter; "
+        "drop_marks: without accents, points and dependent vowels; intrude: punctuation between letters; "
+        "default: all",
     )
     robustness.add_argument(
         "--strengths",
