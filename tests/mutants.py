@@ -80,7 +80,7 @@ TINY = "golden/test_tiny_model.py"
 
 
 def _mutations() -> Iterable[Mutation]:
-    for row in (*_RENDER, *_MODEL, *_DATA, *_TASKS, *_TRAIN, *_FILES):
+    for row in (*_RENDER, *_MODEL, *_DATA, *_TASKS, *_TRAIN, *_ANALYSIS, *_FILES):
         name, file, old, new, *tests = row
         yield Mutation(name=name, file=file, old=old, new=new, tests=tuple(tests))
 
@@ -826,6 +826,72 @@ _TRAIN = (
         "changes = differences(before, record)\n",
         "changes: list[str] = []\n",
         "unit/training/test_runs.py",
+    ),
+)
+
+_ANALYSIS = (
+    (
+        "attacked-letters-broken",
+        "analysis/attacks.py",
+        "_CLUSTERS.findall(word)",
+        "list(word)",
+        "unit/analysis/test_attacks.py",
+    ),
+    (
+        "attacked-letters-melt",
+        "analysis/attacks.py",
+        "return joined if letters(joined) == [",
+        "return joined if True or [",
+        "unit/analysis/test_attacks.py",
+    ),
+    (
+        "every-word-attacked",
+        "analysis/attacks.py",
+        "(1 if every else strength)",
+        "1",
+        "unit/analysis/test_attacks.py",
+    ),
+    (
+        "words-of-two-parts-attacked",
+        "analysis/attacks.py",
+        "any(part.isspace() for part in parts) or ",
+        "",
+        "unit/analysis/test_attacks.py",
+    ),
+    (
+        "map-of-lengths",
+        "analysis/maps.py",
+        "tsne.fit_transform(unit(vectors))",
+        "tsne.fit_transform(vectors)",
+        "unit/analysis/test_maps.py",
+    ),
+    (
+        "retrieval-keeps-the-mean",
+        "analysis/retrieval.py",
+        "centred = rows.astype(np.float64) - mean",
+        "centred = rows.astype(np.float64)",
+        "unit/analysis/test_retrieval.py",
+    ),
+    (
+        "retrieval-likes-ties",
+        "analysis/retrieval.py",
+        "(similar >= true).sum(1)",
+        "(similar > true).sum(1) + 1",
+        "unit/analysis/test_retrieval.py",
+    ),
+    (
+        "published-pooling-counts-cls",
+        "analysis/states.py",
+        "with_end.sum(1, keepdim=True)",
+        "(1 + with_end.sum(1, keepdim=True))",
+        "unit/analysis/test_states.py",
+    ),
+    (
+        "another-probing-goes-on",
+        "analysis/run.py",
+        'if earlier["settings"] == settings:',
+        "if True:",
+        "unit/analysis/test_probing.py",
     ),
 )
 
