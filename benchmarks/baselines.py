@@ -31,6 +31,7 @@ from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 
 from bilstm_parser import ngrams, train_and_parse
 from pixel_m4 import TextRenderer
+from pixel_m4.analysis.robustness import attacked
 from pixel_m4.finetune.arguments import FinetuneArguments
 from pixel_m4.finetune.run import read_splits
 from pixel_m4.tasks.base import Task
@@ -204,7 +205,13 @@ def methods(name: str, seconds: float) -> tuple[str, Callable[[Any, Data], list[
     return "n-gram linear", label_words
 
 
-def rows(name: str, arguments: FinetuneArguments, options: Any, seconds: float) -> Iterator[str]:
+def rows(
+    name: str,
+    arguments: FinetuneArguments,
+    options: Any,
+    seconds: float,
+    attacks: Sequence[tuple[str, float]],
+) -> Iterator[str]:
     task: Task = TASKS[name](TextRenderer(max_seq_length=256), options=options)
     data = read_splits(task, arguments, SPLITS)
     source = Path(arguments.data_file or arguments.data_dir or "").name
@@ -213,7 +220,11 @@ def rows(name: str, arguments: FinetuneArguments, options: Any, seconds: float) 
     sizes = "/".join(str(len(data[split])) for split in SPLITS)
     label, method = methods(name, seconds)
     scores = {"majority": task.baseline(data["train"], data["test"])}
-    scores[label] = task.score(data["test"], method(task, data))
+    tests = {label: data["test"]}
+    tests |= {f"{label}, {attack} {p:g}": attacked(data["test"], attack, p) for attack, p in attacks}
+    predictions = iter(method(task, {**data, "test": [each for test in tests.values() for each in test]}))
+    for which, test in tests.items():
+        scores[which] = task.score(test, [next(predictions) for _ in test])
     for which, values in scores.items():
         cells = [f"{values[key]:.1f}" if key in values else "" for key in COLUMNS[name]]
         yield f"| {source} | {sizes} | {which} | {' | '.join(cells)} |"
@@ -230,7 +241,20 @@ def main() -> None:
     parser.add_argument("--language", nargs="+", default=[None], help="folders of languages in data_dir")
     parser.add_argument("--split_seed", type=int, default=0, help="seed by which a single file is divided")
     parser.add_argument("--seconds", type=float, default=90, help="CPU time of training the parser")
+    parser.add_argument(
+        "--attacks",
+        nargs="+",
+        default=[],
+        help="also score test sentences whose words are attacked as by `pixel-m4 analyze robustness`: names; "
+        "parsing, pos and ner",
+    )
+    parser.add_argument(
+        "--strengths", type=float, nargs="+", default=[0.5], help="of the attacks; default: 0.5"
+    )
     known = parser.parse_args()
+    attacks = [(name, strength) for name in known.attacks for strength in known.strengths]
+    if attacks and known.task not in ("parsing", "pos", "ner"):
+        parser.error(f"attacks are on words, and {known.task} has none")
     columns = COLUMNS[known.task]
     print(f"| data | train/dev/test | baseline | {' | '.join(columns)} |")
     print("|---|---|---|" + "---:|" * len(columns))
@@ -240,7 +264,7 @@ def main() -> None:
         for language in known.language:
             options_class = TASKS[known.task].options_class
             options = options_class(**({"language": language} if language else {}))
-            for row in rows(known.task, arguments, options, known.seconds):
+            for row in rows(known.task, arguments, options, known.seconds, attacks):
                 print(row, flush=True)
 
 
