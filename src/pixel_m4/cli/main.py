@@ -233,6 +233,13 @@ def _check_places(arguments: Sequence[str]) -> None:
             raise FileNotFoundError(f"--{option} is no file: {path}")
 
 
+def _leave_group() -> None:
+    """Part from the other processes of a training; gloo's threads may bring down a process that does not."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def _guard(command: Callable[[], None], debug: bool, again: Sequence[str] | None = None) -> int:
     """Run a command; its exit code.
 
@@ -246,6 +253,7 @@ def _guard(command: Callable[[], None], debug: bool, again: Sequence[str] | None
     try:
         with Stopping().listening(), told_at_end(lambda line: print(f"pixel-m4: {line}", file=sys.stderr)):
             command()
+        _leave_group()
     except BrokenPipeError:  # who reads has had enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is flushed at exit
         return 141
