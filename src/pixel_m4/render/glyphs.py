@@ -34,10 +34,10 @@ _DOTTED_CIRCLE = 0x25CC
 _NO_CHARACTER = 0x10FFFF  # in no font
 _FACE_HAS_COLOUR = 1 << 14  # FT_FACE_FLAG_COLOR
 # Characters that fonts draw without ink: white space, what is invisible by itself (flags come in pairs), and
-# empty signs of Braille, music and hieroglyphs. So may be viramas, which only change what is next to them.
+# empty signs of Braille, music, hieroglyphs, objects. So may be viramas, which only change their neighbours.
 _BLANK = regex.compile(
     r"[\p{Z}\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\p{Regional_Indicator}"
-    r"\u2800\U0001D159\U00013441\U00013442]"
+    r"\u2800\uFFFC\U0001D159\U00013441\U00013442]"
 )
 _VIRAMA = 9  # canonical combining class
 _MAX_KNOWN = 1 << 17
