@@ -129,44 +129,43 @@ def _names(file: str, name: str) -> Iterator[str]:
 
 def _fields(file: str, name: str) -> dict[str, object]:
     """The fields of a dataclass that are options, and their defaults where they are constants."""
-    found = _class(file, name)
-    if found is None:
-        return {}
-    at, node = found
     options: dict[str, object] = {}
-    for base in node.bases:
-        parent = base.id if isinstance(base, ast.Name) else ""
-        place = next((place for place in (at, *_PARENTS) if _class(place, parent) is not None), None)
-        options |= {} if place is None else _fields(place, parent)
-    for item in node.body:
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
-            values = _keywords(item.value)
-            shared = ast.unparse(item.annotation).startswith("ClassVar")
-            if values.get("init") is not False and not shared and not item.target.id.startswith("_"):
-                options[item.target.id] = values.get("default")
+    for _, option, item in _declared(file, name):
+        values = _keywords(item.value)
+        shared = ast.unparse(item.annotation).startswith("ClassVar")
+        if values.get("init") is not False and not shared and not option.startswith("_"):
+            options[option] = values.get("default")
     return options
 
 
 @cache
 def _helps(file: str, name: str) -> dict[str, str]:
     """The help of the fields of a dataclass, its parents' first; of those of this package alone."""
-    found = _class(file, name)
-    if found is None or file.startswith("transformers/"):
-        return {}
-    at, node = found
     texts: dict[str, str] = {}
+    for at, option, item in _declared(file, name):
+        if at.startswith("transformers/") or not isinstance(item.value, ast.Call):
+            continue
+        for each in item.value.keywords:
+            if each.arg == "metadata" and isinstance(each.value, ast.Dict):
+                (text,) = each.value.values
+                texts[option] = _with_default(_text(text), _keywords(item.value).get("default"))
+    return texts
+
+
+def _declared(file: str, name: str) -> Iterator[tuple[str, str, ast.AnnAssign]]:
+    """File, name and declaration of the fields of a dataclass, its parents' first."""
+    found = _class(file, name)
+    if found is None:
+        return
+    at, node = found
     for base in node.bases:
         parent = base.id if isinstance(base, ast.Name) else ""
         place = next((place for place in (at, *_PARENTS) if _class(place, parent) is not None), None)
-        texts |= {} if place is None else _helps(place, parent)
+        if place is not None:
+            yield from _declared(place, parent)
     for item in node.body:
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
-            for each in item.value.keywords if isinstance(item.value, ast.Call) else ():
-                if each.arg == "metadata" and isinstance(each.value, ast.Dict):
-                    (text,) = each.value.values
-                    default = _keywords(item.value).get("default")
-                    texts[item.target.id] = _with_default(_text(text), default)
-    return texts
+            yield at, item.target.id, item
 
 
 def _text(node: ast.expr) -> str:
