@@ -185,6 +185,19 @@ def stdin_lines() -> Iterator[str]:
             yield from split_lines(line)
 
 
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Refuse, before work is done, to replace what nobody asked to replace.
+
+    Raises:
+        UserError: The file is there, and is not to be overwritten.
+        IsADirectoryError: It is a folder.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} is there already; --overwrite replaces it")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a name beside ``path`` to write to; it becomes ``path`` at the end, or goes after an error."""

@@ -101,12 +101,13 @@ def attack(words: Sequence[str], name: str, strength: float, seed: int = 0) -> l
         N words
 
     Raises:
-        UserError: There is no such attack, or the strength is not between 0 and 1.
+        UserError: There is no such attack, or the strength or the seed is out of range.
     """
     if name not in ATTACKS:
         raise UserError(f"there is no attack {name!r}; there are {', '.join(ATTACKS)}")
     if not 0 <= strength <= 1:
         raise UserError(f"a strength is from 0 to 1, got {strength:g}")
+    check_seed(seed)
     if strength == 0:
         return list(words)
     every = name in ON_CHARACTERS
@@ -115,6 +116,12 @@ def attack(words: Sequence[str], name: str, strength: float, seed: int = 0) -> l
         _changed(word, ATTACKS[name], strength, np.random.default_rng((seed, number))) if hit else word
         for number, (word, hit) in enumerate(zip(words, hits, strict=True))
     ]
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that NumPy's generators do not take."""
+    if not 0 <= seed < 2**32:
+        raise UserError(f"--seed must be from 0 to {2**32 - 1}, got {seed}")
 
 
 def _changed(word: str, function: Attack, strength: float, drawn: np.random.Generator) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pixel_m4.analysis.attacks import check_seed
 from pixel_m4.console.errors import UserError
 from pixel_m4.files import replacing
 
@@ -21,6 +22,8 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#0
 FORMS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _SIDE = 640
 _NEIGHBOURS = 10
+PICTURES = (".png", ".svg")
+_LEAST_ITERATIONS = 250  # of scikit-learn's t-SNE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,18 +35,25 @@ class MapSettings:
     iterations: int = 1000
     seed: int = 42
 
+    def check(self, texts: int) -> None:
+        """Refuse, before work is done, what t-SNE cannot do.
 
-def check_count(texts: int, settings: MapSettings) -> None:
-    """Refuse, before work is done, what t-SNE cannot lay out.
+        Args:
+            texts: How many there are to lay out.
 
-    Raises:
-        UserError: There are not more texts than the perplexity.
-    """
-    if texts <= settings.perplexity:
-        raise UserError(
-            f"a map of {texts} texts needs a perplexity below {texts}, got "
-            f"{settings.perplexity:g}; write a smaller --perplexity, or take more texts"
-        )
+        Raises:
+            UserError: Names the value, and what to write instead.
+        """
+        if not 0 < self.perplexity < texts:
+            raise UserError(
+                f"a map of {texts} texts needs a perplexity below {texts} and above 0, got "
+                f"{self.perplexity:g}; write another --perplexity, or take more texts"
+            )
+        if self.learning_rate <= 0:
+            raise UserError(f"--learning_rate must be above 0, got {self.learning_rate:g}")
+        if self.iterations < _LEAST_ITERATIONS:
+            raise UserError(f"--iterations must be at least {_LEAST_ITERATIONS}, got {self.iterations}")
+        check_seed(self.seed)
 
 
 def lay_out(vectors: np.ndarray, settings: MapSettings | None = None) -> np.ndarray:
@@ -62,7 +72,7 @@ def lay_out(vectors: np.ndarray, settings: MapSettings | None = None) -> np.ndar
     from sklearn.manifold import TSNE
 
     settings = settings or MapSettings()
-    check_count(len(vectors), settings)
+    settings.check(len(vectors))
     tsne = TSNE(
         perplexity=settings.perplexity,
         learning_rate=settings.learning_rate,
@@ -127,7 +137,7 @@ def draw(places: Mapping[int, np.ndarray], groups: Sequence[str], path: Path) ->
 
 def save(figure: Any, path: Path) -> list[Path]:
     """Write a figure as ``path`` with .png and .svg."""
-    files = [path.with_suffix(suffix) for suffix in (".png", ".svg")]
+    files = [path.with_suffix(suffix) for suffix in PICTURES]
     for file in files:
         with replacing(file) as scratch:
             figure.savefig(scratch, dpi=150)

@@ -52,7 +52,7 @@ def read_parallel(folder: Path, languages: Sequence[str], split: str) -> dict[st
             have nothing in common.
     """
     if len(set(languages)) < 2:
-        raise UserError(f"retrieval needs at least two languages, got {', '.join(languages) or 'none'}")
+        raise UserError(f"give at least two languages, got {', '.join(languages) or 'none'}")
     found: dict[str, dict[str, str]] = {}
     for language in languages:
         file = find_split(

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from pixel_m4.analysis.attacks import attack
 from pixel_m4.analysis.maps import COLOURS, FORMS, save
 from pixel_m4.model import PixelPreTrainedModel
+from pixel_m4.model.inputs import split_patches
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.base import Task
 
@@ -47,15 +49,10 @@ def moved(renderer: TextRenderer, before: Sequence[str], after: Sequence[str]) -
 
 
 def _patches(renderer: TextRenderer, word: str) -> np.ndarray:
-    """uint8 [P, ...]: the patches of a word that stands alone."""
+    """uint8 [P, 256], or [P, 768] in colour: the patches of a word that stands alone."""
     encoding = renderer(word)
-    size = renderer.pixels_per_patch
-    strip = encoding.pixel_values[:, : size * encoding.num_text_patches]
-    return (
-        strip.reshape(size, encoding.num_text_patches, -1)
-        .swapaxes(0, 1)
-        .reshape(encoding.num_text_patches, -1)
-    )
+    strip = encoding.pixel_values[:, : renderer.pixels_per_patch * encoding.num_text_patches]
+    return split_patches(torch.from_numpy(strip.copy())[None], renderer.pixels_per_patch)[0].numpy()
 
 
 def score_attacked(
@@ -68,7 +65,7 @@ def score_attacked(
     batch_size: int = 32,
     seed: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """Scores under attacks, a row an attack and strength; strength 0 is measured once.
+    """Scores under attacks, a row an attack and strength; clean text is read once.
 
     Args:
         task: Of the model; its examples have words.
@@ -79,18 +76,17 @@ def score_attacked(
         batch_size: Parts of sentences of a batch.
         seed: Of the attacks.
     """
-    clean: dict[str, float] | None = None
+
+    def score(examples: Sequence[Any]) -> dict[str, float]:
+        return task.score(examples, task.annotate(model, examples, batch_size=batch_size))
+
     before = [word for example in gold for word in example.words]
+    clean = score(gold)
     for name in attacks:
         for strength in strengths:
             examples = attacked(gold, name, strength, seed)
-            if strength or clean is None:
-                scores = task.score(examples, task.annotate(model, examples, batch_size=batch_size))
-            else:
-                scores = clean
-            if not strength:
-                clean = scores
             after = [word for example in examples for word in example.words]
+            scores = clean if after == before else score(examples)
             words, patches = moved(task.renderer, before, after)
             yield {
                 "attack": name,

@@ -18,7 +18,7 @@ from rich.text import Text
 from transformers.utils import logging as transformers_logging
 
 from pixel_m4.analysis.attacks import ATTACKS, attack
-from pixel_m4.analysis.maps import MapSettings, check_count, draw, lay_out, page, same_neighbours
+from pixel_m4.analysis.maps import PICTURES, MapSettings, draw, lay_out, page, same_neighbours
 from pixel_m4.analysis.probing import (
     SPLITS,
     Probed,
@@ -37,8 +37,9 @@ from pixel_m4.checkpoint import open_task
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.redact import redact_command
 from pixel_m4.console.screen import plain_console
-from pixel_m4.files import replacing
+from pixel_m4.files import refuse_existing, replacing
 from pixel_m4.render.show import read_texts
+from pixel_m4.tasks.splits import evenly
 from pixel_m4.version import __version__
 
 SETTINGS = "settings.json"
@@ -81,8 +82,7 @@ def embed(
     """
     if output.suffix not in FORMATS:
         raise UserError(f"--output must end in {' or '.join(FORMATS)}: {output}")
-    if output.exists() and not overwrite:
-        raise UserError(f"{output} is there already; --overwrite replaces it")
+    refuse_existing(output, overwrite)
     texts = list(texts) or read_texts(file)
     output.parent.mkdir(parents=True, exist_ok=True)
     transformers_logging.disable_progress_bar()
@@ -103,6 +103,14 @@ def _write_parquet(texts: Sequence[str], vectors: np.ndarray, path: Path) -> Non
 
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
     parquet.write_table(pa.table({"text": list(texts), "vector": column}), path)
+
+
+def _claim(output_dir: Path, name: str, overwrite: bool) -> Path:
+    """The table of an analysis, once it is clear that no file is there that the analysis would replace."""
+    table = output_dir / f"{name}.csv"
+    for file in (*map(table.with_suffix, (".csv", *PICTURES, ".html")), output_dir / SETTINGS):
+        refuse_existing(file, overwrite)
+    return table
 
 
 def analyze_retrieval(
@@ -145,9 +153,7 @@ def analyze_retrieval(
         ValueError: The data, the model or a setting is no good, or there are results already.
         OSError: A file cannot be read or written.
     """
-    target = output_dir / "retrieval.csv"
-    if target.exists() and not overwrite:
-        raise UserError(f"{target} is there already; --overwrite replaces it")
+    target = _claim(output_dir, "retrieval", overwrite)
     texts = read_parallel(data_dir, languages, split)
     output_dir.mkdir(parents=True, exist_ok=True)
     transformers_logging.disable_progress_bar()
@@ -221,14 +227,12 @@ def analyze_map(
         ValueError: The data, the model or a setting is no good, or there are results already.
         OSError: A file cannot be read or written.
     """
-    target = output_dir / "map.csv"
-    if target.exists() and not overwrite:
-        raise UserError(f"{target} is there already; --overwrite replaces it")
+    target = _claim(output_dir, "map", overwrite)
     parallel = read_parallel(data_dir, languages, split)
     groups = [language for language, lines in parallel.items() for _ in lines]
     texts = [line for lines in parallel.values() for line in lines]
     tsne = tsne or MapSettings()
-    check_count(len(texts), tsne)
+    tsne.check(len(texts))
     output_dir.mkdir(parents=True, exist_ok=True)
     transformers_logging.disable_progress_bar()
     states = PixelStates.open(model, device=device, batch_size=batch_size, renderer=renderer)
@@ -306,13 +310,11 @@ def analyze_robustness(
         ValueError: The data, the model or a setting is no good, or there are results already.
         OSError: A file cannot be read or written.
     """
-    target = output_dir / "robustness.csv"
-    if target.exists() and not overwrite:
-        raise UserError(f"{target} is there already; --overwrite replaces it")
+    target = _claim(output_dir, "robustness", overwrite)
     names = list(attacks or ATTACKS)
     for name in names:
         for strength in strengths:
-            attack([], name, strength)  # a wrong one is told before anything is opened
+            attack([], name, strength, seed)  # a wrong one is told before anything is opened
     if sentences is not None and sentences < 1:
         raise UserError(f"--sentences must be at least 1, got {sentences}")
     transformers_logging.disable_progress_bar()
@@ -320,8 +322,7 @@ def analyze_robustness(
     gold = task.read(data, split) if data.is_dir() else task.read_file(data)
     if not hasattr(gold[0], "words"):
         raise UserError(f"attacks are on words, and {model} is for {task.name}, which has none")
-    if sentences is not None and sentences < len(gold):
-        gold = [gold[number * len(gold) // sentences] for number in range(sentences)]
+    gold = evenly(gold, sentences)
     output_dir.mkdir(parents=True, exist_ok=True)
     metric = task.best_metric
     console = plain_console()
@@ -392,9 +393,7 @@ def analyze_probe(
         ValueError: The data, the model or a setting is no good, or there are results already.
         OSError: A file cannot be read or written.
     """
-    target = output_dir / "probing.csv"
-    if target.exists() and not overwrite:
-        raise UserError(f"{target} is there already; --overwrite replaces it")
+    target = _claim(output_dir, "probing", overwrite)
     folders = find_tasks(data_dir, tasks, languages)
     words = {folder: read_task(folder) for folder in folders}
     output_dir.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from pixel_m4.cli.parts import new_parser
 NAME = "analyze"
 _PROBE = "pixel-m4 analyze probe pixel-m4-tiny --data_dir linspector --tasks Case POS --languages russian"
 _ROBUSTNESS = "pixel-m4 analyze robustness pixel-m4-ud --data UD_English-EWT --attacks inner_swap truncate"
-_PARALLEL = "folder of parallel text as SIB-200 is: a folder a language, files with `index_id` and `text`"
+_MODEL = "a model folder, a hub name, or a checkpoint of the package"
 _MAP = "pixel-m4 analyze map pixel-m4-tiny --data_dir data/sib200 --languages eng_Latn hin_Deva zho_Hans"
 _EXAMPLE = "pixel-m4 analyze retrieval pixel-m4-tiny --data_dir data/sib200 --languages eng_Latn hin_Deva"
 
@@ -35,12 +35,7 @@ def configure(commands: Any) -> None:
         "both directions between all pairs of languages, for every layer, beside random weights.",
         [f"{_EXAMPLE} --output_dir runs/retrieval"],
     )
-    retrieval.add_argument("model", help="a model folder, a hub name, or a checkpoint of the package")
-    retrieval.add_argument("--data_dir", type=Path, required=True, help=_PARALLEL)
-    retrieval.add_argument("--languages", nargs="+", required=True, help="folders of the languages")
-    retrieval.add_argument("--output_dir", type=Path, required=True, help="folder for table and settings")
-    retrieval.add_argument("--split", default="train", help="train (default), dev or test")
-    retrieval.add_argument("--layers", type=int, nargs="+", help="numbers of layers; default: all")
+    _add_parallel(retrieval)
     retrieval.add_argument(
         "--no_controls", action="store_true", help="leave random weights out; default: they are there"
     )
@@ -54,12 +49,7 @@ def configure(commands: Any) -> None:
         "pictures if matplotlib is installed. Also says how many of a text's neighbours are of its language.",
         [f"{_MAP} --output_dir runs/map"],
     )
-    maps.add_argument("model", help="a model folder, a hub name, or a checkpoint of the package")
-    maps.add_argument("--data_dir", type=Path, required=True, help=_PARALLEL)
-    maps.add_argument("--languages", nargs="+", required=True, help="folders of the languages")
-    maps.add_argument("--output_dir", type=Path, required=True, help="folder for maps and settings")
-    maps.add_argument("--split", default="train", help="train (default), dev or test")
-    maps.add_argument("--layers", type=int, nargs="+", help="numbers of layers; default: all")
+    _add_parallel(maps)
     maps.add_argument("--perplexity", type=float, default=50.0, help="how many neighbours count; default: 50")
     maps.add_argument("--learning_rate", type=float, default=500.0, help="of t-SNE; default: 500")
     maps.add_argument("--iterations", type=int, default=1000, help="of t-SNE, at least 250; default: 1000")
@@ -111,7 +101,7 @@ def configure(commands: Any) -> None:
         "random weights, shuffled labels, the mean patch, character n-grams, the most frequent label.",
         [f"{_PROBE} --output_dir runs/probing"],
     )
-    probe.add_argument("model", help="a model folder, a hub name, or a checkpoint of the package")
+    probe.add_argument("model", help=_MODEL)
     probe.add_argument(
         "--data_dir",
         type=Path,
@@ -127,6 +117,21 @@ def configure(commands: Any) -> None:
     )
     add_states(probe)
     probe.set_defaults(pooling="published")
+
+
+def _add_parallel(parser: argparse.ArgumentParser) -> None:
+    """What is asked, and the sentences that all languages have."""
+    parser.add_argument("model", help=_MODEL)
+    parser.add_argument(
+        "--data_dir",
+        type=Path,
+        required=True,
+        help="folder of parallel text as SIB-200 is: a folder a language, files with `index_id` and `text`",
+    )
+    parser.add_argument("--languages", nargs="+", required=True, help="folders of the languages")
+    parser.add_argument("--output_dir", type=Path, required=True, help="folder for results and settings")
+    parser.add_argument("--split", default="train", help="train (default), dev or test")
+    parser.add_argument("--layers", type=int, nargs="+", help="numbers of layers; default: all")
 
 
 def run(arguments: argparse.Namespace) -> None:

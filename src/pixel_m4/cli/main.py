@@ -215,7 +215,10 @@ def _check_places(arguments: Sequence[str]) -> None:
         if word.startswith("--")
     }
     models = [named.get("model"), named.get("model_name_or_path")]
-    if command in ("predict", "evaluate", "export", "embed") and rest and not rest[0].startswith("-"):
+    if command == "analyze":
+        rest = rest[1:]  # the action
+    takes_model = ("predict", "evaluate", "export", "embed", "analyze")
+    if command in takes_model and rest and not rest[0].startswith("-"):
         models.append(rest[0])
     for model in models:
         if model and model != "none" and not is_hub_name(model):

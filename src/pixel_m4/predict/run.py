@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 from pixel_m4.checkpoint import Checkpoint, saved_task
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
-from pixel_m4.files import replacing, stdin_lines, writing
+from pixel_m4.files import refuse_existing, replacing, stdin_lines, writing
 from pixel_m4.formats.rows import InputFormat
 from pixel_m4.predict.annotator import Annotator, load
 from pixel_m4.tasks.base import Task, TaskOptions
@@ -102,7 +102,7 @@ def predict(
     if output is not None:
         if file is not None and output.exists() and output.samefile(file):
             raise UserError(f"--output {output} is the file that is read; take another name")
-        _refuse_existing(output, overwrite)
+        refuse_existing(output, overwrite)
     annotator = settings.open(model)
     opened = annotator.task
     if skip_bad_rows:
@@ -122,14 +122,6 @@ def predict(
         output.parent.mkdir(parents=True, exist_ok=True)
         with writing(output) as stream:
             _write(opened, predicted, stream)
-
-
-def _refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raise ValueError if a file is there that nobody asked to replace, or OSError if it is a folder."""
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the name of a file")
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} is there already; --overwrite replaces it")
 
 
 def _write(task: Task, predicted: Iterator[Any], stream: TextIO) -> None:
@@ -176,7 +168,7 @@ def evaluate(
             f"--output_dir {output_dir} is the model's folder, whose own results would be lost; take another"
         )
     if output_dir is not None:
-        _refuse_existing(output_dir / "eval_results.json", overwrite)
+        refuse_existing(output_dir / "eval_results.json", overwrite)
     task_class, saved = saved_task(Checkpoint.open(model), settings.task)
     if data_dir is not None:
         saved = _elsewhere(saved, data_dir)

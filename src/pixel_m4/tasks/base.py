@@ -365,6 +365,8 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
         self, model: PixelPreTrainedModel, examples: Sequence[Example], *, batch_size: int = 32
     ) -> list[Prediction]:
         """Run a model on examples, with or without gold annotation; long and short ones are batched apart."""
+        if batch_size < 1:
+            raise UserError(f"batch_size must be at least 1, got {batch_size}")
         encoded = sorted(self.encode(examples, labels=False), key=lambda item: -item.length)
         model.eval()
         results: list[Result] = []

@@ -130,3 +130,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "is there already; --overwrite" in capsys.readouterr().err
     assert main([*command[:6], str(tmp_path / "x"), "--attacks", "swap"]) == 1
     assert "there is no attack 'swap'" in capsys.readouterr().err
+    for options, message in (
+        ("--seed -1", "--seed must be from 0 to 4294967295, got -1"),
+        ("--sentences 0", "--sentences must be at least 1, got 0"),
+        ("--per_device_eval_batch_size 0", "batch_size must be at least 1, got 0"),
+    ):
+        assert main([*command[:6], str(tmp_path / "x"), *options.split()]) == 1
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "x" / "robustness.csv").exists()

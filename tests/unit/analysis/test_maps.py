@@ -58,12 +58,18 @@ def test_the_page_is_whole_and_escaped() -> None:
     assert "http" not in shown.replace("http://www.w3.org/2000/svg", "")
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def write(folder: Path) -> Path:
+    """Twelve made-up sentences of two languages."""
     for language, ending in (("aa", "um"), ("bb", "ix")):
-        (tmp_path / "d" / language).mkdir(parents=True)
+        (folder / "d" / language).mkdir(parents=True)
         lines = [f"{n}\t{chr(97 + n)}kat{ending} les{ending}" for n in range(12)]
         text = "\n".join(["index_id\ttext", *lines, ""])
-        (tmp_path / "d" / language / "train.tsv").write_text(text, encoding="utf-8")
+        (folder / "d" / language / "train.tsv").write_text(text, encoding="utf-8")
+    return folder / "d"
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path)
     output = tmp_path / "out"
     command = [
         "analyze",
@@ -90,3 +96,51 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads((output / "settings.json").read_text())["tsne"]["perplexity"] == 4
     assert main(command) == 1
     assert "is there already; --overwrite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--iterations 10", "--iterations must be at least 250, got 10"),
+        ("--perplexity 0", "above 0, got 0"),
+        ("--learning_rate -1", "--learning_rate must be above 0, got -1"),
+        ("--seed -1", "--seed must be from 0 to 4294967295, got -1"),
+        ("--per_device_eval_batch_size 0", "batch_size must be at least 1, got 0"),
+    ],
+)
+def test_bad_options_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: str, message: str
+) -> None:
+    command = [
+        "analyze",
+        "map",
+        "pixel-m4-tiny",
+        "--data_dir",
+        str(write(tmp_path)),
+        "--languages",
+        "aa",
+        "bb",
+    ]
+    command += ["--output_dir", str(tmp_path / "out"), "--perplexity", "4", "--iterations", "250"]
+    assert main([*command, *options.split()]) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["map.csv", "map.html", "map.png", "settings.json"])
+def test_nothing_is_replaced_unasked(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / name).write_text("mine", encoding="utf-8")
+    command = [
+        "analyze",
+        "map",
+        "pixel-m4-tiny",
+        "--data_dir",
+        str(write(tmp_path)),
+        "--languages",
+        "aa",
+        "bb",
+    ]
+    assert main([*command, "--output_dir", str(output)]) == 1
+    assert f"{name} is there already; --overwrite replaces it" in capsys.readouterr().err
+    assert (output / name).read_text(encoding="utf-8") == "mine"
