@@ -888,7 +888,7 @@ _ANALYSIS = (
     ),
     (
         "another-probing-goes-on",
-        "analysis/run.py",
+        "analysis/probing.py",
         'if earlier["settings"] == settings:',
         "if True:",
         "unit/analysis/test_probing.py",

@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pixel_m4.analysis.attacks import check_seed
+from pixel_m4.analysis.figures import COLOURS, FORMS, save
+from pixel_m4.analysis.results import Results
+from pixel_m4.analysis.retrieval import read_parallel
+from pixel_m4.analysis.states import Pooling, Running
 from pixel_m4.console.errors import UserError
-from pixel_m4.files import replacing
+from pixel_m4.console.screen import plain_console
 
-# Okabe and Ito's colours, which people with any colour vision tell apart; a form for each round of them.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#F0E442")
-FORMS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _SIDE = 640
 _NEIGHBOURS = 10
-PICTURES = (".png", ".svg")
 _LEAST_ITERATIONS = 250  # of scikit-learn's t-SNE
 
 
@@ -135,15 +135,6 @@ def draw(places: Mapping[int, np.ndarray], groups: Sequence[str], path: Path) ->
     return save(figure, path)
 
 
-def save(figure: Any, path: Path) -> list[Path]:
-    """Write a figure as ``path`` with .png and .svg."""
-    files = [path.with_suffix(suffix) for suffix in PICTURES]
-    for file in files:
-        with replacing(file) as scratch:
-            figure.savefig(scratch, dpi=150)
-    return files
-
-
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <style>
@@ -180,3 +171,75 @@ def page(places: Mapping[int, np.ndarray], groups: Sequence[str], texts: Sequenc
             f'<h2>Layer {layer}</h2>\n<svg xmlns="http://www.w3.org/2000/svg" {box}>\n{circles}\n</svg>'
         )
     return _PAGE.format(title=html.escape(title), legend=legend, maps="\n".join(maps))
+
+
+def analyze_map(
+    model: str,
+    data_dir: Path,
+    languages: Sequence[str],
+    output_dir: Path,
+    *,
+    split: str = "train",
+    layers: Sequence[int] | None = None,
+    pooling: Pooling = "mean",
+    tsne: MapSettings | None = None,
+    running: Running = Running(),
+    overwrite: bool = False,
+) -> list[dict[str, Any]]:
+    """Lay sentences of several languages out on maps, and write ``map.csv``, .html, .png and .svg.
+
+    Args:
+        model: A checkpoint of any kind.
+        data_dir: Parallel text, a folder a language, see :func:`read_parallel`.
+        languages: Their folders.
+        output_dir: Gets the maps and the settings.
+        split: Of the data.
+        layers: Numbers; None: all.
+        pooling: How a text becomes one vector.
+        tsne: Its settings; None: as published.
+        running: Where and how the model runs.
+        overwrite: Replace the results of an earlier analysis.
+
+    Returns:
+        The rows of the table: a text and layer each
+
+    Raises:
+        ValueError: The data, the model or a setting is no good, or there are results already.
+        OSError: A file cannot be read or written.
+    """
+    results = Results(output_dir, "map", overwrite)
+    parallel = read_parallel(data_dir, languages, split)
+    groups = [language for language, lines in parallel.items() for _ in lines]
+    texts = [line for lines in parallel.values() for line in lines]
+    tsne = tsne or MapSettings()
+    tsne.check(len(texts))
+    states = running.states(model)
+    numbers = states.numbers(layers)
+    vectors = states.embed(texts, numbers, pooling)
+    console = plain_console()
+    places: dict[int, np.ndarray] = {}
+    for layer, rows in zip(numbers, vectors, strict=True):
+        places[layer] = lay_out(rows, tsne)
+        share = same_neighbours(rows, groups)
+        console.print(
+            f"layer {layer}: of a text's ten nearest, {100 * share:.0f} % are of its language "
+            f"(chance {100 / len(parallel):.0f} %)"
+        )
+    found = [
+        {"layer": layer, "language": group, "x": round(float(x), 3), "y": round(float(y), 3), "text": text}
+        for layer, points in places.items()
+        for group, text, (x, y) in zip(groups, texts, points, strict=True)
+    ]
+    results.write_page(page(places, groups, texts, f"{model}: map of sentences"))
+    results.draw(draw, places, groups)
+    settings = {
+        "model": model,
+        "data": str(data_dir),
+        "languages": list(languages),
+        "split": split,
+        "layers": layers,
+        "pooling": pooling,
+        "tsne": asdict(tsne),
+    }
+    results.write(found, settings)
+    return found

@@ -1,220 +1,198 @@
-"""Word-level probing: which properties of a word a linear classifier reads from a layer (LINSPECTOR).
-
-Source: Şahin et al. 2020 (tasks), Kesen et al. 2025 (protocol).  All layers and weight decays are trained
-together, each as if alone.
-
-Dimensions: N words, L layers, W weight decays, K = L * W classifiers, B batch, D width, C classes.
-"""
+"""Word-level probing on every layer, beside controls that make it science (LINSPECTOR)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
-from pixel_m4.files import DataError, read_text
-from pixel_m4.formats.folders import find_split
+from pixel_m4.analysis.classifiers import (
+    SPLITS,
+    Probed,
+    ProbeSettings,
+    Words,
+    majority,
+    ngram_model,
+    numbered,
+    probe,
+    read_task,
+)
+from pixel_m4.analysis.results import Results
+from pixel_m4.analysis.states import PixelStates, Pooling, Running, pixel_statistics
+from pixel_m4.console.errors import UserError
+from pixel_m4.console.screen import plain_console
+from pixel_m4.files import replacing
 
-SPLITS = ("train", "dev", "test")
-_FILES = ("{split}.txt", "{split}.txt.gz")
-
-
-class Words(NamedTuple):
-    """Examples of a task: words, or several together, and their labels."""
-
-    texts: list[str]
-    labels: list[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProbeSettings:
-    """How a classifier is trained; the defaults are the published ones, but for the patience.
-
-    Args:
-        decays: Weight decays, of which dev chooses.
-        rate: Of Adam.
-        batch_size: Words of a step.
-        passes: Through train, at most.
-        score_every: Passes from one scoring on dev to the next.
-        patience: Scorings without a better one before it stops (kept: published code never resets this
-            counter, which is a mistake; here it is reset).
-        seed: Of the first weights and the order.
-    """
-
-    decays: Sequence[float] = (1e-5, 1e-4, 1e-3, 1e-2)
-    rate: float = 1e-3
-    batch_size: int = 64
-    passes: int = 200
-    score_every: int = 4
-    patience: int = 5
-    seed: int = 1223
+# What a stopped analysis had found.
+_UNFINISHED = "probing.unfinished.json"
 
 
-class Probed(NamedTuple):
-    """What the classifier of a layer reaches: accuracies, and the decay that dev chose."""
-
-    dev: float
-    test: float
-    decay: float
-
-
-def read_task(folder: Path) -> dict[str, Words]:
-    """Read train, dev and test of a task and language: the last column is the label, words stand before it.
-
-    Raises:
-        DataError: a file is missing, empty, or has a line without word or label; or train has one label only.
-    """
-    found = {}
-    for split in SPLITS:
-        file = find_split(folder, split, _FILES)
-        texts, labels = [], []
-        for number, line in enumerate(read_text(file).splitlines(), 1):
-            columns = line.split()
-            if not columns:
-                continue
-            if len(columns) < 2:
-                raise DataError(f"{file}:{number}: {line!r} has no label; write word and label")
-            texts.append(" ".join(columns[:-1]))
-            labels.append(columns[-1])
-        if not texts:
-            raise DataError(f"{file} is empty; write a word and its label on each line")
-        found[split] = Words(texts, labels)
-    if len(set(found["train"].labels)) < 2:
-        raise DataError(
-            f"{folder}: all of train has the label {found['train'].labels[0]}; nothing can be told apart"
-        )
-    return found
-
-
-def numbered(words: Mapping[str, Words]) -> tuple[list[str], dict[str, np.ndarray]]:
-    """The classes of train in order, and the labels by number; -1 for one that train has not."""
-    classes = sorted(set(words["train"].labels))
-    numbers = {name: number for number, name in enumerate(classes)}
-    return classes, {
-        split: np.array([numbers.get(label, -1) for label in each.labels]) for split, each in words.items()
-    }
-
-
-class _Classifiers(nn.Module):
-    """K linear classifiers that begin alike; those of a layer are the columns of one matrix."""
-
-    decays: Tensor
-
-    def __init__(self, layers: int, decays: Sequence[float], width: int, classes: int) -> None:
-        super().__init__()
-        first = nn.Linear(width, classes)
-        count = len(decays)
-        self.weight = nn.Parameter(first.weight.detach().T.repeat(layers, 1, count))  # [L, D, W * C]
-        self.bias = nn.Parameter(first.bias.detach().repeat(layers, 1, count))  # [L, 1, W * C]
-        self.register_buffer("decays", torch.tensor(decays).repeat_interleave(classes))
-        self.classes = classes
-
-    def forward(self, states: Tensor) -> Tensor:
-        """[L, B, D] → [L, B, W, C]."""
-        return torch.baddbmm(self.bias, states, self.weight).unflatten(-1, (-1, self.classes))
-
-    @torch.no_grad()
-    def decay(self) -> None:
-        """Add each classifier's own weight decay to its gradients, as Adam does with one for all."""
-        for parameter in self.parameters():
-            assert parameter.grad is not None
-            parameter.grad.addcmul_(parameter, self.decays)
-
-
-def probe(
-    states: Mapping[str, np.ndarray],
-    labels: Mapping[str, np.ndarray],
-    classes: int,
-    settings: ProbeSettings = ProbeSettings(),
-) -> list[Probed]:
-    """Train a classifier a layer and weight decay, and choose the decay on dev.
+def analyze_probe(
+    model: str,
+    data_dir: Path,
+    output_dir: Path,
+    *,
+    tasks: Sequence[str] | None = None,
+    languages: Sequence[str] | None = None,
+    layers: Sequence[int] | None = None,
+    pooling: Pooling = "published",
+    controls: bool = True,
+    running: Running = Running(),
+    overwrite: bool = False,
+) -> list[dict[str, Any]]:
+    """Train linear classifiers of words on every layer, and write ``probing.csv``.
 
     Args:
-        states: Of train, dev and test, float32 [L, N, D].
-        labels: Of these, int [N], from 0; -1 for one that is always wrong.
-        classes: C.
-        settings: How to train.
+        model: A checkpoint of any kind.
+        data_dir: Folders ``TASK/LANGUAGE`` with train, dev and test, as LINSPECTOR has them.
+        output_dir: Gets the table and the settings.
+        tasks: Names of tasks; None: all that are there.
+        languages: Names of languages; None: all that are there.
+        layers: Numbers; None: all.
+        pooling: How a word becomes one vector.
+        controls: Whether the controls are there: random weights, shuffled labels, the mean patch, character
+            n-grams, the most frequent label.
+        running: Where and how the model runs.
+        overwrite: Replace the results of an earlier analysis.
+
+    An analysis that was stopped goes on with the next task and language when it is called again.
 
     Returns:
-        One for each layer
+        The rows of the table
+
+    Raises:
+        ValueError: The data, the model or a setting is no good, or there are results already.
+        OSError: A file cannot be read or written.
     """
-    torch.manual_seed(settings.seed)
-    data = {split: torch.from_numpy(states[split]) for split in SPLITS}
-    targets = {split: torch.from_numpy(labels[split]) for split in SPLITS}
-    layers, count, width = data["train"].shape
-    model = _Classifiers(layers, settings.decays, width, classes)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.rate, fused=True)
-    shape = (layers, len(settings.decays))
-    best, test = torch.full(shape, -1.0), torch.zeros(shape)
-    waiting = torch.zeros(
-        shape, dtype=torch.long
-    )  # scorings since the best one; those that wait too long stop
-    for done in range(1, settings.passes + 1):
-        for chosen in torch.randperm(count).split(settings.batch_size):
-            scores = model(data["train"][:, chosen])
-            wanted = targets["train"][chosen][None, :, None].expand(scores.shape[:-1])
-            loss = F.cross_entropy(scores.flatten(0, 2), wanted.flatten(), reduction="sum") / len(chosen)
-            optimizer.zero_grad()
-            loss.backward()
-            model.decay()
-            optimizer.step()
-        if done % settings.score_every and done < settings.passes:
-            continue
-        dev, now = _accuracies(model, data, targets)
-        better = (dev > best) & (waiting < settings.patience)
-        best, test = torch.where(better, dev, best), torch.where(better, now, test)
-        waiting = torch.where(better, 0, waiting + 1)
-        if (waiting >= settings.patience).all():
-            break
-    return [
-        Probed(
-            dev=float(best[layer, chosen]),
-            test=float(test[layer, chosen]),
-            decay=settings.decays[int(chosen)],
-        )
-        for layer, chosen in enumerate(best.argmax(1))
+    results = Results(output_dir, "probing", overwrite)
+    folders = find_tasks(data_dir, tasks, languages)
+    words = {folder: read_task(folder) for folder in folders}
+    output_dir.mkdir(parents=True, exist_ok=True)
+    trained = running.states(model)
+    numbers = trained.numbers(layers)
+    torch.manual_seed(ProbeSettings.seed)
+    random = running.states(model, random_weights=True) if controls else None
+    settings = {
+        "model": model,
+        "data": str(data_dir),
+        "tasks": sorted({folder.parent.name for folder in folders}),
+        "languages": sorted({folder.name for folder in folders}),
+        "layers": layers,
+        "pooling": pooling,
+        "controls": controls,
+        "classifier": asdict(ProbeSettings()),
+    }
+    unfinished = output_dir / _UNFINISHED
+    # The same names may stand for other words or weights by now.
+    begun = json.loads(json.dumps({**settings, "content": _checksum(words, trained)}))
+    rows = _finished_rows(unfinished, begun, overwrite)
+    done = {(row["task"], row["language"]) for row in rows}
+    for folder in folders:
+        names = {"task": folder.parent.name, "language": folder.name}
+        if tuple(names.values()) not in done:
+            for kind, layer, found in _probe_all(words[folder], trained, random, numbers, pooling):
+                accuracies = {"dev": round(found.dev, 4), "test": round(found.test, 4)}
+                about = {"representation": kind, "layer": layer, **accuracies, "decay": found.decay}
+                rows.append({**names, **about})
+            with replacing(unfinished) as scratch:
+                scratch.write_text(json.dumps({"settings": begun, "rows": rows}), encoding="utf-8")
+        _show_probe(rows, names)
+    results.write(rows, settings)
+    unfinished.unlink()
+    return rows
+
+
+def _checksum(words: Mapping[Path, Mapping[str, Words]], states: PixelStates) -> int:
+    """Of the words, their labels, and the weights."""
+    total = zlib.crc32(repr(list(words.values())).encode())
+    for values in states.model.state_dict().values():
+        total = zlib.crc32(values.contiguous().cpu().numpy().tobytes(), total)
+    return total
+
+
+def _finished_rows(path: Path, settings: Mapping[str, Any], overwrite: bool) -> list[dict[str, Any]]:
+    """What an analysis with the same settings had found when it was stopped."""
+    if not path.exists():
+        return []
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    if earlier["settings"] == settings:
+        return earlier["rows"]
+    if overwrite:
+        return []
+    raise UserError(
+        f"{path} is of an analysis with other settings, words or weights, which was stopped; repeat its "
+        "command to go on with it, replace it with --overwrite, or choose another --output_dir"
+    )
+
+
+def find_tasks(data_dir: Path, tasks: Sequence[str] | None, languages: Sequence[str] | None) -> list[Path]:
+    """The folders ``TASK/LANGUAGE`` that are asked for and there.
+
+    Raises:
+        UserError: A name is nowhere; says which there are.
+    """
+    folders = (path for path in data_dir.glob("*/*") if path.is_dir())
+    there = sorted(path for path in folders if not path.parent.name.startswith("."))
+    if not there:
+        raise UserError(f"{data_dir} has no folders TASK/LANGUAGE with train.txt, dev.txt and test.txt")
+    for what, asked, known in (
+        ("task", tasks, {path.parent.name for path in there}),
+        ("language", languages, {path.name for path in there}),
+    ):
+        for name in asked or ():
+            if name not in known:
+                raise UserError(f"{data_dir} has no {what} {name!r}; it has {', '.join(sorted(known))}")
+    chosen = [
+        path
+        for path in there
+        if path.parent.name in (tasks or [path.parent.name]) and path.name in (languages or [path.name])
     ]
+    if not chosen:
+        raise UserError(f"{data_dir} has none of these tasks in any of these languages")
+    return chosen
 
 
-@torch.no_grad()
-def _accuracies(
-    model: _Classifiers, data: Mapping[str, Tensor], targets: Mapping[str, Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Of dev and of test, [L, W] each."""
-    dev, test = (
-        (model(data[split]).argmax(-1) == targets[split][:, None]).float().mean(1)
-        for split in ("dev", "test")
-    )
-    return dev, test
+def _probe_all(
+    words: Mapping[str, Words],
+    trained: PixelStates,
+    random: PixelStates | None,
+    layers: Sequence[int],
+    pooling: Pooling,
+) -> Iterator[tuple[str, int | None, Probed]]:
+    """The model's layers, then the controls: kind, layer, and what is reached."""
+    classes, labels = numbered(words)
+
+    def states(source: PixelStates) -> dict[str, np.ndarray]:
+        return {split: source.embed(words[split].texts, layers, pooling) for split in SPLITS}
+
+    own = states(trained)
+    yield from (("trained", *pair) for pair in zip(layers, probe(own, labels, len(classes)), strict=True))
+    if random is None:
+        return
+    shuffled = np.random.default_rng(ProbeSettings.seed).permutation(labels["train"])
+    chance = probe(own, {**labels, "train": shuffled}, len(classes))
+    yield from (("shuffled labels", *pair) for pair in zip(layers, chance, strict=True))
+    del own
+    found = probe(states(random), labels, len(classes))
+    yield from (("random weights", *pair) for pair in zip(layers, found, strict=True))
+    pixels = {split: pixel_statistics(trained.renderer, words[split].texts) for split in SPLITS}
+    yield "mean patch", None, probe(pixels, labels, len(classes))[0]
+    yield "character n-grams", None, ngram_model(words)
+    yield "most frequent label", None, majority(words)
 
 
-def majority(words: Mapping[str, Words]) -> Probed:
-    """Always the most frequent label of train."""
-    labels = words["train"].labels
-    most = max(sorted(set(labels)), key=labels.count)
-    dev, test = (
-        float(np.mean([label == most for label in words[split].labels])) for split in ("dev", "test")
-    )
-    return Probed(dev, test, 0.0)
-
-
-def ngram_model(words: Mapping[str, Words]) -> Probed:
-    """Logistic regression on character n-grams of the words: what the letters alone tell."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    best = Probed(-1.0, 0.0, 0.0)
-    for strength in (1.0, 10.0):
-        letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True)
-        model = make_pipeline(letters, LogisticRegression(C=strength, max_iter=300))
-        model.fit(words["train"].texts, words["train"].labels)
-        dev, test = (float(model.score(words[split].texts, words[split].labels)) for split in ("dev", "test"))
-        best = max(best, Probed(dev, test, 1 / strength))
-    return best
+def _show_probe(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> None:
+    """A line for each kind: the best layer by dev, and its accuracy on test."""
+    console = plain_console(soft_wrap=False)
+    console.print(f"{names['task']}, {names['language']}: accuracy on test", style="bold")
+    chosen = [row for row in rows if all(row[key] == value for key, value in names.items())]
+    for kind in dict.fromkeys(row["representation"] for row in chosen):
+        best = max((row for row in chosen if row["representation"] == kind), key=lambda row: row["dev"])
+        where = "" if best["layer"] is None else f" (layer {best['layer']}, chosen on dev)"
+        console.print(f"  {kind:20}{100 * best['test']:6.1f}{where}")

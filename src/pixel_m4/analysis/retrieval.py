@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from rich.table import Table
+from rich.text import Text
 
+from pixel_m4.analysis.results import Results
+from pixel_m4.analysis.states import Pooling, Running
 from pixel_m4.console.errors import UserError
+from pixel_m4.console.screen import plain_console
 from pixel_m4.files import DataError
 from pixel_m4.formats.folders import find_split
 from pixel_m4.formats.tables import find_language, read_table
@@ -106,3 +112,89 @@ def rows_of(found: Sequence[Found], **more: Any) -> list[dict[str, Any]]:
         }
         for each in found
     ]
+
+
+def analyze_retrieval(
+    model: str,
+    data_dir: Path,
+    languages: Sequence[str],
+    output_dir: Path,
+    *,
+    split: str = "train",
+    layers: Sequence[int] | None = None,
+    pooling: Pooling = "mean",
+    controls: bool = True,
+    seed: int = 0,
+    running: Running = Running(),
+    overwrite: bool = False,
+) -> list[dict[str, Any]]:
+    """Search translations by the vectors of a model, layer by layer, and write ``retrieval.csv``.
+
+    Args:
+        model: A checkpoint of any kind.
+        data_dir: Parallel text, a folder a language, see :func:`read_parallel`.
+        languages: Their folders.
+        output_dir: Gets the table and the settings.
+        split: Of the data.
+        layers: Numbers; None: all.
+        pooling: How a text becomes one vector.
+        controls: Whether random weights of the same architecture are searched, too.
+        seed: Of these weights.
+        running: Where and how the model runs.
+        overwrite: Replace the results of an earlier analysis.
+
+    Returns:
+        The rows of the table
+
+    Raises:
+        ValueError: The data, the model or a setting is no good, or there are results already.
+        OSError: A file cannot be read or written.
+    """
+    results = Results(output_dir, "retrieval", overwrite)
+    texts = read_parallel(data_dir, languages, split)
+    rows: list[dict[str, Any]] = []
+    for weights in ("trained", *(("random",) if controls else ())):
+        torch.manual_seed(seed)
+        states = running.states(model, random_weights=weights == "random")
+        numbers = states.numbers(layers)
+        # A language at a time: a layer of all languages is what the search needs together.
+        vectors = {language: states.embed(lines, numbers, pooling) for language, lines in texts.items()}
+        for place, layer in enumerate(numbers):
+            found = retrieve({language: every[place] for language, every in vectors.items()})
+            rows += rows_of(found, weights=weights, layer=layer)
+    settings = {
+        "model": model,
+        "data": str(data_dir),
+        "languages": list(languages),
+        "split": split,
+        "sentences": len(next(iter(texts.values()))),
+        "layers": layers,
+        "pooling": pooling,
+        "seed": seed,
+    }
+    results.write(rows, settings)
+    _show(rows, len(next(iter(texts.values()))))
+    return rows
+
+
+def _show(rows: Sequence[Mapping[str, Any]], count: int) -> None:
+    """Means over all directions, a line a layer."""
+    measures = [name for name in rows[0] if name.startswith(("recall", "mrr"))]
+    kinds = list(dict.fromkeys(row["weights"] for row in rows))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("layer", justify="right")
+    for kind in kinds:
+        for measure in measures:
+            table.add_column(Text(f"{measure.removeprefix('recall')} {kind}"), justify="right")
+    for layer in dict.fromkeys(row["layer"] for row in rows):
+        cells = []
+        for kind in kinds:
+            chosen = [row for row in rows if row["layer"] == layer and row["weights"] == kind]
+            cells += [f"{np.mean([row[measure] for row in chosen]):.3f}" for measure in measures]
+        table.add_row(str(layer), *cells)
+    console = plain_console(soft_wrap=False)
+    console.print(table)
+    console.print(
+        f"recall@k and mean reciprocal rank over all directions, {count} sentences a language; "
+        f"chance is k / {count}"
+    )

@@ -10,12 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from pixel_m4.analysis.attacks import attack
-from pixel_m4.analysis.maps import COLOURS, FORMS, save
+from pixel_m4.analysis.attacks import ATTACKS, attack
+from pixel_m4.analysis.figures import COLOURS, FORMS, save
+from pixel_m4.analysis.results import Results
+from pixel_m4.analysis.states import Running
+from pixel_m4.console.errors import UserError
+from pixel_m4.console.screen import plain_console
 from pixel_m4.model import PixelPreTrainedModel
 from pixel_m4.model.inputs import split_patches
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.base import Task
+from pixel_m4.tasks.splits import evenly
 
 STRENGTHS = (0.0, 0.2, 0.5, 0.8)
 
@@ -115,3 +120,75 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], metric: str, path: Path) -> l
     axes.set_ylabel(metric)
     axes.legend(fontsize="small")
     return save(figure, path)
+
+
+def analyze_robustness(
+    model: str,
+    data: Path,
+    output_dir: Path,
+    *,
+    split: str = "test",
+    attacks: Sequence[str] | None = None,
+    strengths: Sequence[float] = STRENGTHS,
+    sentences: int | None = None,
+    seed: int = 0,
+    running: Running = Running(),
+    overwrite: bool = False,
+) -> list[dict[str, Any]]:
+    """Score a fine-tuned model on attacked words, and write ``robustness.csv``, .png and .svg.
+
+    Args:
+        model: A model fine-tuned for a task of words: a parser, a tagger, or of named entities.
+        data: A file with annotation, or the folder of a data set.
+        output_dir: Gets the table and the settings.
+        split: Of a folder.
+        attacks: Names; None: all.
+        strengths: From 0, which changes nothing, to 1.
+        sentences: Evenly taken, so many at most; None: all.
+        seed: Of the attacks.
+        running: Where and how the model runs.
+        overwrite: Replace the results of an earlier analysis.
+
+    Returns:
+        The rows of the table: an attack and strength each
+
+    Raises:
+        ValueError: The data, the model or a setting is no good, or there are results already.
+        OSError: A file cannot be read or written.
+    """
+    results = Results(output_dir, "robustness", overwrite)
+    names = list(attacks or ATTACKS)
+    for name in names:
+        for strength in strengths:
+            attack([], name, strength, seed)  # a wrong one is told before anything is opened
+    if sentences is not None and sentences < 1:
+        raise UserError(f"--sentences must be at least 1, got {sentences}")
+    task, network = running.task(model)
+    gold = task.read(data, split) if data.is_dir() else task.read_file(data)
+    if not hasattr(gold[0], "words"):
+        raise UserError(f"attacks are on words, and {model} is for {task.name}, which has none")
+    gold = evenly(gold, sentences)
+    metric = task.best_metric
+    console = plain_console()
+    rows: list[dict[str, Any]] = []
+    for row in score_attacked(
+        task, network, gold, names, strengths, batch_size=running.batch_size, seed=seed
+    ):
+        rows.append(row)
+        words, patches = (f"{100 * row[what]:.0f} %" for what in ("words_changed", "patches_changed"))
+        console.print(
+            f"{row['attack']:12} {row['strength']:4g}: {metric} {row[metric]:5.1f}, "
+            f"{words} of words and {patches} of patches changed"
+        )
+    results.draw(draw_curves, rows, metric)
+    settings = {
+        "model": model,
+        "data": str(data),
+        "split": split if data.is_dir() else None,
+        "sentences": len(gold),
+        "attacks": names,
+        "strengths": list(strengths),
+        "seed": seed,
+    }
+    results.write(rows, settings)
+    return rows

@@ -6,21 +6,55 @@ Dimensions: N texts, L layers that are asked for, B batch, P patches, D width.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
+from transformers.utils import logging as transformers_logging
 
-from pixel_m4.checkpoint import Checkpoint, choose_device
+from pixel_m4.checkpoint import Checkpoint, choose_device, open_task
 from pixel_m4.console.errors import UserError
-from pixel_m4.model import PixelModel
+from pixel_m4.model import PixelModel, PixelPreTrainedModel
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.opening import open_renderer
+from pixel_m4.tasks.base import Task
 
 Pooling = Literal["mean", "published", "cls", "first", "first_last_mean"]
 POOLINGS: tuple[str, ...] = get_args(Pooling)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """Where and how the model of an analysis runs.
+
+    Args:
+        device: cpu, cuda, cuda:1, mps …; None: an accelerator if there is one.
+        batch_size: Texts, or parts of sentences, of a batch.
+        renderer: Where the renderer comes from, for a checkpoint that has none.
+    """
+
+    device: str | None = None
+    batch_size: int = 32
+    renderer: str | Path | None = None
+
+    def states(self, model: str | Path, *, random_weights: bool = False) -> PixelStates:
+        """Open the encoder of a checkpoint, see :meth:`PixelStates.open`."""
+        transformers_logging.disable_progress_bar()
+        return PixelStates.open(
+            model,
+            device=self.device,
+            batch_size=self.batch_size,
+            renderer=self.renderer,
+            random_weights=random_weights,
+        )
+
+    def task(self, model: str | Path) -> tuple[Task, PixelPreTrainedModel]:
+        """Open a fine-tuned model, see :func:`pixel_m4.checkpoint.open_task`."""
+        transformers_logging.disable_progress_bar()
+        return open_task(model, device=self.device, renderer=self.renderer)
 
 
 class PixelStates:

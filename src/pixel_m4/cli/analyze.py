@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pixel_m4.cli.embed import add_running, add_states
+from pixel_m4.cli.embed import add_running, add_states, running
 from pixel_m4.cli.parts import new_parser
 
 NAME = "analyze"
@@ -15,6 +15,7 @@ _ROBUSTNESS = "pixel-m4 analyze robustness pixel-m4-ud --data UD_English-EWT --a
 _MODEL = "a model folder, a hub name, or a checkpoint of the package"
 _MAP = "pixel-m4 analyze map pixel-m4-tiny --data_dir data/sib200 --languages eng_Latn hin_Deva zho_Hans"
 _EXAMPLE = "pixel-m4 analyze retrieval pixel-m4-tiny --data_dir data/sib200 --languages eng_Latn hin_Deva"
+_PARALLEL = ("data_dir", "languages", "output_dir", "split", "layers", "pooling")
 
 
 def configure(commands: Any) -> None:
@@ -27,7 +28,12 @@ def configure(commands: Any) -> None:
         [f"{_EXAMPLE} --output_dir runs/retrieval", f"{_PROBE} --output_dir runs/probing"],
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    retrieval = new_parser(
+    for add in (_add_retrieval, _add_map, _add_robustness, _add_probe):
+        add(actions)
+
+
+def _add_retrieval(actions: Any) -> None:
+    parser = new_parser(
         actions,
         "retrieval",
         "find translations by their vectors",
@@ -35,13 +41,23 @@ def configure(commands: Any) -> None:
         "both directions between all pairs of languages, for every layer, beside random weights.",
         [f"{_EXAMPLE} --output_dir runs/retrieval"],
     )
-    _add_parallel(retrieval)
-    retrieval.add_argument(
+    _add_parallel(parser)
+    parser.add_argument(
         "--no_controls", action="store_true", help="leave random weights out; default: they are there"
     )
-    retrieval.add_argument("--seed", type=int, default=0, help="of the random weights; default: 0")
-    add_states(retrieval)
-    maps = new_parser(
+    parser.add_argument("--seed", type=int, default=0, help="of the random weights; default: 0")
+    add_states(parser)
+    parser.set_defaults(analyze=_retrieval)
+
+
+def _retrieval(arguments: argparse.Namespace) -> None:
+    from pixel_m4.analysis.retrieval import analyze_retrieval
+
+    analyze_retrieval(**_chosen(arguments, *_PARALLEL, "seed"), controls=not arguments.no_controls)
+
+
+def _add_map(actions: Any) -> None:
+    parser = new_parser(
         actions,
         "map",
         "draw sentences as points, near where alike",
@@ -49,13 +65,25 @@ def configure(commands: Any) -> None:
         "pictures if matplotlib is installed. Also says how many of a text's neighbours are of its language.",
         [f"{_MAP} --output_dir runs/map"],
     )
-    _add_parallel(maps)
-    maps.add_argument("--perplexity", type=float, default=50.0, help="how many neighbours count; default: 50")
-    maps.add_argument("--learning_rate", type=float, default=500.0, help="of t-SNE; default: 500")
-    maps.add_argument("--iterations", type=int, default=1000, help="of t-SNE, at least 250; default: 1000")
-    maps.add_argument("--seed", type=int, default=42, help="of t-SNE; default: 42")
-    add_states(maps)
-    robustness = new_parser(
+    _add_parallel(parser)
+    parser.add_argument("--perplexity", type=float, default=50.0, help="neighbours that count; default: 50")
+    parser.add_argument("--learning_rate", type=float, default=500.0, help="of t-SNE; default: 500")
+    parser.add_argument("--iterations", type=int, default=1000, help="of t-SNE, at least 250; default: 1000")
+    parser.add_argument("--seed", type=int, default=42, help="of t-SNE; default: 42")
+    add_states(parser)
+    parser.set_defaults(analyze=_map)
+
+
+def _map(arguments: argparse.Namespace) -> None:
+    from pixel_m4.analysis.maps import MapSettings, analyze_map
+
+    names = ("perplexity", "learning_rate", "iterations", "seed")
+    settings = MapSettings(**{name: getattr(arguments, name) for name in names})
+    analyze_map(**_chosen(arguments, *_PARALLEL), tsne=settings)
+
+
+def _add_robustness(actions: Any) -> None:
+    parser = new_parser(
         actions,
         "robustness",
         "score a fine-tuned model on misspelled words",
@@ -64,13 +92,13 @@ def configure(commands: Any) -> None:
         "are grapheme clusters, so that every script can be attacked.",
         [f"{_ROBUSTNESS} --output_dir runs/robustness"],
     )
-    robustness.add_argument("model", help="folder of a fine-tuned model, its name on the hub, or pixel-m4-ud")
-    robustness.add_argument(
+    parser.add_argument("model", help="folder of a fine-tuned model, its name on the hub, or pixel-m4-ud")
+    parser.add_argument(
         "--data", type=Path, required=True, help="a file with annotation, or the folder of a data set"
     )
-    robustness.add_argument("--output_dir", type=Path, required=True, help="folder for table and settings")
-    robustness.add_argument("--split", default="test", help="of a folder: train, dev or test (default)")
-    robustness.add_argument(
+    parser.add_argument("--output_dir", type=Path, required=True, help="folder for table and settings")
+    parser.add_argument("--split", default="test", help="of a folder: train, dev or test (default)")
+    parser.add_argument(
         "--attacks",
         nargs="+",
         metavar="ATTACK",
@@ -79,7 +107,7 @@ def configure(commands: Any) -> None:
         "drop_marks: without accents, points and dependent vowels; intrude: punctuation between letters; "
         "default: all",
     )
-    robustness.add_argument(
+    parser.add_argument(
         "--strengths",
         type=float,
         nargs="+",
@@ -87,12 +115,22 @@ def configure(commands: Any) -> None:
         help="from 0, which changes nothing, to 1: how likely a word is hit (intrude: each gap of a word); "
         "default: 0 0.2 0.5 0.8",
     )
-    robustness.add_argument(
-        "--sentences", type=int, help="take so many at most, evenly from all; default: all"
+    parser.add_argument("--sentences", type=int, help="take so many at most, evenly from all; default: all")
+    parser.add_argument("--seed", type=int, default=0, help="of the attacks; default: 0")
+    add_running(parser)
+    parser.set_defaults(analyze=_robustness)
+
+
+def _robustness(arguments: argparse.Namespace) -> None:
+    from pixel_m4.analysis.robustness import analyze_robustness
+
+    analyze_robustness(
+        **_chosen(arguments, "data", "output_dir", "split", "attacks", "strengths", "sentences", "seed")
     )
-    robustness.add_argument("--seed", type=int, default=0, help="of the attacks; default: 0")
-    add_running(robustness)
-    probe = new_parser(
+
+
+def _add_probe(actions: Any) -> None:
+    parser = new_parser(
         actions,
         "probe",
         "read properties of words from each layer",
@@ -101,22 +139,30 @@ def configure(commands: Any) -> None:
         "random weights, shuffled labels, the mean patch, character n-grams, the most frequent label.",
         [f"{_PROBE} --output_dir runs/probing"],
     )
-    probe.add_argument("model", help=_MODEL)
-    probe.add_argument(
+    parser.add_argument("model", help=_MODEL)
+    parser.add_argument(
         "--data_dir",
         type=Path,
         required=True,
         help="folder with TASK/LANGUAGE/{train,dev,test}.txt: words, and the label in the last column",
     )
-    probe.add_argument("--output_dir", type=Path, required=True, help="folder for table and settings")
-    probe.add_argument("--tasks", nargs="+", help="names of tasks; default: all that are there")
-    probe.add_argument("--languages", nargs="+", help="names of languages; default: all that are there")
-    probe.add_argument("--layers", type=int, nargs="+", help="numbers of layers; default: all")
-    probe.add_argument(
+    parser.add_argument("--output_dir", type=Path, required=True, help="folder for table and settings")
+    parser.add_argument("--tasks", nargs="+", help="names of tasks; default: all that are there")
+    parser.add_argument("--languages", nargs="+", help="names of languages; default: all that are there")
+    parser.add_argument("--layers", type=int, nargs="+", help="numbers of layers; default: all")
+    parser.add_argument(
         "--no_controls", action="store_true", help="leave the controls out; default: they are there"
     )
-    add_states(probe)
-    probe.set_defaults(pooling="published")
+    add_states(parser)
+    parser.set_defaults(pooling="published")
+    parser.set_defaults(analyze=_probe)
+
+
+def _probe(arguments: argparse.Namespace) -> None:
+    from pixel_m4.analysis.probing import analyze_probe
+
+    names = ("data_dir", "output_dir", "tasks", "languages", "layers", "pooling")
+    analyze_probe(**_chosen(arguments, *names), controls=not arguments.no_controls)
 
 
 def _add_parallel(parser: argparse.ArgumentParser) -> None:
@@ -134,65 +180,12 @@ def _add_parallel(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layers", type=int, nargs="+", help="numbers of layers; default: all")
 
 
+def _chosen(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Options that a function takes by the same names, and those that all analyses have."""
+    options = {name: getattr(arguments, name) for name in ("model", *names)}
+    return {**options, "running": running(arguments), "overwrite": arguments.overwrite}
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
-    from pixel_m4.analysis.run import analyze_map, analyze_probe, analyze_retrieval, analyze_robustness
-
-    common = {
-        "device": arguments.device,
-        "batch_size": arguments.per_device_eval_batch_size,
-        "renderer": arguments.renderer,
-        "overwrite": arguments.overwrite,
-    }
-    if arguments.action == "robustness":
-        analyze_robustness(
-            arguments.model,
-            arguments.data,
-            arguments.output_dir,
-            split=arguments.split,
-            attacks=arguments.attacks,
-            strengths=arguments.strengths,
-            sentences=arguments.sentences,
-            seed=arguments.seed,
-            **common,
-        )
-        return
-    common |= {"layers": arguments.layers, "pooling": arguments.pooling}
-    if arguments.action == "probe":
-        analyze_probe(
-            arguments.model,
-            arguments.data_dir,
-            arguments.output_dir,
-            tasks=arguments.tasks,
-            languages=arguments.languages,
-            controls=not arguments.no_controls,
-            **common,
-        )
-    elif arguments.action == "map":
-        from pixel_m4.analysis.maps import MapSettings
-
-        analyze_map(
-            arguments.model,
-            arguments.data_dir,
-            arguments.languages,
-            arguments.output_dir,
-            split=arguments.split,
-            tsne=MapSettings(
-                perplexity=arguments.perplexity,
-                learning_rate=arguments.learning_rate,
-                iterations=arguments.iterations,
-                seed=arguments.seed,
-            ),
-            **common,
-        )
-    else:
-        analyze_retrieval(
-            arguments.model,
-            arguments.data_dir,
-            arguments.languages,
-            arguments.output_dir,
-            split=arguments.split,
-            seed=arguments.seed,
-            controls=not arguments.no_controls,
-            **common,
-        )
+    arguments.analyze(arguments)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pixel_m4.cli.parts import RENDERER_HELP, new_parser
+
+if TYPE_CHECKING:
+    from pixel_m4.analysis.states import Running
 
 NAME = "embed"
 
@@ -60,9 +63,20 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def running(arguments: argparse.Namespace) -> Running:
+    """The options of `add_running`, but for `--overwrite`."""
+    from pixel_m4.analysis.states import Running
+
+    return Running(
+        device=arguments.device,
+        batch_size=arguments.per_device_eval_batch_size,
+        renderer=arguments.renderer,
+    )
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
-    from pixel_m4.analysis.run import embed
+    from pixel_m4.analysis.vectors import embed
 
     embed(
         arguments.model,
@@ -71,8 +85,6 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.output,
         layer=arguments.layer,
         pooling=arguments.pooling,
-        device=arguments.device,
-        batch_size=arguments.per_device_eval_batch_size,
-        renderer=arguments.renderer,
+        running=running(arguments),
         overwrite=arguments.overwrite,
     )

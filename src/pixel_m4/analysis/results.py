@@ -1,0 +1,81 @@
+"""What an analysis leaves: a tidy table, figures, the settings, and the command that makes them again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pixel_m4.analysis.figures import PICTURES
+from pixel_m4.console.redact import redact_command
+from pixel_m4.console.screen import plain_console
+from pixel_m4.files import refuse_existing, replacing
+from pixel_m4.version import __version__
+
+SETTINGS = "settings.json"
+
+
+class Results:
+    """The folder that an analysis writes to.
+
+    Args:
+        folder: It is made when something is written.
+        name: Of the analysis: what its files are called.
+        overwrite: Replace the results of an earlier analysis.
+
+    Raises:
+        UserError: A file is there that the analysis would replace unasked.
+    """
+
+    def __init__(self, folder: Path, name: str, overwrite: bool) -> None:
+        self.folder = folder
+        self.name = name
+        for suffix in (".csv", ".html", *PICTURES):
+            refuse_existing(self.file(suffix), overwrite)
+        refuse_existing(folder / SETTINGS, overwrite)
+
+    def file(self, suffix: str) -> Path:
+        """A file of the analysis."""
+        return self.folder / f"{self.name}{suffix}"
+
+    def draw(self, picture: Callable[..., Any], *arguments: Any) -> None:
+        """Draw a figure, as .png and .svg, if the library for it is there.
+
+        Args:
+            picture: Takes the arguments, and the file without its suffix.
+            arguments: Of the picture.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            picture(*arguments, self.file(""))
+        except ImportError:
+            plain_console().print("PNG and SVG need matplotlib: pip install 'pixel-m4[plots]'")
+
+    def write_page(self, content: str) -> None:
+        """Write the page of the analysis."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self.file(".html")) as scratch:
+            scratch.write_text(content, encoding="utf-8")
+
+    def write(self, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> None:
+        """Write the table, and how it came about.
+
+        Args:
+            rows: All of the same columns.
+            settings: Of the analysis.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (
+            replacing(self.file(".csv")) as scratch,
+            scratch.open("w", newline="", encoding="utf-8") as stream,
+        ):
+            table = csv.DictWriter(stream, list(rows[0]))
+            table.writeheader()
+            table.writerows(rows)
+        command = " ".join(redact_command([Path(sys.argv[0]).name, *sys.argv[1:]]).split())
+        content = {"version": __version__, "command": command, "analysis": self.name, **settings}
+        with replacing(self.folder / SETTINGS) as scratch:
+            scratch.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
