@@ -73,7 +73,8 @@ def pretraining() -> tuple[Any, list[Any]]:
     from pixel_m4.corpus.corpora import TextStream
     from pixel_m4.corpus.pretraining import MaskedBlocks, Masking
     from pixel_m4.pretrain.arguments import parse_arguments
-    from pixel_m4.pretrain.run import make_model, make_reader, make_sources, make_vocabulary
+    from pixel_m4.pretrain.model import make_model
+    from pixel_m4.pretrain.text import make_reader, make_sources, make_vocabulary
     from pixel_m4.training.start import make_renderer
 
     drawn = random.Random(0)

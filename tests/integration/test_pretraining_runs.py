@@ -27,7 +27,7 @@ from pixel_m4.corpus.heldout import without_held_out
 from pixel_m4.corpus.pretraining import MaskedBlocks
 from pixel_m4.corpus.sources import local_sources
 from pixel_m4.model import PixelForPreTraining
-from pixel_m4.model.positions import line_positions
+from pixel_m4.model.initialisation import line_codes
 from pixel_m4.pretrain.arguments import parse_arguments
 from pixel_m4.pretrain.run import pretrain
 from pixel_m4.render import TextRenderer
@@ -260,7 +260,7 @@ def test_the_second_objective_goes_on_and_leaves_no_trace(corpus: Path, tmp_path
     with_head = load_file(whole / "checkpoint-10" / "model.safetensors")
     heads = {f"{head}.{part}" for head in ("piece_head", "blank_head") for part in ("weight", "bias")}
     assert with_head.keys() - weights.keys() == heads
-    line = line_positions(weights["decoder.decoder_pos_embed"].shape[2], 64)
+    line = line_codes(weights["decoder.decoder_pos_embed"].shape[2], 64)
     assert torch.equal(weights["decoder.decoder_pos_embed"], line)
     assert not {"num_pieces", "patch_classes"} & set(json.loads((whole / "config.json").read_text()))
     # Killed between the last checkpoint and the model.

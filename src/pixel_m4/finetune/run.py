@@ -34,6 +34,7 @@ from pixel_m4.finetune.data import data_files, read_splits
 from pixel_m4.finetune.records import RunRecord, show_scores, write_card
 from pixel_m4.finetune.trainer import EncodedSplit, TaskTrainer
 from pixel_m4.model import PixelConfig, PixelPreTrainedModel
+from pixel_m4.model.initialisation import begin, shrink
 from pixel_m4.tasks.base import Task, TaskOptions, saved_labels
 from pixel_m4.tasks.registry import TASKS
 from pixel_m4.training.overrides import parse_overrides
@@ -201,7 +202,7 @@ def _prepare(
         check_data(task, training, len(encoded["train"]))
     model = make_model(task, arguments, config)
     if training.do_train and arguments.model_name_or_path is not None:
-        model.shrink(arguments.shrink)
+        shrink(model, arguments.shrink)
     return _Run(
         task=task,
         arguments=arguments,
@@ -341,8 +342,7 @@ def make_model(task: Task, arguments: FinetuneArguments, config: PixelConfig) ->
     task.configure(config)
     if arguments.model_name_or_path is None:
         model = task.model_class(config)
-        # Learns faster from nothing: docs/log.md, 2026-11-23 and 2026-11-25.
-        model.set_new_weights(line=arguments.line_positions, neighbours=arguments.look_at_neighbours)
+        begin(model, ["center_pixels", *arguments.starts])
         return model
     if other_head:
         logger.warning("the checkpoint knows other labels: its head is replaced by one with random weights")

@@ -17,7 +17,6 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from pixel_m4.model.attention import Unpadded, attend, attend_padded, in_chunks
 from pixel_m4.model.config import PixelConfig
-from pixel_m4.model.positions import neighbour_weights
 
 # What may be attended: everything, a mask bool [B, 1, 1, S], or each sequence of a packed row to itself.
 Pattern = Tensor | Unpadded | None
@@ -73,26 +72,6 @@ def unpadded_if_it_pays(config: PixelConfig, mask: Tensor) -> Tensor | Unpadded:
     return mask
 
 
-@torch.no_grad()
-def look_at_neighbours(embed: nn.Linear | nn.Conv2d, layers: nn.ModuleList, heads: int) -> None:
-    """Let new layers begin with attention to neighbours, see `SelfAttention.look_at_neighbours`.
-
-    Args:
-        embed: What gives the layers their states begins with nothing in the channels where the codes of
-            places are read, else its ink would drown them.
-        layers: New `PixelLayer`s.
-        heads: Of each layer.
-    """
-    width = embed.weight.shape[0]
-    for start in (0, width // 2):  # sines, cosines
-        waves = slice(start, start + width // heads // 2)
-        embed.weight[waves] = 0
-        embed.get_parameter("bias")[waves] = 0
-    for layer in layers:
-        assert isinstance(layer, PixelLayer)
-        layer.attention.attention.look_at_neighbours()
-
-
 class Dense(nn.Module):
     """A linear layer under the name `dense`, as the checkpoints have it."""
 
@@ -116,21 +95,6 @@ class SelfAttention(nn.Module):
         self.query = nn.Linear(width, width, bias=config.qkv_bias)
         self.key = nn.Linear(width, width, bias=config.qkv_bias)
         self.value = nn.Linear(width, width, bias=config.qkv_bias)
-
-    @torch.no_grad()
-    def look_at_neighbours(self, sharpness: float = 3.0) -> None:
-        """Add to new weights what makes each head attend to a neighbour, as far as places are on a line.
-
-        Heads look for the patches -1, +1, 0, +2, -2, +3 … from their own. The architecture stays as it is,
-        and training is free to change it.
-        """
-        dim = self.query.out_features // self.heads
-        for head in range(self.heads):
-            rows = slice(head * dim, (head + 1) * dim)
-            shift = 0 if head == 2 else (-1) ** (head + 1) * ((head + 2 - (head > 2)) // 2)
-            query, key = neighbour_weights(self.query.in_features, dim, shift, sharpness)
-            self.query.weight[rows] += query
-            self.key.weight[rows] += key
 
     def forward(self, states: Tensor, pattern: Pattern, weights: bool) -> tuple[Tensor, Tensor | None]:
         """Attend, with PyTorch's fused kernels unless the weights are asked for.

@@ -19,10 +19,10 @@ from transformers.utils import ModelOutput
 from pixel_m4.model.attention import Unpadded
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.inputs import as_in_transformers, check_inputs, split_patches, take
-from pixel_m4.model.layers import PixelLayer, look_at_neighbours, pattern_of, run_layers
+from pixel_m4.model.layers import PixelLayer, pattern_of, run_layers
 from pixel_m4.model.masks import Hidden, choose_patches, follow_mask
 from pixel_m4.model.objectives import mean_of, reconstruction_errors, targets_of
-from pixel_m4.model.positions import init_positions, patch_positions, put_on_line, resized_parameter
+from pixel_m4.model.positions import init_positions, patch_positions, resized_parameter
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
 
 
@@ -251,20 +251,6 @@ class PixelForPreTraining(PixelPreTrainedModel):
         if isinstance(module, PixelDecoder):
             initialization.normal_(module.mask_token, std=self.config.initializer_range)
             init_positions(module.decoder_pos_embed)
-
-    def look_at_neighbours(self) -> None:
-        """As the base, for encoder and decoder."""
-        super().look_at_neighbours()
-        look_at_neighbours(
-            self.decoder.decoder_embed,
-            self.decoder.decoder_layers,
-            self.config.decoder_num_attention_heads,
-        )
-
-    def use_line_positions(self) -> None:
-        """As the base, for encoder and decoder."""
-        super().use_line_positions()
-        put_on_line(self.decoder.decoder_pos_embed)
 
     def resize_positions(self, max_seq_length: int) -> None:
         """As the base, for encoder and decoder."""

@@ -1,4 +1,4 @@
-"""Positions of patches: the fixed sine-cosine table, and its rows for another length or another start.
+"""Positions of patches: the fixed sine-cosine table, and its rows for another length.
 
 Sources: He et al. 2022 (MAE). Dimensions: B batch, P patches, D width, L = P rows of the table without CLS.
 """
@@ -27,44 +27,6 @@ def sincos_positions(width: int, side: int) -> Tensor:
     column, row = line.repeat(side, 1), line.repeat_interleave(side, dim=0)
     grid = torch.cat([column, row], dim=1)
     return torch.cat([torch.zeros(1, width, dtype=torch.float64), grid])[None].float()
-
-
-def line_positions(width: int, length: int) -> Tensor:
-    """A 1-D sine-cosine table, with a zero row for CLS: a step to the right turns every code alike.
-
-    Returns:
-        [1, 1 + length, width]
-    """
-    frequency = 10000.0 ** -(torch.arange(width // 2, dtype=torch.float64) / (width // 2))
-    angle = torch.outer(torch.arange(length, dtype=torch.float64), frequency)
-    line = torch.cat([angle.sin(), angle.cos()], dim=1)
-    return torch.cat([torch.zeros(1, width, dtype=torch.float64), line])[None].float()
-
-
-def neighbour_weights(width: int, dim: int, shift: int, sharpness: float) -> tuple[Tensor, Tensor]:
-    """Query and key weights of a head that attends to the place `shift` patches further on.
-
-    Keys copy the fastest waves of the codes of `line_positions`, queries the same waves turned by `shift`
-    places: the score of a place falls with its distance from the one that is looked for.
-
-    Args:
-        width: D
-        dim: Width of the head, even.
-        shift: Patches; negative for places before.
-        sharpness: What each wave that agrees adds to a score, with codes as they are in the table.
-
-    Returns:
-        Two [dim, D]
-    """
-    waves = torch.arange(dim // 2)
-    angle = shift * 10000.0 ** -(waves / (width // 2))
-    sine, cosine = waves, waves + width // 2
-    query, key = torch.zeros(2, dim, width)
-    key[2 * waves, sine] = key[2 * waves + 1, cosine] = 1.0
-    query[2 * waves, sine] = query[2 * waves + 1, cosine] = angle.cos()
-    query[2 * waves, cosine], query[2 * waves + 1, sine] = angle.sin(), -angle.sin()
-    gain = (sharpness * dim**0.5) ** 0.5
-    return gain * query, gain * key
 
 
 def resized_positions(table: Tensor, max_seq_length: int) -> Tensor:
@@ -106,12 +68,6 @@ def patch_positions(table: Tensor, patches: int, first_position: Tensor | None) 
     if first_position is None:
         return table[:, 1 : 1 + patches]
     return table[0, 1 + first_position[:, None] + torch.arange(patches, device=table.device)]
-
-
-@torch.no_grad()
-def put_on_line(table: nn.Parameter) -> None:
-    """Fill a position table [1, 1 + L, D] with the codes of `line_positions`."""
-    table.copy_(line_positions(table.shape[2], table.shape[1] - 1))
 
 
 def init_positions(table: nn.Parameter) -> None:

@@ -23,9 +23,9 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from pixel_m4.model.attention import Unpadded
 from pixel_m4.model.config import HUB_OPTIONS, PixelConfig
 from pixel_m4.model.inputs import as_in_transformers, check_inputs, split_patches, take
-from pixel_m4.model.layers import Pattern, PixelLayer, look_at_neighbours, pattern_of, run_layers
+from pixel_m4.model.layers import Pattern, PixelLayer, pattern_of, run_layers
 from pixel_m4.model.loading import check_folder, check_loaded, named_errors, without_report
-from pixel_m4.model.positions import init_positions, patch_positions, put_on_line, resized_parameter
+from pixel_m4.model.positions import init_positions, patch_positions, resized_parameter
 from pixel_m4.model.words import PoolingWeights
 from pixel_m4.shipped import find_model
 
@@ -38,19 +38,6 @@ class PatchEmbeddings(nn.Module):
         self.projection = nn.Conv2d(
             config.num_channels, config.hidden_size, kernel_size=config.patch_size, stride=config.patch_size
         )
-
-    @torch.no_grad()
-    def center(self, mean: float = 0.88, deviation: float = 0.27) -> None:
-        """Set new weights as if pixels were centred and scaled, with the architecture left as it is.
-
-        Rendered text is mostly white, so plain new weights give all patches nearly the same vector.
-
-        Args:
-            mean: Mean pixel value of text patches.
-            deviation: Their standard deviation.
-        """
-        self.projection.weight /= deviation
-        self.projection.bias = nn.Parameter(-mean * self.projection.weight.sum((1, 2, 3)))
 
     def forward(self, patches: Tensor) -> Tensor:
         """[B, P, 256] (grey) or [B, P, 256 * C], uint8 or float in [0, 1] → [B, P, D]."""
@@ -181,51 +168,6 @@ class PixelPreTrainedModel(PreTrainedModel):
 
     def freeze_positions(self) -> None:
         """Stop the training of positions where they are fixed: not here, but in pretraining."""
-
-    def use_line_positions(self) -> None:
-        """Code places on a line instead of on a square grid; any model can load the codes."""
-        put_on_line(self.base_model.embeddings.position_embeddings)
-
-    def look_at_neighbours(self) -> None:
-        """Let the first half of new layers begin with attention to neighbours.
-
-        Needs places on a line, see `use_line_positions`.
-        """
-        layers = self.base_model.encoder.layer
-        look_at_neighbours(
-            self.base_model.embeddings.patch_embeddings.projection,
-            layers[: -(-len(layers) // 2)],
-            self.config.num_attention_heads,
-        )
-
-    def set_new_weights(self, center: bool = True, line: bool = False, neighbours: bool = False) -> None:
-        """How random weights begin, beyond the published way.
-
-        Args:
-            center: See `PatchEmbeddings.center`.
-            line: See `use_line_positions`.
-            neighbours: See `look_at_neighbours`.
-        """
-        if center:
-            self.base_model.embeddings.patch_embeddings.center()
-        if line:
-            self.use_line_positions()
-        if neighbours:
-            self.look_at_neighbours()
-
-    @torch.no_grad()
-    def shrink(self, factor: float) -> None:
-        """Multiply the encoder layers' matrices, so that fine-tuning moves them further than it would.
-
-        A model that starts from trained weights can end worse than one from random weights (Ash and Adams
-        2020, who also add noise).
-
-        Args:
-            factor: 1 leaves the weights as they are.
-        """
-        for parameter in self.base_model.encoder.parameters():
-            if parameter.ndim == 2:
-                parameter *= factor
 
     def resize_positions(self, max_seq_length: int) -> None:
         """Give the model another maximum length: shorter cuts the positions, longer interpolates them.

@@ -67,7 +67,7 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
         **kwargs: Any,
     ) -> None:
         super().__init__(data_collator=collate, **kwargs)
-        self.add_callback(_AtTheEnd())
+        self.add_callback(_AfterSteps(self))
         self._languages = languages
         self._masking = collate.masking
         self._validation = validation
@@ -221,12 +221,11 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
-        """As the Trainer, and pictures."""
+    def draw_pictures(self) -> None:
+        """Draw reconstructions, if it is time for them."""
         if self._pictures is not None and self._pictures.due(self.state.global_step):
             with self._aside(), self.compute_loss_context_manager():
                 self._pictures.draw(self.model, self.state.global_step, self._writer())
-        super()._maybe_log_save_evaluate(*args, **kwargs)
 
     def _writer(self) -> Any:
         callbacks = self.callback_handler.callbacks
@@ -272,10 +271,14 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
         super().save_final()
 
 
-class _AtTheEnd(TrainerCallback):
-    """The last step is reported and evaluated, whatever its number."""
+class _AfterSteps(TrainerCallback):
+    """Pictures are drawn, and the last step is reported and evaluated, whatever its number."""
+
+    def __init__(self, trainer: PretrainTrainer) -> None:
+        self._trainer = trainer
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        self._trainer.draw_pictures()
         if state.global_step >= state.max_steps:
             control.should_log = True
             control.should_evaluate = args.eval_strategy != "no"

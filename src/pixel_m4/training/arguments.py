@@ -73,10 +73,16 @@ class ModelArguments:
                     f"--model_name_or_path {self.model_name_or_path} starts from a checkpoint, --config_name "
                     f"{self.config_name} from random weights; leave one of the two out"
                 )
-            for name in ("line_positions", "look_at_neighbours"):
-                if getattr(self, name):
-                    raise UserError(f"--{name} is for random weights (--config_name), not for a checkpoint")
+            for name in self.starts:
+                raise UserError(f"--{name} is for random weights (--config_name), not for a checkpoint")
 
+    @property
+    def starts(self) -> list[str]:
+        """How random weights begin, of :data:`pixel_m4.model.initialisation.STARTS`."""
+        return [name for name in _STARTS if getattr(self, name)]
+
+
+_STARTS = ("line_positions", "look_at_neighbours")
 
 _NO_HUB = "the output folder can be uploaded when it is whole, with `hf upload`"
 _OWN_SCORES = "the task decodes and scores on its own"
@@ -130,7 +136,7 @@ def choose_start(settings: Settings) -> None:
         winner = settings.higher("model_name_or_path", "config_name")
         if winner is None:
             return  # refused by ModelArguments
-        for_weights = ("config_name", "line_positions", "look_at_neighbours")
+        for_weights = ("config_name", *_STARTS)
         losers = for_weights if winner == "model_name_or_path" else ("model_name_or_path", "shrink")
         top = settings.layer(winner)
         losing = [name for name in losers if settings.layer(name) < top]

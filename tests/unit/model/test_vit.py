@@ -283,16 +283,6 @@ def test_bad_first_position(model: PixelModel, first: list[int], message: str) -
         model(pixels(), first_position=torch.tensor(first))
 
 
-def test_centred_patches_see_the_mean_as_nothing() -> None:
-    patches = PatchEmbeddings(PixelConfig.named("nano"))
-    before = patches.projection.weight.detach().clone()
-    patches.center(mean=0.8, deviation=0.25)
-    mean = torch.full((1, 1, 256), 0.8)
-    torch.testing.assert_close(patches(mean), torch.zeros(1, 1, 48), atol=1e-5, rtol=0)
-    torch.testing.assert_close(patches.projection.weight.detach(), before / 0.25)
-    assert patches.projection.bias.requires_grad
-
-
 @pytest.mark.parametrize("unpad", [True, False])
 def test_a_learned_mean_of_layers(unpad: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)

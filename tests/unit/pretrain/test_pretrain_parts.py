@@ -6,16 +6,10 @@ from typing import Any
 import pytest
 
 from pixel_m4.model import PixelConfig
-from pixel_m4.pretrain import run as pretrain
-from pixel_m4.pretrain.arguments import PretrainArguments
-from pixel_m4.pretrain.run import (
-    check_renderer,
-    hold_out,
-    make_model,
-    make_sources,
-    parse_language,
-    parse_probabilities,
-)
+from pixel_m4.pretrain import text
+from pixel_m4.pretrain.arguments import PretrainArguments, parse_probabilities
+from pixel_m4.pretrain.model import check_renderer, make_model
+from pixel_m4.pretrain.text import hold_out, make_sources, parse_language
 from pixel_m4.render import TextRenderer
 
 
@@ -30,7 +24,7 @@ def test_languages_by_name_config_and_data_set() -> None:
 
 def test_sources_of_several_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        pretrain, "hub_sources", lambda name, configs: {config: (name, config) for config in configs}
+        text, "hub_sources", lambda name, configs: {config: (name, config) for config in configs}
     )
     arguments = PretrainArguments(dataset_name="a/b", languages=["en=c/d:sample", "hi"])
     assert make_sources(arguments) == {"en": ("c/d", "sample"), "hi": ("a/b", "hi")}
