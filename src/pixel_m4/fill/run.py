@@ -145,36 +145,17 @@ def fill(
         ValueError: There is nothing to hide, what is to be hidden does not exist, the text is too long, or
             the reader is for another kind of model.
     """
-    if top < 1:
-        raise UserError(f"top must be at least 1, got {top}")
-    if renderer.max_seq_length > model.config.max_patches:
-        raise UserError(
-            f"the renderer's max_seq_length {renderer.max_seq_length} exceeds the {model.config.max_patches} "
-            "patches that the model has positions for"
-        )
-    normalised = bool(model.config.norm_pix_loss)
-    if reader is not None and reader.normalised != normalised:
-        raise UserError(
-            f"the model's norm_pix_loss is {normalised}; give a reader with normalised={normalised}"
-        )
+    _check(model, renderer, reader, top)
     hidden = hide(renderer, text, hiding, rtl)
+    normalised = bool(model.config.norm_pix_loss)
     if reader is None and hidden.stretches:
         reader = UnitReader(renderer, possible_units(renderer, [HOLE.sub(" ", text)]), normalised)
 
     size, count = renderer.pixels_per_patch, len(hidden.mask)
     pixels = torch.from_numpy(np.ascontiguousarray(hidden.encoding.pixel_values[:, : count * size]))
-    mask = torch.from_numpy(hidden.mask)
-    unknown = torch.from_numpy(hidden.hole)
+    mask, unknown = torch.from_numpy(hidden.mask), torch.from_numpy(hidden.hole)
     patches = split_patches(pixels[None], size)[0]  # uint8 [P, C]
-    device = model.device
-    outputs = model(
-        pixel_values=pixels[None].to(device),
-        patch_mask=mask[None].long().to(device),
-        # The share that masks exactly these; see PixelForPreTraining.forward.
-        mask_ratio=(int(mask.sum()) - 0.5) / count,
-    )
-    assert bool((outputs.mask[0].cpu() == mask).all())
-    predictions = outputs.logits[0].float().cpu()  # [P, 768]
+    predictions = _predict(model, pixels, mask)
     raw = as_targets(patches, size, model.config.num_channels)
     targets = standardise(raw) if normalised else raw
     known = mask & ~unknown
@@ -193,10 +174,7 @@ def fill(
     painted = predictions
     if normalised:
         painted = _restore(predictions, as_targets(guesses, size, model.config.num_channels), hidden)
-    painted = painted.clamp(0, 1)
-    if patches.shape[1] == size**2:
-        painted = painted.unflatten(1, (size**2, -1)).mean(2)
-    strip = (painted * 255).round().to(torch.uint8)
+    strip = _strip(painted, patches.shape[1])
     grey = torch.full_like(patches, _GREY)
     gaps.sort(key=lambda gap: gap.chars)
     return Filled(
@@ -209,6 +187,42 @@ def fill(
         masked=_redrawn(hidden, torch.where(mask[:, None], grey, patches), size),
         reconstructed=_redrawn(hidden, torch.where(mask[:, None], strip, patches), size),
     )
+
+
+def _check(model: PixelForPreTraining, renderer: TextRenderer, reader: UnitReader | None, top: int) -> None:
+    """Refuse what does not fit together."""
+    if top < 1:
+        raise UserError(f"top must be at least 1, got {top}")
+    if renderer.max_seq_length > model.config.max_patches:
+        raise UserError(
+            f"the renderer's max_seq_length {renderer.max_seq_length} exceeds the {model.config.max_patches} "
+            "patches that the model has positions for"
+        )
+    normalised = bool(model.config.norm_pix_loss)
+    if reader is not None and reader.normalised != normalised:
+        raise UserError(
+            f"the model's norm_pix_loss is {normalised}; give a reader with normalised={normalised}"
+        )
+
+
+def _predict(model: PixelForPreTraining, pixels: Tensor, mask: Tensor) -> Tensor:
+    """What the model paints: float [P, 768] of pixels [16, 16 * P] of which `mask` [P] is hidden."""
+    outputs = model(
+        pixel_values=pixels[None].to(model.device),
+        patch_mask=mask[None].long().to(model.device),
+        # The share that masks exactly these; see PixelForPreTraining.forward.
+        mask_ratio=(int(mask.sum()) - 0.5) / len(mask),
+    )
+    assert bool((outputs.mask[0].cpu() == mask).all())
+    return outputs.logits[0].float().cpu()
+
+
+def _strip(painted: Tensor, values: int) -> Tensor:
+    """Painted patches [P, 768] as uint8 [P, values], which are those of grey patches or of colour."""
+    painted = painted.clamp(0, 1)
+    if values < painted.shape[1]:
+        painted = painted.unflatten(1, (values, -1)).mean(2)
+    return (painted * 255).round().to(torch.uint8)
 
 
 def _gap(text: str, stretch: Stretch, readings: list[Reading]) -> Gap:

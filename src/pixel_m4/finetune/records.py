@@ -19,6 +19,7 @@ from pixel_m4.console.redact import redact, redact_command, redact_text, remembe
 from pixel_m4.files import replacing
 from pixel_m4.finetune.arguments import FinetuneArguments
 from pixel_m4.finetune.data import data_files
+from pixel_m4.render import TextRenderer
 from pixel_m4.render.fonts import sha256
 from pixel_m4.shipped import is_hub_name
 from pixel_m4.tasks.base import Task
@@ -159,19 +160,16 @@ def write_card(
     data = getattr(task.options, "dataset_name", None) or Path(source).resolve().name
     found = languages(task, files)
     scores = _scores(results)
-    name = arguments.model_name_or_path
+    base = arguments.model_name_or_path
     header = ModelCardData(
         language=found or None,
         library_name="transformers",
         pipeline_tag=_PIPELINES[task.model_class.__name__],
-        base_model=name if is_hub_name(name) else None,
+        base_model=base if is_hub_name(base) else None,
         tags=["pixel-m4", "pixel", task.name],
         model_name=output_dir.resolve().name,
         eval_results=_evaluation_results(task, data, scores) or None,
     )
-    renderer = task.renderer
-    side = renderer.pixels_per_patch
-    fallback = "".join(f", then {font.path.name}" for font in renderer.fonts[1:])
     text = "questions.jsonl" if task.name == "qa" else "text.txt"
     body = f"""
 # {output_dir.resolve().name}
@@ -204,9 +202,7 @@ or `pixel-m4 predict PATH/TO/THIS/FOLDER {text}`, and `pixel-m4 evaluate` to sco
 
 ## Rendering
 
-- font: {renderer.font_file.name}{fallback}, {renderer.font_size:g} points at {renderer.dpi:g} dpi
-- strategy: {renderer.strategy}, {"colour" if renderer.rgb else "grey"}
-- max_seq_length: {renderer.max_seq_length} patches of {side} × {side}
+{_rendering(task.renderer)}
 
 ## Licence
 
@@ -216,6 +212,15 @@ started from bind this one too.
     with replacing(output_dir / "README.md") as scratch:
         card = redact_text(str(ModelCard(f"---\n{header.to_yaml()}\n---\n{body}")))
         scratch.write_text(card, encoding="utf-8")
+
+
+def _rendering(renderer: TextRenderer) -> str:
+    """What text must be drawn with, as a list."""
+    side = renderer.pixels_per_patch
+    fonts = ", then ".join(font.path.name for font in renderer.fonts)
+    return f"""- font: {fonts}, {renderer.font_size:g} points at {renderer.dpi:g} dpi
+- strategy: {renderer.strategy}, {"colour" if renderer.rgb else "grey"}
+- max_seq_length: {renderer.max_seq_length} patches of {side} × {side}"""
 
 
 def _evaluation_results(

@@ -334,41 +334,19 @@ def _sentence(lines: list[str], name: str, first_line: int, trees: bool) -> Sent
             continue
         columns = _columns(name, number, line)
         identity = columns[_ID]
-        if identity != str(len(words) + 1):
-            if "-" in identity:
-                begin, _, end = identity.partition("-")
-                if (
-                    begin != str(len(words) + 1)
-                    or not _is_number(end)
-                    or int(end) < int(begin)
-                    or range_end > len(words)
-                ):
-                    raise _problem(
-                        name, number, "ID", identity, "is no range of words that begins here",
-                        f"write {len(words) + 1}-N before the first of its words, with N the last; "
-                        "ranges do not overlap",
-                    )  # fmt: skip
-                range_line, range_end = number, int(end)
-            elif "." in identity:
-                if identity != f"{len(words)}.{empty_nodes + 1}":
-                    raise _problem(
-                        name, number, "ID", identity, "is not the next empty node",
-                        f"number it {len(words)}.{empty_nodes + 1}",
-                    )  # fmt: skip
-                empty_nodes += 1
-            else:
-                raise _problem(
-                    name, number, "ID", identity, "is not the next word",
-                    f"number the words of a sentence from 1 without gaps (here {len(words) + 1}), "
-                    "with a blank line between sentences",
-                )  # fmt: skip
-            continue
-        heads.append(_head(name, number, columns[_HEAD], trees))
-        words.append(columns[_FORM])
-        upos.append(columns[_UPOS])
-        deprels.append(columns[_DEPREL])
-        at.append(number)
-        empty_nodes = 0
+        if identity == str(len(words) + 1):
+            heads.append(_head(name, number, columns[_HEAD], trees))
+            words.append(columns[_FORM])
+            upos.append(columns[_UPOS])
+            deprels.append(columns[_DEPREL])
+            at.append(number)
+            empty_nodes = 0
+        elif "-" in identity:
+            range_line, range_end = number, _range_end(name, number, identity, len(words), range_end)
+        elif "." in identity and identity == f"{len(words)}.{empty_nodes + 1}":
+            empty_nodes += 1
+        else:
+            raise _no_next(name, number, identity, len(words), empty_nodes)
     if not words:
         raise ConlluError(
             f"{name}:{first_line}: a sentence without words; remove its comments or the blank line after"
@@ -392,6 +370,30 @@ def _sentence(lines: list[str], name: str, first_line: int, trees: bool) -> Sent
         if "HEAD" in sentence.placeholders:
             raise ConlluError(f"{name}:{first_line}: the tree stands for nothing, as its comment says")
     return sentence
+
+
+def _range_end(name: str, number: int, identity: str, words: int, before: int) -> int:
+    """The last word of a multiword token, which begins after so many words, the one before ended there."""
+    begin, _, end = identity.partition("-")
+    if begin != str(words + 1) or not _is_number(end) or int(end) < int(begin) or before > words:
+        raise _problem(
+            name, number, "ID", identity, "is no range of words that begins here",
+            f"write {words + 1}-N before the first of its words, with N the last; ranges do not overlap",
+        )  # fmt: skip
+    return int(end)
+
+
+def _no_next(name: str, number: int, identity: str, words: int, empty_nodes: int) -> ConlluError:
+    """What to say of a row that follows on none after so many words and empty nodes."""
+    if "." in identity:
+        wrong, advice = "is not the next empty node", f"number it {words}.{empty_nodes + 1}"
+    else:
+        wrong = "is not the next word"
+        advice = (
+            f"number the words of a sentence from 1 without gaps (here {words + 1}), with a blank line "
+            "between sentences"
+        )
+    return _problem(name, number, "ID", identity, wrong, advice)
 
 
 def _columns(name: str, number: int, line: str) -> list[str]:

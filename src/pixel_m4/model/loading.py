@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -187,27 +187,43 @@ def check_loaded(
     Raises:
         ValueError: Weights have other sizes or no place, or parts of the encoder or of a head are missing.
     """
-    source, kind = weights_files(name), type(model).__name__
+    source = weights_files(name)
     foreign = foreign_parts(model)
-    mismatched = sorted(info["mismatched_keys"])
-    wrong = [entry for entry in mismatched if part_of(entry[0]) not in foreign]
-    if wrong and not ignore_sizes:
+    missing, mismatched = sorted(info["missing_keys"]), sorted(info["mismatched_keys"])
+    own = {part: [key for key in model.state_dict() if part_of(key) == part] for part in PARTS}
+    if not ignore_sizes:
+        _refuse_sizes(source, [entry for entry in mismatched if part_of(entry[0]) not in foreign])
+    _refuse_missing(source, missing, own, model.base_model_prefix + ".")
+    _leave_out(model, name, info["unexpected_keys"], own, ignore_unexpected)
+    replaced = [key for part in foreign for key in own[part]]
+    _renew(model, replaced)
+    new = {key.rpartition(".")[0] or key for key in {*missing, *replaced, *(key for key, *_ in mismatched)}}
+    if new:
+        kind, parts = type(model).__name__, ", ".join(sorted(new))
+        logger.warning("%s: new weights, not from %s, to be trained: %s", kind, name, parts)
+
+
+def _refuse_sizes(source: str, wrong: Sequence[tuple[str, Any, Any]]) -> None:
+    if wrong:
         key, found, expected = wrong[0]
         more = f" ({len(wrong) - 1} more differ)" if len(wrong) > 1 else ""
         raise UserError(
             f"{source}: {key} is {list(found)}, but the configuration makes it "
             f"{list(expected)}{more}; if new weights are wanted there, pass ignore_mismatched_sizes=True"
         )
-    prefix = model.base_model_prefix + "."
+
+
+def _refuse_missing(
+    source: str, missing: Sequence[str], own: Mapping[str, Sequence[str]], prefix: str
+) -> None:
+    """The encoder must be whole, and each head must be there or not be there."""
     parts = ("encoder.", "embeddings.patch_embeddings.", "embeddings.cls_token", "layernorm.")
-    missing = sorted(info["missing_keys"])
     encoder = [key for key in missing if key.removeprefix(prefix).startswith(parts)]
     if encoder:
         raise UserError(
             f"{source} lacks {len(encoder)} weights of the encoder, such as {encoder[0]}: it is "
             "another architecture's, or incomplete"
         )
-    own = {part: [key for key in model.state_dict() if part_of(key) == part] for part in PARTS}
     lacking = [key for key in missing if not key.endswith("pos_embed")]  # a table that we can fill
     for part, keys in own.items():
         gone = [key for key in lacking if part_of(key) == part]
@@ -216,34 +232,41 @@ def check_loaded(
                 f"{source} lacks {len(gone)} weights of {part}, such as {gone[0]}, and has others of it: the "
                 "configuration is another model's, or the file is incomplete"
             )
-    over = sorted(info["unexpected_keys"])
-    its_own = kind.lower() in {name.lower() for name in model.config.architectures or ()}
+
+
+def _leave_out(
+    model: PreTrainedModel,
+    name: Any,
+    unexpected: set[str] | list[str],
+    own: Mapping[str, Sequence[str]],
+    ignore: bool,
+) -> None:
+    """Take weights of heads that the model does not have from `unexpected`; refuse others."""
+    kind, over = type(model).__name__, sorted(unexpected)
+    its_own = kind.lower() in {architecture.lower() for architecture in model.config.architectures or ()}
     misplaced = [
         key
         for key in over
         if own.get(part_of(key) or "", True) or (its_own and part_of(key) in OF_SEVERAL_HEADS)
     ]
-    if misplaced and not ignore_unexpected:
+    if misplaced and not ignore:
         raise UserError(
-            f"{source}: {len(misplaced)} weights have no place in the {kind} that the configuration "
-            f"describes, such as {misplaced[0]}; correct {CONFIG_FILE}, or pass ignore_unexpected_keys=True "
-            "to leave them out"
+            f"{weights_files(name)}: {len(misplaced)} weights have no place in the {kind} that the "
+            f"configuration describes, such as {misplaced[0]}; correct {CONFIG_FILE}, or pass "
+            "ignore_unexpected_keys=True to leave them out"
         )
     for key in over:
         if key not in misplaced:
-            info["unexpected_keys"].remove(key)
+            unexpected.remove(key)
     if over:
         left = sorted({part_of(key) or key for key in over})
         logger.info("%s: left out of %s, as it has no place for it: %s", kind, name, ", ".join(left))
 
-    replaced = [key for part in foreign for key in own[part]]
-    for module in {key.rpartition(".")[0] for key in replaced}:
+
+def _renew(model: PreTrainedModel, keys: Sequence[str]) -> None:
+    """Give the modules of these weights new ones."""
+    for module in {key.rpartition(".")[0] for key in keys}:
         layer = model.get_submodule(module)
         for parameter in layer.parameters(recurse=False):
             parameter._is_hf_initialized = False  # else transformers' initialisation leaves it alone
         model._init_weights(layer)
-    new = sorted(
-        {key.rpartition(".")[0] or key for key in {*missing, *replaced, *(key for key, *_ in mismatched)}}
-    )
-    if new:
-        logger.warning("%s: new weights, not from %s, to be trained: %s", kind, name, ", ".join(new))
