@@ -893,6 +893,27 @@ _ANALYSIS = (
         "if True:",
         "unit/analysis/test_probing.py",
     ),
+    (
+        "least-relevant-patches-are-deleted",
+        "analysis/saliency.py",
+        "np.argsort(-relevance[strip.shown], kind=",
+        "np.argsort(relevance[strip.shown], kind=",
+        "unit/analysis/test_saliency.py",
+    ),
+    (
+        "the-black-patch-is-deleted-too",
+        "analysis/saliency.py",
+        "np.flatnonzero(self.offsets.text_of_patch >= 0)",
+        "np.arange(len(self.offsets.text_of_patch))",
+        "unit/analysis/test_saliency.py",
+    ),
+    (
+        "attention-without-gradient",
+        "analysis/saliency.py",
+        "used = (gradient * attention)[0]",
+        "used = (-gradient * attention)[0]",
+        "unit/analysis/test_saliency.py",
+    ),
 )
 
 _FILES = (

@@ -25,15 +25,16 @@ class Results:
         folder: It is made when something is written.
         name: Of the analysis: what its files are called.
         overwrite: Replace the results of an earlier analysis.
+        also: Names of further tables.
 
     Raises:
         UserError: A file is there that the analysis would replace unasked.
     """
 
-    def __init__(self, folder: Path, name: str, overwrite: bool) -> None:
+    def __init__(self, folder: Path, name: str, overwrite: bool, also: Sequence[str] = ()) -> None:
         self.folder = folder
         self.name = name
-        for suffix in (".csv", ".html", *PICTURES):
+        for suffix in (".csv", ".html", *PICTURES, *(f".{table}.csv" for table in also)):
             refuse_existing(self.file(suffix), overwrite)
         refuse_existing(folder / SETTINGS, overwrite)
 
@@ -60,22 +61,31 @@ class Results:
         with replacing(self.file(".html")) as scratch:
             scratch.write_text(content, encoding="utf-8")
 
-    def write(self, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> None:
+    def write(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        settings: Mapping[str, Any],
+        **also: Sequence[Mapping[str, Any]],
+    ) -> None:
         """Write the table, and how it came about.
 
         Args:
             rows: All of the same columns.
             settings: Of the analysis.
+            also: Rows of further tables by their names.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (
-            replacing(self.file(".csv")) as scratch,
-            scratch.open("w", newline="", encoding="utf-8") as stream,
-        ):
-            table = csv.DictWriter(stream, list(rows[0]))
-            table.writeheader()
-            table.writerows(rows)
+        _write_table(rows, self.file(".csv"))
+        for name, more in also.items():
+            _write_table(more, self.file(f".{name}.csv"))
         command = " ".join(redact_command([Path(sys.argv[0]).name, *sys.argv[1:]]).split())
         content = {"version": __version__, "command": command, "analysis": self.name, **settings}
         with replacing(self.folder / SETTINGS) as scratch:
             scratch.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _write_table(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
+    with replacing(file) as scratch, scratch.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.DictWriter(stream, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)

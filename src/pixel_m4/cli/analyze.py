@@ -14,6 +14,7 @@ _PROBE = "pixel-m4 analyze probe pixel-m4-tiny --data_dir linspector --tasks Cas
 _ROBUSTNESS = "pixel-m4 analyze robustness pixel-m4-ud --data UD_English-EWT --attacks inner_swap truncate"
 _MODEL = "a model folder, a hub name, or a checkpoint of the package"
 _MAP = "pixel-m4 analyze map pixel-m4-tiny --data_dir data/sib200 --languages eng_Latn hin_Deva zho_Hans"
+_SALIENCY = "pixel-m4 analyze saliency pixel-m4-ud 'The cat sleeps on the warm roof.' --words 2"
 _EXAMPLE = "pixel-m4 analyze retrieval pixel-m4-tiny --data_dir data/sib200 --languages eng_Latn hin_Deva"
 _PARALLEL = ("data_dir", "languages", "output_dir", "split", "layers", "pooling")
 
@@ -28,7 +29,7 @@ def configure(commands: Any) -> None:
         [f"{_EXAMPLE} --output_dir runs/retrieval", f"{_PROBE} --output_dir runs/probing"],
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for add in (_add_retrieval, _add_map, _add_robustness, _add_probe):
+    for add in (_add_retrieval, _add_map, _add_robustness, _add_probe, _add_saliency):
         add(actions)
 
 
@@ -163,6 +164,43 @@ def _probe(arguments: argparse.Namespace) -> None:
 
     names = ("data_dir", "output_dir", "tasks", "languages", "layers", "pooling")
     analyze_probe(**_chosen(arguments, *names), controls=not arguments.no_controls)
+
+
+def _add_saliency(actions: Any) -> None:
+    parser = new_parser(
+        actions,
+        "saliency",
+        "show which patches a decision rests on",
+        "Which patches and words speak for what a fine-tuned model says (labels, heads, entities, answers), "
+        "over the strip and over the text, by several methods; and how much the model's score loses when "
+        "the patches that a method calls relevant are deleted, beside random order.",
+        [f"{_SALIENCY} --output_dir runs/saliency"],
+    )
+    parser.add_argument("model", help="folder of a fine-tuned model, its name on the hub, or pixel-m4-ud")
+    parser.add_argument("texts", nargs="*", metavar="text", help="texts; or give --file")
+    parser.add_argument("--file", type=Path, help="raw text, or a file of the model's task")
+    parser.add_argument("--output_dir", type=Path, required=True, help="folder for results and settings")
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        metavar="METHOD",
+        help="chefer: attention × gradient, rolled out over the layers; gradient_input; "
+        "integrated_gradients (needs captum); occlusion: one patch white at a time; occlusion_words: one "
+        "word; default: all",
+    )
+    parser.add_argument(
+        "--words", type=int, nargs="+", help="explain these words only, by number from 1; default: all"
+    )
+    parser.add_argument("--limit", type=int, default=50, help="texts to explain at most; default: 50")
+    parser.add_argument("--seed", type=int, default=0, help="of the random order; default: 0")
+    add_running(parser)
+    parser.set_defaults(analyze=_saliency)
+
+
+def _saliency(arguments: argparse.Namespace) -> None:
+    from pixel_m4.analysis.explanations import analyze_saliency
+
+    analyze_saliency(**_chosen(arguments, "texts", "file", "output_dir", "methods", "words", "limit", "seed"))
 
 
 def _add_parallel(parser: argparse.ArgumentParser) -> None:

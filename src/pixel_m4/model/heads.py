@@ -527,9 +527,12 @@ def without_white(scores: Tensor, patches: int) -> Tensor:
 
 
 def shortened(every: tuple[Tensor, ...] | None, length: int) -> tuple[Tensor, ...] | None:
-    """Hidden states [B, S, D] or attention weights [B, H, S, S] of the first `length` places."""
-    if every is None:
-        return None
+    """Hidden states [B, S, D] or attention weights [B, H, S, S] of the first `length` places.
+
+    Those that have no more are given as they are, so that gradients can be asked of them.
+    """
+    if every is None or every[0].shape[-2] == length:
+        return every
     return tuple(part[..., :length, :length] if part.ndim == 4 else part[:, :length] for part in every)
 
 
