@@ -305,3 +305,16 @@ def test_perfect_patches_give_back_the_answers_of_xquad(
     f1 = sum(answer_f1(found[i], texts[i], characters=True) for i in range(len(gold)))
     assert 100 * exact / len(gold) >= FLOORS[language]
     assert 100 * f1 / len(gold) >= 98
+
+
+def test_right_to_left_even_if_it_does_not_look_so() -> None:
+    question = ask("who", "abc defg hij", "defg")
+    plain, mirrored = make(), make(rtl=True)
+    for task in (plain, mirrored):
+        windows = task.encode([question])
+        (found,) = task.predict([question], windows, task.decode(perfect(task, windows), windows))
+        assert (found.answer, found.start) == ("defg", 4)
+    windows = plain.encode([question])
+    batches = [task.collate(windows)["pixel_values"] for task in (plain, mirrored)]
+    assert batches[0].shape == batches[1].shape
+    assert not (batches[0] == batches[1]).all()
