@@ -353,6 +353,9 @@ def test_pooling_by_attention_of_nothing_is_finite_and_learns() -> None:
     nothing[1] = 0
     output = model(pixels(), nothing, labels=torch.tensor([1, 4]))
     assert output.logits.isfinite().all()
+    alone = model.pooler(torch.randn(1, 20, 48), torch.zeros(1, 20))
+    query = model.pooler.query(model.pooler.seed)
+    torch.testing.assert_close(alone, query + F.relu(model.pooler.output(query)))
     output.loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.pooler.parameters())
     assert "ln.weight" not in dict(
