@@ -1,8 +1,8 @@
-"""Dependency parsing by the published command line, on the code of `pixel-m4 finetune`."""
+"""Dependency parsing, by the published command line: see docs/published.md."""
 
 import sys
 
-from pixel_m4.finetune.published import main
+from pixel_m4.published.run import main
 
 if __name__ == "__main__":
-    sys.exit(main("parsing", sys.argv[1:]))
+    sys.exit(main(__file__))

@@ -43,7 +43,7 @@ def test_recipe(file: Path) -> None:
     name = task_of_recipe(["--config", str(file)])
     words = ["--config", str(file)]
     words += [] if "output_dir" in recipe else ["--output_dir", "o"]
-    words += [] if {"data_dir", "dataset_name"} & set(recipe) else ["--data_dir", "d"]
+    words += [] if {"data_dir", "dataset_name", "train_file"} & set(recipe) else ["--data_dir", "d"]
     arguments, training, options = parse_arguments("x", TASKS[name], words)
     task = TASKS[name]
     assert training.output_dir == recipe.get("output_dir", "o")

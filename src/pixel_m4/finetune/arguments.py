@@ -47,6 +47,24 @@ class FinetuneArguments(ModelArguments):
             "the only file of data_dir if it is not named after a split"
         },
     )
+    train_file: str | None = field(
+        default=None, metadata={"help": "file to train on, instead of data_dir; see --dev_file, --test_file"}
+    )
+    dev_file: str | None = field(
+        default=None, metadata={"help": "file to evaluate on, beside --train_file; default: none"}
+    )
+    test_file: str | None = field(
+        default=None, metadata={"help": "file to test on, beside --train_file; default: none"}
+    )
+    max_train_samples: int | None = field(
+        default=None, metadata={"help": "take the first examples of train only, so many; default: all"}
+    )
+    max_dev_samples: int | None = field(
+        default=None, metadata={"help": "take the first examples of dev only, so many; default: all"}
+    )
+    max_test_samples: int | None = field(
+        default=None, metadata={"help": "take the first examples of test only, so many; default: all"}
+    )
     split_seed: int = field(
         default=0, metadata={"help": "seed for dividing a single file into train, dev and test"}
     )
@@ -95,6 +113,12 @@ class FinetuneArguments(ModelArguments):
             "same command that was stopped, and refuse any other folder that is not empty"
         },
     )
+
+    @property
+    def split_files(self) -> dict[str, Path]:
+        """The files of splits that have one of their own, by split."""
+        named = {"train": self.train_file, "dev": self.dev_file, "test": self.test_file}
+        return {split: Path(file) for split, file in named.items() if file is not None}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -193,15 +217,19 @@ def check_direction(metric: str | None, greater: bool | None) -> None:
         )
 
 
+SPLIT_FILES = ("train_file", "dev_file", "test_file")
+
+
 def _choose_data(parser: SettingsParser, settings: Settings) -> None:
     sources = [name for name in ("data_dir", "data_file", "dataset_name") if name in settings.values]
-    given = [name for name in sources if settings[name] is not None]
+    ways: dict[str, str] = {**{name: name for name in sources}, **dict.fromkeys(SPLIT_FILES, SPLIT_FILES[0])}
+    given = [name for name in ways if settings[name] is not None]
     if given:
         top = settings.layer(*given)
         settings.reset(
             *(name for name in given if settings.layer(name) < top)
         )  # other data than the recipe's
-        given = [name for name in given if settings[name] is not None]
+        given = list(dict.fromkeys(way for name, way in ways.items() if settings[name] is not None))
     if not given:
         parser.error("the following arguments are required: " + " or ".join(f"--{name}" for name in sources))
     if len(given) > 1:

@@ -131,11 +131,20 @@ def check_places(task_class: type[Task], arguments: FinetuneArguments, training:
         folder = Path(find_shipped(model))
         if folder.is_dir() and not weights_in(folder):
             raise UserError(f"--model_name_or_path {model}: the folder holds no weights (model.safetensors)")
-    if arguments.data_file is not None and not Path(arguments.data_file).is_file():
-        raise DataError(f"--data_file is no file: {arguments.data_file}")
+    named = {"data": arguments.data_file, **arguments.split_files}
+    for name, file in named.items():
+        if file is not None and not Path(file).is_file():
+            raise DataError(f"--{name}_file is no file: {file}")
     if arguments.data_dir is not None and not Path(arguments.data_dir).is_dir():
         hint = f"; write --data_file {arguments.data_dir}" if Path(arguments.data_dir).is_file() else ""
         raise DataError(f"--data_dir is no folder: {arguments.data_dir}{hint}")
+
+
+_DO_WITHOUT = {
+    "train": "--do_eval --do_predict do without train",
+    "dev": "--dev_from_train 0.1 holds out a tenth of train; --do_train --do_predict do without dev",
+    "test": "--do_train --do_eval do without test",
+}
 
 
 def check_splits(task: Task, arguments: FinetuneArguments, training: TrainingArguments) -> None:
@@ -146,6 +155,16 @@ def check_splits(task: Task, arguments: FinetuneArguments, training: TrainingArg
         DataError: the folder has several files for one split, or none for a language.
     """
     if arguments.data_file is not None or getattr(task.options, "dataset_name", None) is not None:
+        return
+    wanted = {"train": training.do_train, "dev": training.do_eval, "test": training.do_predict}
+    if training.do_train and arguments.dev_from_train:
+        wanted["dev"] = False
+    if arguments.split_files:
+        for split in (name for name, asked in wanted.items() if asked):
+            if split not in arguments.split_files:
+                raise MissingSplitError(
+                    f"there is no {split} data: give --{split}_file; {_DO_WITHOUT[split]}"
+                )
         return
     folder = Path(arguments.data_dir or ".")
     if only_file(folder, task.files) is not None:
@@ -162,15 +181,12 @@ def check_splits(task: Task, arguments: FinetuneArguments, training: TrainingArg
         return
     advice = {
         "train": "--data_file FILE divides one file into splits",
-        "dev": "--dev_from_train 0.1 holds out a tenth of train; --do_train --do_predict do without dev",
-        "test": "--do_train --do_eval do without test; --data_file FILE divides one file into splits",
+        "dev": _DO_WITHOUT["dev"],
+        "test": f"{_DO_WITHOUT['test']}; --data_file FILE divides one file into splits",
     }
     if not training.do_train:
         advice = dict.fromkeys(advice, "--data_file FILE divides one file into splits")
-    wanted = {"train": training.do_train, "dev": training.do_eval, "test": training.do_predict}
     for split in (name for name, asked in wanted.items() if asked):
-        if split == "dev" and training.do_train and arguments.dev_from_train:
-            continue
         try:
             find_split(folder, split, task.files)
         except MissingSplitError as error:

@@ -33,11 +33,14 @@ def read_splits(task: Task, arguments: FinetuneArguments, splits: Sequence[str])
         parts = read_single_file(task, source)
         sizes = ", ".join(f"{len(examples)} {split}" for split, examples in parts.items())
         logger.warning("%s is divided (--split_seed %d): %s", single, source.seed, sizes)
-        return {split: parts[split] for split in splits}
+        return _first(arguments, {split: parts[split] for split in splits})
     data: dict[str, list[Any]] = {}
     for split in splits:
         try:
-            data[split] = task.read(data_dir, split)
+            file = arguments.split_files.get(split)
+            if file is None and arguments.split_files:
+                raise MissingSplitError(f"there is no --{split}_file")
+            data[split] = task.read(data_dir, split) if file is None else task.read_file(file)
         except MissingSplitError as error:
             if split != "dev" or "train" not in data:
                 raise MissingSplitError(f"{error}; --data_file FILE divides one file into splits") from error
@@ -53,7 +56,12 @@ def read_splits(task: Task, arguments: FinetuneArguments, splits: Sequence[str])
         if split == "train" and not task.labels:
             task.labels = task.find_labels(data[split])  # what the other splits are checked against
     tell_shared(task, data, str(arguments.data_dir or getattr(task.options, "dataset_name", None) or "data"))
-    return data
+    return _first(arguments, data)
+
+
+def _first(arguments: FinetuneArguments, data: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """As many examples of each split as were asked for."""
+    return {split: part[: getattr(arguments, f"max_{split}_samples")] for split, part in data.items()}
 
 
 def hold_out(
@@ -78,6 +86,8 @@ def data_files(task: Task, arguments: FinetuneArguments, splits: Sequence[str]) 
     """The files that the splits come from; of a folder where they have no names of their own, all of it."""
     if arguments.data_file is not None:
         return [Path(arguments.data_file)]
+    if arguments.split_files:
+        return [file for split, file in arguments.split_files.items() if split in splits]
     place = arguments.data_dir or getattr(task.options, "dataset_name", None)
     if place is None or not Path(place).is_dir():  # the hub
         return []

@@ -156,7 +156,7 @@ def write_card(
         files: of the data.
         state: the Trainer's, after training: how many steps there were and which checkpoint was kept.
     """
-    source = arguments.data_dir or arguments.data_file or "."
+    source = arguments.data_dir or arguments.data_file or next(iter(arguments.split_files.values()), ".")
     data = getattr(task.options, "dataset_name", None) or Path(source).resolve().name
     found = languages(task, files)
     scores = _scores(results)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from pixel_m4.files import DataError
 from pixel_m4.formats.tables import Table
@@ -67,6 +68,40 @@ def find_columns(
                 return Columns(numbers[0], numbers[1], label_number)
     text_number = _find(table, text, lowered, TEXTS, "text")
     return Columns(text_number, None if pair is None else table.column(pair), label_number)
+
+
+def spread_translations(table: Table) -> Table:
+    """A row a language where a cell holds the text in several, as XNLI's ``all_languages`` has it.
+
+    Such a cell is ``{language: text}``, or ``{"language": [language …], "translation": [text …]}``.  The rows
+    of a language stay together, so that it does not matter in which order training draws them.
+
+    Raises:
+        DataError: the cells of a row are in different languages.
+    """
+    first = table.rows[0] if table.rows else ()
+    spread = [number for number, cell in enumerate(first) if isinstance(cell, Mapping)]
+    if not spread:
+        return table
+    by_language: dict[str, list[list[Any]]] = {}
+    for number, row in enumerate(table.rows):
+        texts = {at: _by_language(row[at], table.place(number)) for at in spread}
+        languages = {tuple(sorted(found)) for found in texts.values()}
+        if len(languages) != 1:
+            raise DataError(f"{table.place(number)}: its columns are in different languages")
+        for language in texts[spread[0]]:
+            cells = [texts[at][language] if at in texts else cell for at, cell in enumerate(row)]
+            by_language.setdefault(language, []).append(cells)
+    rows = [row for part in by_language.values() for row in part]
+    return replace(table, rows=rows, lines=[])
+
+
+def _by_language(cell: Any, place: str) -> dict[str, Any]:
+    if isinstance(cell, Mapping) and set(cell) == {"language", "translation"}:
+        cell = dict(zip(cell["language"], cell["translation"], strict=True))
+    if not isinstance(cell, Mapping) or not cell:
+        raise DataError(f"{place}: a text in several languages is wanted, not {str(cell)[:60]!r}")
+    return dict(cell)
 
 
 def _find(

@@ -34,6 +34,7 @@ __all__ = [
     "tag_accuracy",
     "with_tags",
     "with_tree",
+    "with_words",
     "write_conllu",
 ]
 
@@ -476,6 +477,22 @@ def with_tags(sentence: Sentence, upos: Sequence[str]) -> Sentence:
     """
     lines = _filled(_with_columns(sentence, {_UPOS: upos}), "UPOS")
     return replace(sentence, upos=tuple(upos), lines=lines)
+
+
+def with_words(sentence: Sentence, words: Sequence[str]) -> Sentence:
+    """The sentence with other forms of its words, and without what spells the old ones.
+
+    The comment ``# text`` and the lines of multiword tokens go; all else stays.
+
+    Raises:
+        ValueError: not one form a word, or a form that is empty or holds spaces.
+    """
+    kept = [
+        line
+        for line in _with_columns(sentence, {_FORM: words})
+        if not line.startswith("# text =") and "-" not in line.split("\t")[_ID].partition("#")[0]
+    ]
+    return replace(sentence, words=tuple(words), lines=tuple(kept))
 
 
 def _filled(lines: tuple[str, ...], *names: str) -> tuple[str, ...]:

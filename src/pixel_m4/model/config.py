@@ -20,7 +20,7 @@ from pixel_m4.console.errors import UserError
 from pixel_m4.shipped import find_model, find_shipped
 
 CONFIG_FILE = "config.json"
-POOLING_MODES = ("mean", "max", "cls")
+POOLING_MODES = ("mean", "max", "cls", *(f"pma{heads}" for heads in range(1, 9)))
 WORD_POOLING = ("first", "mean", "first_last_mean", "attention")
 HUB_OPTIONS = ("revision", "subfolder", "cache_dir", "local_files_only", "token")
 
@@ -127,8 +127,9 @@ class PixelConfig(PreTrainedConfig):
         decoder_intermediate_size: Width of the decoder's feed-forward part.
         mask_ratio: Share of the patches that pretraining hides.
         norm_pix_loss: Whether each target patch is standardised by its own mean and variance.
-        pooling_mode: How sequence classification pools: "mean", "max" or "cls".
-        pooler_add_layer_norm: Whether "mean" and "max" pooling normalise before they pool.
+        pooling_mode: How sequence classification pools: "mean", "max", "cls", or "pma1" to "pma8": by
+            attention with so many heads.
+        pooler_add_layer_norm: Whether pooling normalises the states before; "cls" does not.
         mix_layers: Whether what the encoder gives is a learned mean of the embeddings and of all layers, not
             the last layer alone, as published.
         word_pooling: How the heads for words make one state of a word's patches: "first", "mean",
@@ -222,6 +223,17 @@ class PixelConfig(PreTrainedConfig):
     def max_patches(self) -> int:
         """The longest rendering in patches: the rows of the position table without the CLS row."""
         return self.image_size[1] // self.patch_size
+
+    @property
+    def pooling_heads(self) -> int:
+        """Heads of the attention that pools patches for sequence classification; 0 for another pooling."""
+        return int(self.pooling_mode[3:]) if self.pooling_mode.startswith("pma") else 0
+
+    @property
+    def pooled_size(self) -> int:
+        """Width of what is classified: of the encoder, or the next multiple of the heads that pool."""
+        heads = self.pooling_heads or 1
+        return -(-self.hidden_size // heads) * heads
 
     @property
     def max_seq_length(self) -> int:

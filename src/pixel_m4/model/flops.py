@@ -79,7 +79,11 @@ def parameters(config: PixelConfig, model: Model) -> Cost:
         head += word_parameters(config) + (linear(width, config.num_tags) if config.num_tags else 0)
     elif model is PixelForSequenceClassification:
         norm = 2 * width if config.pooling_mode != "cls" and config.pooler_add_layer_norm else 0
-        head = linear(width, width) + norm + linear(width, config.num_labels)
+        pooled = config.pooled_size
+        pooler = linear(width, width)
+        if config.pooling_heads:  # seed; query, key and value; output
+            pooler = width + 3 * linear(width, pooled) + linear(pooled, pooled)
+        head = pooler + norm + linear(pooled, config.num_labels)
     elif model is PixelForQuestionAnswering:
         head = linear(width, 2)
     return Cost(encoder=encoder, decoder=decoder, head=head)
@@ -143,8 +147,14 @@ def _flops(config: PixelConfig, model: Model, patches: int, words: int | None, t
             relation += product(words, width + 1, words + 1)
         head = pooling + arcs + config.num_labels * relation
     elif model is PixelForSequenceClassification:
-        pooled = 1 if config.pooling_mode == "cls" else patches
-        head = product(pooled, width, width) + product(1, width, config.num_labels)
+        pooled = config.pooled_size
+        head = product(1 if config.pooling_mode == "cls" else patches, width, width)
+        if config.pooling_heads:
+            head = 2 * product(patches, width, pooled) + 2 * product(
+                1, patches, pooled
+            )  # keys, values; attention
+            head += product(1, width, pooled) + product(1, pooled, pooled)  # query, output
+        head += product(1, pooled, config.num_labels)
     elif model is PixelForQuestionAnswering:
         head = product(1 + patches, width, 2)
     return Cost(encoder=encoder, decoder=decoder, head=head)

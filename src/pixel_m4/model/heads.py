@@ -419,6 +419,56 @@ class PatchPooler(nn.Module):
         return highest.masked_fill(~attended.any(1), 0.0)  # a text of which nothing is attended
 
 
+class AttentionPooler(nn.Module):
+    """Pooling by multi-head attention (Lee et al. 2019, Set Transformer): a learnt seed attends to patches.
+
+    As PIXEL has it for `pma1` … `pma8`: layer norm (with `pooler_add_layer_norm`) and dropout of the states;
+    one seed, and the number in the name is that of the heads; scores are divided by the root of the whole
+    width; the query is added to what it finds, and a linear layer with ReLU to their sum, without norms.
+
+    Our choices: padding is not attended to (the source sets its keys to 0 and lets it take part); where the
+    heads do not divide the width, the inner width is the next multiple (the source fails); a new seed is
+    drawn as other weights are; and names and layout of the weights, as no published weights are known.
+    """
+
+    def __init__(self, config: PixelConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.heads = config.pooling_heads
+        self.width = config.pooled_size
+        self.ln = nn.LayerNorm(width, eps=1e-12) if config.pooler_add_layer_norm else nn.Identity()
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.seed = nn.Parameter(torch.zeros(1, width))
+        self.query = nn.Linear(width, self.width)
+        self.key = nn.Linear(width, self.width)
+        self.value = nn.Linear(width, self.width)
+        self.output = nn.Linear(self.width, self.width)
+
+    def forward(self, states: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Patches [B, P, D] and their mask [B, P] → [B, D'], D' being the next multiple of the heads."""
+        states = self.dropout(self.ln(states))
+        query = self.query(self.seed)  # [1, D']
+        keys, values = (
+            self._split(self.key(states)),
+            self._split(self.value(states)),
+        )  # [B, heads, P, D' / heads]
+        scores = (self._split(query[None]) @ keys.mT).float() / self.width**0.5  # [B, heads, 1, P]
+        if attention_mask is not None:
+            real = (attention_mask != 0)[:, None, None]
+            # Twice, for a text of which nothing is attended.
+            scores = scores.masked_fill(~real, torch.finfo(scores.dtype).min)
+            weights = scores.softmax(-1) * real
+        else:
+            weights = scores.softmax(-1)
+        found = (weights.to(values.dtype) @ values).flatten(1)  # one query, so heads lie side by side
+        pooled = query + found
+        return pooled + F.relu(self.output(pooled))
+
+    def _split(self, states: Tensor) -> Tensor:
+        """[B, S, D'] → [B, heads, S, D' / heads]."""
+        return states.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
 class PixelForSequenceClassification(PixelPreTrainedModel):
     """Labels, or scores, of a whole text. `config.pooling_mode` says how patches become one vector."""
 
@@ -427,9 +477,17 @@ class PixelForSequenceClassification(PixelPreTrainedModel):
         self.num_labels = config.num_labels
         cls = config.pooling_mode == "cls"
         self.vit = PixelModel(config, add_pooling_layer=cls)
-        self.pooler = None if cls else PatchPooler(config)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        pooler = AttentionPooler if config.pooling_heads else PatchPooler
+        self.pooler = None if cls else pooler(config)
+        self.classifier = nn.Linear(config.pooled_size, config.num_labels)
         self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """As the base; the seed of a pooling by attention is drawn as weights are."""
+        super()._init_weights(module)
+        if isinstance(module, AttentionPooler):
+            initialization.normal_(module.seed, std=self.config.initializer_range)
 
     @as_in_transformers
     def forward(

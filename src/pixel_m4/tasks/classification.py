@@ -19,7 +19,7 @@ import torch
 
 from pixel_m4.console.errors import UserError
 from pixel_m4.files import DataError
-from pixel_m4.formats.columns import KNOWN, are_fractions, find_columns
+from pixel_m4.formats.columns import KNOWN, are_fractions, find_columns, spread_translations
 from pixel_m4.formats.jsonlines import begins_json, first_line
 from pixel_m4.formats.rows import BadRows, InputFormat, check_text, folded, shown
 from pixel_m4.formats.tables import (
@@ -376,6 +376,7 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
     ) -> list[LabelledText]:
         """Check a table and take texts and labels from it."""
         options = self.options
+        table = spread_translations(table)
         text, pair, label = find_columns(
             table,
             text=options.text_column,

@@ -50,6 +50,12 @@ class NEROptions(WordOptions, DatasetOptions):
             "auto: as the file looks"
         },
     )
+    labels: str | None = field(
+        default=None,
+        metadata={
+            "help": "file with the tags, one a line, in the order of the outputs; default: as in train"
+        },
+    )
 
 
 class NER(WordLabels[TaggedSentence]):
@@ -85,13 +91,36 @@ class NER(WordLabels[TaggedSentence]):
         return [*self.scores[:3], *dict.fromkeys(f"f1_{label[2:]}" for label in self.labels if label != "O")]
 
     def find_labels(self, train: Sequence[TaggedSentence]) -> list[str]:
-        """O, then B and I of every type, even if one of the two is not used; types in alphabetical order."""
+        """O, then B and I of every type, even if one of the two is not used; types in alphabetical order.
+
+        Or those of the file that ``--labels`` names, with O before them if it is not there.
+
+        Raises:
+            DataError: there is no entity, or a tag that the file does not name.
+        """
+        if self.options.labels is not None:
+            return self._named_labels(Path(self.options.labels), train)
         kinds = sorted({tag[2:] for sentence in train for tag in sentence.tags if tag != "O"})
         if not kinds:
             raise DataError(
                 f"{train[0].source if train else 'train'} holds no entity; there is nothing to learn"
             )
         return ["O", *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI")]
+
+    @staticmethod
+    def _named_labels(file: Path, train: Sequence[TaggedSentence]) -> list[str]:
+        lines = enumerate((line.strip() for line in read_lines(file)), 1)
+        named = {line: number for number, line in lines if line}
+        for line, number in named.items():
+            if not is_tag(line):
+                raise DataError(f"{file}:{number}: {line!r} is neither O nor a type with B- or I- before it")
+        for sentence in train:
+            for tag in sentence.tags:
+                if tag != "O" and tag not in named:
+                    raise DataError(
+                        f"{sentence.source}: the tag {tag} is not in {file}, which --labels names"
+                    )
+        return [*(["O"] if "O" not in named else []), *named]
 
     def read(self, data_dir: Path, split: str) -> list[TaggedSentence]:
         """Read one split: of the hub, of an Arrow folder, or a file."""

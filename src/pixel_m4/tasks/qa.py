@@ -32,6 +32,7 @@ from pixel_m4.formats.tables import (
     read_table,
 )
 from pixel_m4.model import PixelForQuestionAnswering
+from pixel_m4.render.offsets import Offsets
 from pixel_m4.render.windows import windows
 from pixel_m4.tasks.base import DatasetOptions, Task
 from pixel_m4.tasks.cutting import cut, units
@@ -85,6 +86,10 @@ class QAOptions(DatasetOptions):
             "help": "widen an answer that begins or ends inside a word to the whole word, but not in scripts "
             "without spaces, nor in Hangul; false: answers are what patches show, as published"
         },
+    )
+    rtl: bool = field(
+        default=False,
+        metadata={"help": "draw all text right-to-left; default: as each text looks"},
     )
     align_answers: bool = field(
         default=False,
@@ -286,7 +291,7 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
 
         A window without the answer points to P, where the model puts CLS.
         """
-        rendered = dict(self.renderer.batch([window.pair for window in batch], return_tensors="pt"))
+        rendered = dict(self._drawn(batch))
         if batch[0].labelled:
             cls = rendered["attention_mask"].shape[1]
             bounds = [self._answer_patches(window) or (cls, cls) for window in batch]
@@ -297,7 +302,14 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
         """First and last patch of the answer; None if it is not drawn."""
         if window.answer is None:
             return None
-        return answer_patches(self.renderer.offsets(window.pair), *window.answer)
+        return answer_patches(self._offsets(window), *window.answer)
+
+    def _drawn(self, batch: Sequence[QAWindow]) -> Mapping[str, Any]:
+        pairs = [window.pair for window in batch]
+        return self.renderer.batch(pairs, rtl=self.options.rtl, return_tensors="pt")
+
+    def _offsets(self, window: QAWindow) -> Offsets:
+        return self.renderer.offsets(window.pair, rtl=self.options.rtl)
 
     def decode(self, outputs: Any, batch: Sequence[QAWindow]) -> list[Candidates]:
         """The best spans of each window, as characters of the context."""
@@ -306,7 +318,7 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
         return [self._candidates(*rows) for rows in zip(starts, ends, batch, strict=True)]
 
     def _candidates(self, starts: np.ndarray, ends: np.ndarray, window: QAWindow) -> Candidates:
-        offsets = self.renderer.offsets(window.pair)
+        offsets = self._offsets(window)
         shown = np.flatnonzero(offsets.text_of_patch == 1)
         count = self.options.n_best
         firsts = shown[np.argsort(-starts[shown], kind="stable")[:count]]

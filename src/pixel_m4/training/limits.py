@@ -84,6 +84,7 @@ LIMITS: Mapping[str, Limit] = {
         (
             *("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"),
             *("total_batch_size", "min_patches", "max_span", "dataloader_prefetch_factor"),
+            *("max_train_samples", "max_dev_samples", "max_test_samples"),
             *("torch_empty_cache_steps", "max_question_length", "max_answer_length", "n_best", "ddp_timeout"),
         ),
         _COUNT,

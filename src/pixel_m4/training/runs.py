@@ -38,6 +38,7 @@ _WRITTEN = (
 _SECTIONS = ("task", "task_options", "arguments", "training", "data", "font", "weights", "processes")
 _WITHOUT_EFFECT = (
     *("output_dir", "overwrite_output_dir", "resume_from_checkpoint", "data_dir", "data_file"),
+    *("train_file", "dev_file", "test_file"),
     *("logging_.*", "log_.*", "report_to", "run_name", "project", "trackio_.*", "disable_tqdm"),
     *("save_total_limit", "push_to_hub", "hub_.*", "local_rank", "skip_memory_metrics"),
     *("dataloader_(?!drop_last).*", "per_device_eval_batch_size", "eval_accumulation_steps"),

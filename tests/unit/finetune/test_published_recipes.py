@@ -46,6 +46,12 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "learning_rate": 2e-5, "max_steps": 50_000, "warmup_steps": 1_000, "eval_steps": 1_000,
         "save_steps": 1_000, "pooling_mode": "cls", "metric_for_best_model": "accuracy",
     },
+    "parsing-pixel": {**POS, "learning_rate": 8e-5, "metric_for_best_model": "las"},
+    "robustness-pos": {**POS, "learning_rate": 1e-5, "metric_for_best_model": "accuracy"},
+    "robustness-snli": {
+        **POS, "learning_rate": 1e-5, "max_seq_length": 324, "warmup_steps": 1_000, "pooling_mode": "mean",
+        "metric_for_best_model": "accuracy",
+    },
     "parsing": {
         **M4, **EVERY, "max_seq_length": 256, "per_device_train_batch_size": 64, "learning_rate": 1e-5,
         "max_steps": 15_000, "metric_for_best_model": "las",
@@ -79,7 +85,7 @@ def test_published_recipes_are_the_published_ones(pattern: str) -> None:
         words = ["--config", str(file)]
         recipe = yaml.safe_load(file.read_text(encoding="utf-8"))
         words += [] if "output_dir" in recipe else ["--output_dir", "o"]
-        words += [] if {"data_dir", "dataset_name"} & set(recipe) else ["--data_dir", "d"]
+        words += [] if {"data_dir", "dataset_name", "train_file"} & set(recipe) else ["--data_dir", "d"]
         found = values(task_of_recipe(["--config", str(file)]), words)
         expected = {**PUBLISHED[pattern], **EXCEPTIONS.get(f"{file.parent.name}/{file.stem}", {})}
         assert {name: found[name] for name in expected} == expected, file

@@ -20,6 +20,7 @@ from pixel_m4.formats.conllu import (
     strip_subtype,
     with_tags,
     with_tree,
+    with_words,
     write_conllu,
 )
 
@@ -291,3 +292,16 @@ def test_raw_conllu_keeps_its_lines() -> None:
     assert sentence.lines == tuple(rows[:2])
     with pytest.raises(ConlluError, match=r"a\.txt: holds no text"):
         parse_raw(["", "  "], "a.txt")
+
+
+def test_other_words() -> None:
+    (sentence,) = parse_conllu(FULL, "f")
+    changed = with_words(sentence, ["Dmae", "ol", "cà phê"[::-1].replace(" ", ""), "on", "."])
+    stream = io.StringIO()
+    write_conllu([changed], stream)
+    (again,) = parse_conllu(stream.getvalue(), "f")
+    assert again.words == ("Dmae", "ol", "êhpàc", "on", ".")
+    assert (again.upos, again.heads, again.sent_id) == (sentence.upos, sentence.heads, "s1")
+    assert "Dámelo" not in stream.getvalue()
+    with pytest.raises(ValueError, match="1 values of FORM for 5 words"):
+        with_words(sentence, ["a"])

@@ -43,6 +43,7 @@ CASES: list[tuple[Model, dict[str, Any]]] = [
     (PixelForSequenceClassification, {"pooling_mode": "mean"}),
     (PixelForSequenceClassification, {"pooling_mode": "max"}),
     (PixelForSequenceClassification, {"pooling_mode": "cls"}),
+    (PixelForSequenceClassification, {"pooling_mode": "pma5"}),
     (PixelForQuestionAnswering, {}),
 ]
 

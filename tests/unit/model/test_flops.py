@@ -31,6 +31,8 @@ CASES: list[tuple[Model, dict[str, Any]]] = [
     (PixelForSequenceClassification, {"pooling_mode": "mean"}),
     (PixelForSequenceClassification, {"pooling_mode": "max", "pooler_add_layer_norm": False}),
     (PixelForSequenceClassification, {"pooling_mode": "cls"}),
+    (PixelForSequenceClassification, {"pooling_mode": "pma4"}),
+    (PixelForSequenceClassification, {"pooling_mode": "pma5", "pooler_add_layer_norm": False}),
     (PixelForQuestionAnswering, {}),
 ]
 

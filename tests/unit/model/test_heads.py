@@ -14,7 +14,7 @@ from pixel_m4.model import (
     PixelForSequenceClassification,
     PixelForTokenClassification,
 )
-from pixel_m4.model.heads import Biaffine, cross_entropy
+from pixel_m4.model.heads import AttentionPooler, Biaffine, cross_entropy
 from pixel_m4.model.words import pool_words
 
 WORD_STARTS = torch.tensor([[0, 2, 5, 6], [0, 3, -100, -100]])
@@ -310,7 +310,7 @@ def test_bad_words(inputs: dict[str, Tensor], message: str) -> None:
 # Sequence classification
 
 
-@pytest.mark.parametrize("mode", ["mean", "max", "cls"])
+@pytest.mark.parametrize("mode", ["mean", "max", "cls", "pma1", "pma5"])
 def test_pooling_ignores_padding(mode: str) -> None:
     model = PixelForSequenceClassification(config(pooling_mode=mode)).eval()
     changed = pixels()
@@ -320,6 +320,47 @@ def test_pooling_ignores_padding(mode: str) -> None:
     torch.testing.assert_close(model(changed, MASK).logits, logits, atol=1e-5, rtol=0)
     short = model(pixels()[1:, :, : 9 * 16]).logits
     torch.testing.assert_close(short, logits[1:], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("mode", "width"), [("pma1", 48), ("pma4", 48), ("pma5", 50), ("pma8", 48)])
+def test_pooling_by_attention_against_one_head_at_a_time(mode: str, width: int) -> None:
+    """Queries plus what each head finds, and a layer with ReLU: written down without batches."""
+    torch.manual_seed(0)
+    pooler = AttentionPooler(config(pooling_mode=mode)).eval()
+    torch.nn.init.normal_(pooler.seed)
+    torch.nn.init.normal_(pooler.ln.weight)
+    states = torch.randn(2, 20, 48)
+    found = pooler(states, MASK)
+    heads = int(mode[3:])
+    assert found.shape == (2, width)
+    for text, real in enumerate(MASK.bool()):
+        normed = pooler.ln(states[text][real])
+        query, keys, values = pooler.query(pooler.seed)[0], pooler.key(normed), pooler.value(normed)
+        parts = []
+        for part in torch.arange(width).chunk(heads):
+            weights = (keys[:, part] @ query[part] / width**0.5).softmax(0)
+            parts.append(query[part] + weights @ values[:, part])
+        pooled = torch.cat(parts)
+        torch.testing.assert_close(found[text], pooled + F.relu(pooler.output(pooled)), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(pooler(states[:1], None), pooler(states[:1], torch.ones(1, 20)))
+
+
+def test_pooling_by_attention_of_nothing_is_finite_and_learns() -> None:
+    torch.manual_seed(0)
+    model = PixelForSequenceClassification(config(pooling_mode="pma3"))
+    assert model.pooler.seed.std() > 0
+    nothing = MASK.clone()
+    nothing[1] = 0
+    output = model(pixels(), nothing, labels=torch.tensor([1, 4]))
+    assert output.logits.isfinite().all()
+    alone = model.pooler(torch.randn(1, 20, 48), torch.zeros(1, 20))
+    query = model.pooler.query(model.pooler.seed)
+    torch.testing.assert_close(alone, query + F.relu(model.pooler.output(query)))
+    output.loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.pooler.parameters())
+    assert "ln.weight" not in dict(
+        AttentionPooler(config(pooling_mode="pma3", pooler_add_layer_norm=False)).named_parameters()
+    )
 
 
 def test_poolers_have_only_the_weights_they_need() -> None:

@@ -53,7 +53,7 @@ def test_unknown_name() -> None:
         ({"decoder_hidden_size": 100}, "decoder_hidden_size .* 100 and 16"),
         ({"hidden_size": 6, "num_attention_heads": 2}, "multiple of 4.* 6"),
         ({"patch_size": 0}, "patch_size must be positive, got 0"),
-        ({"pooling_mode": "sum"}, "mean, max, cls, got 'sum'"),
+        ({"pooling_mode": "sum"}, "pma8, got 'sum'"),
         ({"mask_ratio": 1.0}, "mask_ratio .* 1.0"),
         ({"hidden_dropout_prob": 2}, "hidden_dropout_prob .* 2"),
     ],

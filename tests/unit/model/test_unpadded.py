@@ -39,7 +39,7 @@ CASES: list[tuple[Model, dict[str, Any], dict[str, Tensor]]] = [
     ),
     *(
         (PixelForSequenceClassification, {"pooling_mode": mode}, {"labels": torch.tensor([0, 4, 2])})
-        for mode in ("mean", "max", "cls")
+        for mode in ("mean", "max", "cls", "pma4")
     ),
     (
         PixelForQuestionAnswering,

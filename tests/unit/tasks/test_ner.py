@@ -202,3 +202,15 @@ def test_klue_has_the_entities_that_klue_counts(shared: Path) -> None:
     assert len(sentences) == 5000
     assert sum(tag[0] == "B" for sentence in sentences for tag in sentence.tags) == 14257
     assert len(task.find_labels(sentences)) == 13
+
+
+def test_labels_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "labels.txt"
+    file.write_text("B-PER\nI-PER\n\nB-LOC\n", encoding="utf-8")
+    train = [sentence("a b c", "B-PER I-PER O")]
+    assert new(labels=str(file)).find_labels(train) == ["O", "B-PER", "I-PER", "B-LOC"]
+    with pytest.raises(DataError, match=r"made: the tag I-LOC is not in .*labels\.txt"):
+        new(labels=str(file)).find_labels([sentence("a b", "B-LOC I-LOC")])
+    file.write_text("O\nPERSON\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"labels\.txt:2: 'PERSON' is neither O nor"):
+        new(labels=str(file)).find_labels(train)

@@ -305,3 +305,20 @@ def test_perfect_patches_give_back_the_answers_of_xquad(
     f1 = sum(answer_f1(found[i], texts[i], characters=True) for i in range(len(gold)))
     assert 100 * exact / len(gold) >= FLOORS[language]
     assert 100 * f1 / len(gold) >= 98
+
+
+def test_right_to_left_even_if_it_does_not_look_so() -> None:
+    question = ask("who", "abc defg hijklmno pqrst", "defg")
+    plain, mirrored = make(), make(rtl=True)
+    for task in (plain, mirrored):
+        windows = task.encode([question])
+        (found,) = task.predict([question], windows, task.decode(perfect(task, windows), windows))
+        assert (found.answer, found.start) == ("defg", 4)
+    starts = []
+    for task in (plain, mirrored):
+        batch = task.collate(task.encode([question]))
+        first, last = int(batch["start_positions"]), int(batch["end_positions"])
+        alone = task.renderer("defg", rtl=task.options.rtl).pixel_values[:, : 16 * (last + 1 - first)]
+        assert (batch["pixel_values"][0, :, 16 * first : 16 * (last + 1)].numpy() == alone).all()
+        starts.append(first)
+    assert starts[0] != starts[1]

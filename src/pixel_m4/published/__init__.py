@@ -1,0 +1,1 @@
+"""The published scripts: their command lines, translated into those of ``pixel-m4``."""
