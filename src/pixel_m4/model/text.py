@@ -147,6 +147,7 @@ def encoder_weights(name: str, config: PreTrainedConfig, hub: Mapping[str, Any])
         "use_safetensors": True,
         "trust_remote_code": False,
         "output_loading_info": True,
+        "ignore_mismatched_sizes": True,  # they are refused below, with a name
     }
     encoder, info = AutoModel.from_pretrained(name, **options)
     wrong = sorted(info["mismatched_keys"])

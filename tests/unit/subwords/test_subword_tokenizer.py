@@ -202,9 +202,9 @@ def test_bad_tokenizers_are_refused(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(ValueError, match="puts no single token such as"):
         SubwordTokenizer(PreTrainedTokenizerFast(tokenizer_object=bare, unk_token="[UNK]"))
     few = TextConfig({**config.encoder_config.to_dict(), "vocab_size": 50})
-    with pytest.raises(ValueError, match="its tokenizer knows .* sub-words and its model 50"):
+    with pytest.raises(ValueError, match=r"its tokenizer knows .* sub-words and its model 50"):
         open_tokenizer(folder, few)
-    with pytest.raises(ValueError, match="--font_file x.ttf is for pixel models"):
+    with pytest.raises(ValueError, match=r"--font_file x\.ttf is for pixel models"):
         open_tokenizer(folder, config, renderer=None, font_file="x.ttf")
     room = 130 if config.encoder_config.model_type == "bert" else 128  # RoBERTa never uses two of its rows
     assert open_tokenizer(folder, config, max_seq_length=room).max_seq_length == room
