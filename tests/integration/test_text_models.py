@@ -1,4 +1,4 @@
-"""Text models (BERT, RoBERTa) through the commands of pixel models: fine-tuned, stopped, opened, used, analysed."""
+"""Text models (BERT, RoBERTa) through the commands: fine-tuned, stopped, opened, used, analysed."""
 
 from __future__ import annotations
 
@@ -120,26 +120,7 @@ def test_every_task_is_trained_opened_and_used(data: Path, tmp_path: Path, task:
     if task == "qa":
         assert predicted[0].answer in given[0]["context"]
     if task == "parsing":
-        assert predicted[0].tree.heads == [3, 3, 0]
-
-
-def test_answers_can_be_learnt(data: Path, tmp_path: Path, save_encoder: Callable[..., Path]) -> None:
-    """A question of one word, and its answer is the word of that kind."""
-    file = make_questions(tmp_path / "xquad.xx.json", 60)
-    save_encoder(tmp_path / "bert", TEXTS, hidden_size=64, num_attention_heads=4)
-    options = [
-        "--max_steps",
-        "300",
-        "--eval_steps",
-        "150",
-        "--padding_competes",
-        "false",
-        "--learning_rate",
-        "1e-3",
-    ]
-    whole = [*command(data, "qa", "bert", tmp_path / "run"), "--data_file", str(file), *options]
-    assert main([*whole, "--model_name_or_path", str(tmp_path / "bert")]) == 0
-    assert results(tmp_path / "run")["test_f1"] > 80
+        assert list(predicted[0].tree.heads) == [3, 3, 0]
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(
@@ -174,7 +155,7 @@ def parser(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_another_task_begins_on_it(data: Path, parser: Path, tmp_path: Path) -> None:
     """At another length, with another head, from the parser's encoder."""
-    options = ["--max_steps", "2", "--eval_steps", "2", "--max_seq_length", "50"]
+    options = ["--max_steps", "2", "--eval_steps", "2", "--warmup_steps", "0", "--max_seq_length", "50"]
     whole = [*command(data, "qa", "bert", tmp_path / "run"), "--model_name_or_path", str(parser), *options]
     assert main(whole) == 0
     checkpoint = pixel_m4.Checkpoint.open(tmp_path / "run")
@@ -237,9 +218,6 @@ def test_what_is_for_pixel_models_is_refused(
     pixels = ["finetune", "pos", "--data_dir", str(data / "ud"), "--model_name_or_path", "pixel-m4-tiny"]
     told = fails(capsys, [*pixels, "--max_seq_length", "50", "--output_dir", str(output)])
     assert "must be a perfect square such as 49 or 64" in told
-    assert "only pixel models are exported" in fails(
-        capsys, ["export", str(parser), str(tmp_path / "x.onnx")]
-    )
     assert "is for pixel models" in fails(capsys, ["predict", str(parser), "--renderer", "bigrams", __file__])
     assert "operations are counted for pixel models" in fails(
         capsys, ["info", str(parser), "--max_seq_length", "9"]
@@ -283,7 +261,7 @@ def test_vectors_and_analyses(
     assert {"trained", "random weights", "character n-grams"} <= kinds
     assert "mean patch" not in kinds
     capsys.readouterr()
-    attack = ["analyze", "robustness", str(parser), "--data", str(data / "ud"), "--attacks", "full-swap"]
+    attack = ["analyze", "robustness", str(parser), "--data", str(data / "ud"), "--attacks", "full_swap"]
     assert main([*attack, "--strengths", "0", "0.8", "--output_dir", str(tmp_path / "robustness")]) == 0
     assert "of sub-words changed" in capsys.readouterr().out
     with (tmp_path / "robustness" / "robustness.csv").open(encoding="utf-8", newline="") as stream:

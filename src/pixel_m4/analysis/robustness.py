@@ -58,7 +58,10 @@ def moved(reader: TextInput, before: Sequence[str], after: Sequence[str]) -> tup
 
 
 def _patches(reader: TextInput, word: str) -> np.ndarray:
-    """The patches of a word that stands alone: uint8 [P, 256], or [P, 768] in colour; sub-words int64 [P, 1]."""
+    """The patches of a word that stands alone: uint8 [P, 256], or [P, 768] in colour.
+
+    Of a text model its sub-words, int64 [P, 1].
+    """
     if not isinstance(reader, TextRenderer):
         return reader.batch([[word]])["input_ids"][0, 1:-1, None]
     encoding = reader(word)

@@ -35,7 +35,7 @@ from pixel_m4.finetune.records import RunRecord, show_scores, write_card
 from pixel_m4.finetune.trainer import EncodedSplit, TaskTrainer
 from pixel_m4.model import AnyConfig, AnyModel, PixelConfig, TextConfig
 from pixel_m4.model.initialisation import begin, shrink
-from pixel_m4.model.text_config import HEAD_FIELDS, read_config
+from pixel_m4.model.text_config import HEAD_FIELDS, is_text_model, read_config
 from pixel_m4.model.text_heads import head_for
 from pixel_m4.subwords.tokenizer import open_tokenizer
 from pixel_m4.tasks.base import Task, TaskOptions, saved_labels
@@ -353,14 +353,13 @@ def make_config(arguments: FinetuneArguments) -> AnyConfig:
     if arguments.padding_competes is not None:
         overrides["padding_competes"] = arguments.padding_competes
     if arguments.model_name_or_path is not None:
-        config = read_config(arguments.model_name_or_path, **overrides)
-        wrong = [name for name in changes if isinstance(config, TextConfig) and name not in HEAD_FIELDS]
-        if wrong:
+        others = [name for name in changes if name not in HEAD_FIELDS]
+        if others and is_text_model(arguments.model_name_or_path):
             raise UserError(
-                f"config_overrides: {wrong[0]} is for pixel models; of a text model only "
+                f"config_overrides: {others[0]} is for pixel models; of a text model only "
                 f"{' and '.join(HEAD_FIELDS)} can be changed"
             )
-        return config
+        return read_config(arguments.model_name_or_path, **overrides)
     return PixelConfig.named(
         arguments.config_name or "base", image_size=[16, 16 * arguments.max_seq_length], **overrides
     )

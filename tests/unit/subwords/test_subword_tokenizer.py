@@ -19,7 +19,7 @@ SENTENCES = [
     "Hà Nội là thủ đô của Việt Nam",
     "мама мыла раму",
 ]
-# Emoji, marks without letters, unknown letters, half-width forms, a zero-width space alone, a control character.
+# Emoji, marks without letters, unknown letters, full-width forms, a zero-width space, a control character.
 ODD = [
     "😀",
     "👩‍👩‍👧",
