@@ -81,7 +81,6 @@ def questions() -> list[dict[str, Any]]:
         *(
             ("parsing", "bert"),
             ("pos", "roberta"),
-            ("ner", "bert"),
             ("classification", "bert"),
             ("qa", "roberta"),
         ),
@@ -89,7 +88,7 @@ def questions() -> list[dict[str, Any]]:
             pytest.param(task, "roberta", marks=pytest.mark.slow)
             for task in ("parsing", "ner", "classification")
         ),
-        *(pytest.param(task, "bert", marks=pytest.mark.slow) for task in ("pos", "qa")),
+        *(pytest.param(task, "bert", marks=pytest.mark.slow) for task in ("pos", "ner", "qa")),
     ],
 )
 def test_every_task_is_trained_opened_and_used(data: Path, tmp_path: Path, task: str, model: str) -> None:
