@@ -217,7 +217,7 @@ def test_what_is_for_pixel_models_is_refused(
     pixels = ["finetune", "pos", "--data_dir", str(data / "ud"), "--model_name_or_path", "pixel-m4-tiny"]
     told = fails(capsys, [*pixels, "--max_seq_length", "50", "--output_dir", str(output)])
     assert "must be a perfect square such as 49 or 64" in told
-    assert "is for pixel models" in fails(capsys, ["predict", str(parser), "--renderer", "bigrams", __file__])
+    assert "is for pixel models" in fails(capsys, ["predict", str(parser), __file__, "--renderer", "bigrams"])
     assert "operations are counted for pixel models" in fails(
         capsys, ["info", str(parser), "--max_seq_length", "9"]
     )

@@ -145,6 +145,12 @@ def test_answers_go_to_sub_words_and_back(tokenizer: SubwordTokenizer, kind: str
         assert end >= start + len(answer)
         if tokenizer.measure([answer])[0] > 1 or answer in ("cat", "The"):
             assert context[begin:end].strip("()") == answer
+    texts = ("The cat ?", context)
+    for place, token in enumerate(tokenizer.tokenizer.convert_ids_to_tokens(ids[1:-1])):
+        letters = token.removeprefix("##").lstrip("Ġ▁")
+        if letters.isascii() and letters and offsets.text_of_patch[place] >= 0 and "[" not in letters:
+            begin, end = offsets.spans[place]
+            assert letters in ("<unk>", texts[offsets.text_of_patch[place]][begin:end])
     for char, places in enumerate(offsets.patches[1]):  # all characters of words are somewhere
         assert (places[0] < 0) == context[char].isspace()
 

@@ -79,7 +79,10 @@ def test_answers_are_found_where_the_training_puts_them(tokenizer: SubwordTokeni
     task = QuestionAnswering(tokenizer, options=QAOptions(stride=8, version_2_with_negative=True))
     windows = task.encode(questions)
     assert len(windows) >= 2 * len(questions)
-    assert max(window.length for window in windows) <= tokenizer.capacity
+    for window in windows:
+        assert window.length <= tokenizer.capacity
+        drawn = tokenizer.offsets(window.pair).patches[1][:, 0] >= 0
+        assert [bool(shown) for shown in drawn] == [not char.isspace() for char in window.part]
     results = []
     for window in windows:
         batch = task.collate([window])
