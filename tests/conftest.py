@@ -45,5 +45,45 @@ def save_parser() -> Callable[..., Path]:
     return save
 
 
+@pytest.fixture(scope="session")
+def save_encoder() -> Callable[..., Path]:
+    """Saves a tiny BERT or RoBERTa with random weights, and a tokenizer that is trained on texts here."""
+
+    def save(folder: Path, texts: list[str], kind: str = "bert", **sizes: Any) -> Path:
+        import torch
+        from tokenizers import BertWordPieceTokenizer, ByteLevelBPETokenizer
+        from transformers import (
+            BertConfig,
+            BertForMaskedLM,
+            BertTokenizer,
+            RobertaConfig,
+            RobertaForMaskedLM,
+            RobertaTokenizer,
+        )
+
+        folder.mkdir(parents=True, exist_ok=True)
+        sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, **sizes}
+        sizes = {"intermediate_size": 64, "max_position_embeddings": 66, **sizes}
+        torch.manual_seed(0)
+        if kind == "bert":
+            pieces = BertWordPieceTokenizer(lowercase=False, strip_accents=False)
+            pieces.train_from_iterator(texts, vocab_size=300, show_progress=False)
+            tokenizer = BertTokenizer(vocab=pieces.get_vocab(), do_lower_case=False, strip_accents=False)
+            model = BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **sizes))
+        else:
+            special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+            pairs = ByteLevelBPETokenizer()
+            pairs.train_from_iterator(texts, vocab_size=400, special_tokens=special, show_progress=False)
+            pairs.save_model(str(folder))
+            tokenizer = RobertaTokenizer.from_pretrained(folder)
+            numbers = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "type_vocab_size": 1}
+            model = RobertaForMaskedLM(RobertaConfig(vocab_size=len(tokenizer), **numbers, **sizes))
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return save
+
+
 # A program that is started in the background ignores Ctrl-C, and so do all that it starts; here it is sent.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -80,7 +80,7 @@ TINY = "golden/test_tiny_model.py"
 
 
 def _mutations() -> Iterable[Mutation]:
-    for row in (*_RENDER, *_MODEL, *_DATA, *_TASKS, *_TRAIN, *_ANALYSIS, *_FILES):
+    for row in (*_RENDER, *_MODEL, *_DATA, *_TASKS, *_TRAIN, *_ANALYSIS, *_FILES, *_TEXT):
         name, file, old, new, *tests = row
         yield Mutation(name=name, file=file, old=old, new=new, tests=tuple(tests))
 
@@ -400,7 +400,7 @@ _MODEL = (
         "end_scores, start_scores = self.qa_outputs",
         TINY,
     ),
-    ("no-answer-is-the-first-patch", "model/heads.py", "-1, dims=1\n", "0, dims=1\n", TINY),
+    ("no-answer-is-the-first-patch", "model/heads.py", "roll(-1, dims=1)", "roll(0, dims=1)", TINY),
     (
         "word-with-a-patch-of-the-next",
         "model/words.py",
@@ -972,6 +972,95 @@ _FILES = (
         "    _check_free(digests, output_dir)\n    for",
         "    for",
         "unit/fetch/test_fetch.py",
+    ),
+)
+
+_TOKENIZER = "unit/subwords/test_subword_tokenizer.py"
+_TEXT_HEADS = "unit/model/test_text_heads.py"
+_TEXT = (
+    (
+        "word-that-is-nothing-is-left-out",
+        "subwords/tokenizer.py",
+        "return Word((self._unknown,), ((0, len(word)),))",
+        "return Word((), ())",
+        _TOKENIZER,
+    ),
+    (
+        "text-becomes-special-tokens",
+        "subwords/tokenizer.py",
+        "backend.encode_special_tokens = True",
+        "backend.encode_special_tokens = False",
+        _TOKENIZER,
+    ),
+    (
+        "words-cut-as-at-the-beginning",
+        "subwords/tokenizer.py",
+        "self._prefix = _prefix_of(backend)",
+        'self._prefix = ""',
+        _TOKENIZER,
+    ),
+    (
+        "sub-words-of-a-space-begin-too-early",
+        "subwords/tokenizer.py",
+        "spans = [(start - shift, end - shift) for start, end in encoding.offsets]",
+        "spans = list(encoding.offsets)",
+        _TOKENIZER,
+    ),
+    (
+        "second-text-of-a-pair-is-the-first",
+        "subwords/tokenizer.py",
+        "types[row, line.second : len(line.ids)] = self._frame.types[1]",
+        "types[row, line.second : len(line.ids)] = self._frame.types[0]",
+        _TOKENIZER,
+    ),
+    (
+        "separators-of-a-pair-not-counted",
+        "subwords/tokenizer.py",
+        "room = self.capacity - (self.between if len(texts) == 2 else 0)",
+        "room = self.capacity",
+        _TOKENIZER,
+    ),
+    (
+        "cls-of-sub-words-is-hidden",
+        "model/text.py",
+        'options["attention_mask"] = F.pad((attention_mask != 0).long(), (1, 0), value=1)',
+        'options["attention_mask"] = F.pad((attention_mask != 0).long(), (1, 0), value=0)',
+        _TEXT_HEADS,
+    ),
+    (
+        "which-text-of-a-pair-is-not-read",
+        "model/text.py",
+        "if token_type_ids is not None and self.reads_types:",
+        "if False:",
+        _TEXT_HEADS,
+    ),
+    (
+        "pickles-of-text-models-loaded",
+        "model/text.py",
+        'if file.suffix != ".safetensors"',
+        "if False",
+        _TEXT_HEADS,
+    ),
+    (
+        "unused-positions-counted",
+        "model/text_config.py",
+        "return count - max(unused, default=0)",
+        "return count",
+        _TOKENIZER,
+    ),
+    (
+        "padding-of-sub-words-does-not-compete",
+        "model/text_heads.py",
+        "missing = max(0, self.config.max_patches - places)",
+        "missing = 0",
+        _TEXT_HEADS,
+    ),
+    (
+        "separators-of-questions-not-counted",
+        "tasks/qa.py",
+        "capacity, between = self.renderer.capacity, self.renderer.between",
+        "capacity, between = self.renderer.capacity, 0",
+        "unit/tasks/test_sub_words.py",
     ),
 )
 

@@ -14,14 +14,19 @@ from typing import Any
 import torch
 
 from pixel_m4.console.errors import UserError
-from pixel_m4.model import PixelConfig, PixelPreTrainedModel
+from pixel_m4.model import AnyConfig, AnyModel, TextConfig
 from pixel_m4.model.contents import class_of, read_dtypes
 from pixel_m4.model.loading import check_folder, weights_in
+from pixel_m4.model.text import check_no_pickle
+from pixel_m4.model.text_config import read_config
+from pixel_m4.model.text_heads import head_for
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.opening import open_renderer
 from pixel_m4.shipped import find_model
+from pixel_m4.subwords.tokenizer import open_tokenizer
 from pixel_m4.tasks.base import Task, TaskOptions, saved_labels
 from pixel_m4.tasks.registry import TASKS
+from pixel_m4.tasks.text_input import TextInput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +42,8 @@ class Checkpoint:
     """
 
     name: str
-    config: PixelConfig
-    model_class: type[PixelPreTrainedModel]
+    config: AnyConfig
+    model_class: type[AnyModel]
     files: tuple[Path, ...]
     dtypes: tuple[str, ...]
 
@@ -53,13 +58,15 @@ class Checkpoint:
         """
         place = find_model(name)
         check_folder(place, needs_config=True)
-        config = PixelConfig.from_pretrained(place)
+        config = read_config(place)
+        if isinstance(config, TextConfig):
+            check_no_pickle(place)
         files = weights_in(Path(place)) if Path(place).is_dir() else []
         tensors = {key: dtype for file in files for key, dtype in read_dtypes(file).items()}
         return cls(
             name=str(name),
             config=config,
-            model_class=class_of(config.architectures or (), tensors),
+            model_class=class_of(config.architectures or (), tensors, isinstance(config, TextConfig)),
             files=tuple(files),
             dtypes=tuple(sorted(set(tensors.values()))),
         )
@@ -69,10 +76,33 @@ class Checkpoint:
         """The size of the weights files in bytes."""
         return sum(file.stat().st_size for file in self.files)
 
+    @property
+    def reads_pixels(self) -> bool:
+        """Whether it is a pixel model, not a text model."""
+        return not isinstance(self.config, TextConfig)
+
     @cached_property
-    def renderer(self) -> TextRenderer:
-        """The renderer that it was trained with; a missing one is an error, never a default."""
-        return open_renderer(self.name)
+    def renderer(self) -> TextInput:
+        """The renderer that it was trained with, or the tokenizer of a text model.
+
+        A missing one is an error, never a default.
+        """
+        return self.reader()
+
+    def reader(self, named: str | Path | None = None, **changes: Any) -> TextInput:
+        """What turns text into the model's input: its renderer or tokenizer, or a renderer that is named.
+
+        Args:
+            named: see :func:`pixel_m4.render.opening.open_renderer`; None: its own.
+            changes: arguments of the renderer that replace its own; ``max_seq_length`` is for both kinds.
+
+        Raises:
+            FileNotFoundError: it has none.
+            ValueError: a change is not possible, or is for renderers and this is a text model.
+        """
+        if self.reads_pixels:
+            return open_renderer(self.name, named, **changes)
+        return open_tokenizer(self.name, self.config, renderer=named, **changes)
 
     @cached_property
     def task(self) -> Task:
@@ -89,7 +119,7 @@ class Checkpoint:
         """The labels of its task, in the order of the model's outputs."""
         return self.task.labels
 
-    def model(self, device: str | None = None, **options: Any) -> PixelPreTrainedModel:
+    def model(self, device: str | None = None, **options: Any) -> AnyModel:
         """Load the weights.
 
         Args:
@@ -104,7 +134,7 @@ class Checkpoint:
             OSError: They cannot be read or fetched.
         """
         place = choose_device(device)
-        model: PixelPreTrainedModel = self.model_class.from_pretrained(self.name, **options)
+        model: AnyModel = self.model_class.from_pretrained(self.name, **options)
         return model.to(place).eval()
 
 
@@ -117,7 +147,7 @@ def open_task(
     font_file: str | Path | None = None,
     fallback_fonts_dir: str | Path | None = None,
     renderer: str | Path | None = None,
-) -> tuple[Task, PixelPreTrainedModel]:
+) -> tuple[Task, AnyModel]:
     """Open a fine-tuned model together with its task, where either may need more than the checkpoint says.
 
     Args:
@@ -147,13 +177,13 @@ def open_task(
     }
     if renderer is not None:
         changes["max_seq_length"] = checkpoint.config.max_seq_length
-    drawn = open_renderer(model, renderer, **changes)
+    drawn = checkpoint.reader(renderer, **changes)
     opened = prepared_task(checkpoint, task_class, saved if options is None else options, drawn)
     return opened, checkpoint.model(device)
 
 
 def prepared_task(
-    checkpoint: Checkpoint, task_class: type[Task], options: TaskOptions, renderer: TextRenderer
+    checkpoint: Checkpoint, task_class: type[Task], options: TaskOptions, renderer: TextInput
 ) -> Task:
     """A task with a checkpoint's labels, and options that its model can do.
 
@@ -179,7 +209,9 @@ def saved_task(checkpoint: Checkpoint, name: str | None = None) -> tuple[type[Ta
     """
     config = checkpoint.config
     saved = getattr(config, "task", None)
-    fitting = [task for task in TASKS.values() if task.model_class is checkpoint.model_class]
+    fitting = [
+        task for task in TASKS.values() if head_for(task.model_class, config) is checkpoint.model_class
+    ]
     names = ", ".join(task.name for task in fitting)
     if not fitting:
         raise UserError(

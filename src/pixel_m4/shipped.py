@@ -18,6 +18,21 @@ HUB_SECONDS = 5.0
 """How long the hub may take for its first answer."""
 # First parts of a name that are folders of runs, even where there is none here.
 _FOLDERS = ("runs", "output", "outputs", "checkpoints", "tmp")
+HUB_ALIASES = {
+    **dict.fromkeys(
+        (
+            *("bert-base-cased", "bert-base-uncased", "bert-large-cased", "bert-large-uncased"),
+            *("bert-base-multilingual-cased", "bert-base-multilingual-uncased", "bert-base-chinese"),
+        ),
+        "google-bert",
+    ),
+    **dict.fromkeys(("roberta-base", "roberta-large", "xlm-roberta-base", "xlm-roberta-large"), "FacebookAI"),
+    **dict.fromkeys(
+        ("distilbert-base-cased", "distilbert-base-uncased", "distilbert-base-multilingual-cased"),
+        "distilbert",
+    ),
+}
+"""Owners of text models on the hub that everybody names without them."""
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _reached: set[tuple[str, str | None]] = set()
 
@@ -34,7 +49,12 @@ def find_shipped(name: Any) -> Any:
 
 
 def is_hub_name(name: Any) -> bool:
-    """Whether a name can only be meant for the hub: ``owner/name``, and no folder ``owner`` is here."""
+    """Whether a name can only be meant for the hub: ``owner/name``, and no folder ``owner`` is here.
+
+    Names of ``HUB_ALIASES`` are meant so, too.
+    """
+    if isinstance(name, str) and name in HUB_ALIASES:
+        return not Path(name).exists()
     if not isinstance(name, str) or not _HUB_NAME.fullmatch(name) or name.startswith("."):
         return False
     owner = name.split("/")[0]
@@ -84,6 +104,7 @@ def find_model(
         raise NotADirectoryError(f"{text} is a file; give the model's folder, such as {str(folder.parent)!r}")
     if not isinstance(name, str) or not is_hub_name(text):
         raise FileNotFoundError(_no_folder(text, folder))
+    text = f"{HUB_ALIASES[text]}/{text}" if text in HUB_ALIASES else text
     if (text, revision) in _reached and not local_files_only:
         return text
     problem = "" if local_files_only else _ask_hub(text, revision, token)

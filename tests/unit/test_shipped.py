@@ -12,7 +12,7 @@ import torch
 from huggingface_hub import constants
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
 
-from pixel_m4 import load
+from pixel_m4 import load, shipped
 from pixel_m4.checkpoint import Checkpoint
 from pixel_m4.model import PixelConfig, PixelForBiaffineParsing, PixelForPreTraining
 from pixel_m4.render import TextRenderer
@@ -196,3 +196,23 @@ def test_the_shipped_parser_reads_simple_sentences() -> None:
     assert sum(right) >= 0.75 * len(right)
     found = [tree.heads.index(0) + 1 for tree in parsed]
     assert sum(a == int(b) for a, b in zip(found, roots, strict=True)) >= 4
+
+
+def test_text_models_may_be_named_without_their_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked: list[str] = []
+
+    def answers(name: str, *_: Any) -> None:
+        asked.append(name)
+
+    monkeypatch.setattr(shipped, "_ask_hub", answers)
+    monkeypatch.setattr(shipped, "_reached", set())
+    assert is_hub_name("xlm-roberta-base")
+    assert find_model("xlm-roberta-base") == "FacebookAI/xlm-roberta-base" == asked[0]
+    (tmp_path / "xlm-roberta-base").mkdir()  # a folder of the user's comes first
+    assert not is_hub_name("xlm-roberta-base")
+    assert find_model("xlm-roberta-base") == "xlm-roberta-base"
+    with pytest.raises(FileNotFoundError, match="there is no model folder 'bert-of-mine'"):
+        find_model("bert-of-mine")

@@ -252,7 +252,7 @@ def _coloured_text(strip: Strip, values: np.ndarray) -> str:
 def over_strip(strip: Strip, values: np.ndarray, scale: int = 2) -> Image.Image:
     """The strip with its patches coloured by their relevance [P]: orange for, blue against."""
     image = picture(strip.encoding, columns=_COLUMNS, scale=scale, borders=False, word_starts=False)
-    side = strip.task.renderer.pixels_per_patch * scale
+    side = strip.renderer.pixels_per_patch * scale
     columns = image.width // side
     most = max(float(np.abs(values[strip.shown]).max(initial=0)), 1e-12)
     pixels = np.asarray(image).astype(np.float32)

@@ -28,6 +28,7 @@ from pixel_m4.analysis.states import PixelStates, Pooling, Running, pixel_statis
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
 from pixel_m4.files import replacing
+from pixel_m4.render import TextRenderer
 
 # What a stopped analysis had found.
 _UNFINISHED = "probing.unfinished.json"
@@ -56,8 +57,8 @@ def analyze_probe(
         languages: Names of languages; None: all that are there.
         layers: Numbers; None: all.
         pooling: How a word becomes one vector.
-        controls: Whether the controls are there: random weights, shuffled labels, the mean patch, character
-            n-grams, the most frequent label.
+        controls: Whether the controls are there: random weights, shuffled labels, the mean patch (of pixel
+            models), character n-grams, the most frequent label.
         running: Where and how the model runs.
         overwrite: Replace the results of an earlier analysis.
 
@@ -181,8 +182,10 @@ def _probe_all(
     del own
     found = probe(states(random), labels, len(classes))
     yield from (("random weights", *pair) for pair in zip(layers, found, strict=True))
-    pixels = {split: pixel_statistics(trained.renderer, words[split].texts) for split in SPLITS}
-    yield "mean patch", None, probe(pixels, labels, len(classes))[0]
+    renderer = trained.renderer
+    if isinstance(renderer, TextRenderer):
+        pixels = {split: pixel_statistics(renderer, words[split].texts) for split in SPLITS}
+        yield "mean patch", None, probe(pixels, labels, len(classes))[0]
     yield "character n-grams", None, ngram_model(words)
     yield "most frequent label", None, majority(words)
 

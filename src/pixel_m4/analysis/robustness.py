@@ -16,11 +16,12 @@ from pixel_m4.analysis.results import Results
 from pixel_m4.analysis.states import Running
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
-from pixel_m4.model import PixelPreTrainedModel
+from pixel_m4.model import AnyModel
 from pixel_m4.model.inputs import split_patches
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.base import Task
 from pixel_m4.tasks.splits import evenly
+from pixel_m4.tasks.text_input import TextInput
 
 STRENGTHS = (0.0, 0.2, 0.5, 0.8)
 
@@ -38,14 +39,17 @@ def attacked(examples: Sequence[Any], name: str, strength: float, seed: int = 0)
     return [replace(example, words=tuple(next(words) for _ in example.words)) for example in examples]
 
 
-def moved(renderer: TextRenderer, before: Sequence[str], after: Sequence[str]) -> tuple[float, float]:
-    """How far an attack goes: the share of words that it changed, and of patches of all words that differ."""
+def moved(reader: TextInput, before: Sequence[str], after: Sequence[str]) -> tuple[float, float]:
+    """How far an attack goes: the share of words that it changed, and of patches of all words that differ.
+
+    Of a text model it is the share of sub-words.
+    """
     pairs = list(zip(before, after, strict=True))
     different = total = 0
     known: dict[tuple[str, str], tuple[int, int]] = {}
     for pair in pairs:
         if pair not in known:
-            old, new = (_patches(renderer, word) for word in pair)
+            old, new = (_patches(reader, word) for word in pair)
             most, common = max(len(old), len(new)), min(len(old), len(new))
             same = int((old[:common] == new[:common]).all(axis=1).sum())
             known[pair] = most - same, most
@@ -53,16 +57,21 @@ def moved(renderer: TextRenderer, before: Sequence[str], after: Sequence[str]) -
     return sum(old != new for old, new in pairs) / max(len(pairs), 1), different / max(total, 1)
 
 
-def _patches(renderer: TextRenderer, word: str) -> np.ndarray:
-    """uint8 [P, 256], or [P, 768] in colour: the patches of a word that stands alone."""
-    encoding = renderer(word)
-    strip = encoding.pixel_values[:, : renderer.pixels_per_patch * encoding.num_text_patches]
-    return split_patches(torch.from_numpy(strip.copy())[None], renderer.pixels_per_patch)[0].numpy()
+def _patches(reader: TextInput, word: str) -> np.ndarray:
+    """The patches of a word that stands alone: uint8 [P, 256], or [P, 768] in colour.
+
+    Of a text model its sub-words, int64 [P, 1].
+    """
+    if not isinstance(reader, TextRenderer):
+        return reader.batch([[word]])["input_ids"][0, 1:-1, None]
+    encoding = reader(word)
+    strip = encoding.pixel_values[:, : reader.pixels_per_patch * encoding.num_text_patches]
+    return split_patches(torch.from_numpy(strip.copy())[None], reader.pixels_per_patch)[0].numpy()
 
 
 def score_attacked(
     task: Task,
-    model: PixelPreTrainedModel,
+    model: AnyModel,
     gold: Sequence[Any],
     attacks: Sequence[str],
     strengths: Sequence[float] = STRENGTHS,
@@ -170,6 +179,7 @@ def analyze_robustness(
     gold = evenly(gold, sentences)
     metric = task.best_metric
     console = plain_console()
+    places = "patches" if isinstance(task.renderer, TextRenderer) else "sub-words"
     rows: list[dict[str, Any]] = []
     for row in score_attacked(
         task, network, gold, names, strengths, batch_size=running.batch_size, seed=seed
@@ -178,7 +188,7 @@ def analyze_robustness(
         words, patches = (f"{100 * row[what]:.0f} %" for what in ("words_changed", "patches_changed"))
         console.print(
             f"{row['attack']:12} {row['strength']:4g}: {metric} {row[metric]:5.1f}, "
-            f"{words} of words and {patches} of patches changed"
+            f"{words} of words and {patches} of {places} changed"
         )
     results.draw(draw_curves, rows, metric)
     settings = {

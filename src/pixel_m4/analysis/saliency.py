@@ -20,6 +20,7 @@ from torch import Tensor
 from pixel_m4.analysis.decisions import Decisions, decisions_of
 from pixel_m4.console.errors import UserError
 from pixel_m4.model import PixelPreTrainedModel
+from pixel_m4.render import TextRenderer
 from pixel_m4.render.encoding import Encoding
 from pixel_m4.render.offsets import Offsets
 from pixel_m4.tasks.base import Task
@@ -43,6 +44,7 @@ class Strip:
     """
 
     task: Task
+    renderer: TextRenderer
     model: PixelPreTrainedModel
     example: Any
     text: Any
@@ -62,8 +64,10 @@ class Strip:
             batch_size: Variants of the strip that are read together.
 
         Raises:
-            UserError: The example does not fit on one canvas.
+            UserError: The example does not fit on one canvas, or the model reads no pixels.
         """
+        if not isinstance(task.renderer, TextRenderer):
+            raise UserError("saliency is of pixels, and this is a text model; give a pixel model")
         items = task.encode([example], labels=False)
         if len(items) != 1:
             raise UserError(
@@ -79,6 +83,7 @@ class Strip:
         text = next(getattr(item, name) for name in ("words", "pair", "text") if hasattr(item, name))
         return cls(
             task=task,
+            renderer=task.renderer,
             model=model,
             example=example,
             text=list(text) if isinstance(text, tuple) and hasattr(item, "words") else text,
@@ -91,12 +96,12 @@ class Strip:
     @cached_property
     def encoding(self) -> Encoding:
         """The strip, for pictures."""
-        return self.task.renderer(self.text)
+        return self.renderer(self.text)
 
     @cached_property
     def offsets(self) -> Offsets:
         """Which characters and which word each patch shows."""
-        return self.task.renderer.offsets(self.text)
+        return self.renderer.offsets(self.text)
 
     @property
     def shown(self) -> np.ndarray:
@@ -139,7 +144,7 @@ class Strip:
         return pixels
 
     def _blank(self, strip: Tensor, patches: np.ndarray) -> None:
-        size = self.task.renderer.pixels_per_patch
+        size = self.renderer.pixels_per_patch
         columns = (patches[:, None] * size + np.arange(size)).ravel()
         strip[..., torch.from_numpy(columns).to(strip.device)] = 1.0
 
@@ -159,7 +164,7 @@ class Strip:
 
     def by_patch(self, values: Tensor) -> np.ndarray:
         """Sum values of pixels [1, C, 16, 16 * P] by patch: float64 [P]."""
-        size = self.task.renderer.pixels_per_patch
+        size = self.renderer.pixels_per_patch
         summed = values.detach().double().sum((0, 1, 2)).unflatten(0, (-1, size)).sum(1)
         return summed.cpu().numpy()
 

@@ -17,10 +17,10 @@ from transformers.utils import logging as transformers_logging
 
 from pixel_m4.checkpoint import Checkpoint, choose_device, open_task
 from pixel_m4.console.errors import UserError
-from pixel_m4.model import PixelModel, PixelPreTrainedModel
+from pixel_m4.model import AnyModel, PixelModel, TextModel
 from pixel_m4.render import TextRenderer
-from pixel_m4.render.opening import open_renderer
 from pixel_m4.tasks.base import Task
+from pixel_m4.tasks.text_input import TextInput
 
 Pooling = Literal["mean", "published", "cls", "first", "first_last_mean"]
 POOLINGS: tuple[str, ...] = get_args(Pooling)
@@ -51,22 +51,24 @@ class Running:
             random_weights=random_weights,
         )
 
-    def task(self, model: str | Path) -> tuple[Task, PixelPreTrainedModel]:
+    def task(self, model: str | Path) -> tuple[Task, AnyModel]:
         """Open a fine-tuned model, see :func:`pixel_m4.checkpoint.open_task`."""
         transformers_logging.disable_progress_bar()
         return open_task(model, device=self.device, renderer=self.renderer)
 
 
 class PixelStates:
-    """The hidden states of a pixel model, made one vector a text.
+    """The hidden states of a pixel model, or of a text model, made one vector a text.
+
+    Where it says patches, a text model has sub-words.
 
     Args:
         model: The encoder, in evaluation mode.
-        renderer: What its texts are drawn with.
+        renderer: What its texts are drawn with, or the tokenizer of a text model.
         batch_size: Texts of a batch.
     """
 
-    def __init__(self, model: PixelModel, renderer: TextRenderer, batch_size: int = 32) -> None:
+    def __init__(self, model: PixelModel | TextModel, renderer: TextInput, batch_size: int = 32) -> None:
         if batch_size < 1:
             raise UserError(f"batch_size must be at least 1, got {batch_size}")
         self.model = model
@@ -97,10 +99,12 @@ class PixelStates:
             OSError: There is no such checkpoint, or it has no renderer and none is named.
         """
         place = choose_device(device)
-        config = Checkpoint.open(name).config
-        drawn = open_renderer(name, renderer, max_seq_length=config.max_seq_length)
-        model = PixelModel(config) if random_weights else PixelModel.from_pretrained(name)
-        return cls(model.to(place).eval(), drawn, batch_size)
+        checkpoint = Checkpoint.open(name)
+        config = checkpoint.config
+        reader = checkpoint.reader(renderer, max_seq_length=config.max_seq_length)
+        encoder = PixelModel if checkpoint.reads_pixels else TextModel
+        model = encoder(config) if random_weights else encoder.from_pretrained(name)
+        return cls(model.to(place).eval(), reader, batch_size)
 
     @property
     def layers(self) -> int:

@@ -22,9 +22,10 @@ from pixel_m4.files import DataError
 from pixel_m4.finetune.arguments import FinetuneArguments, check_direction
 from pixel_m4.formats.folders import MissingSplitError, find_split
 from pixel_m4.formats.tables import find_language, is_arrow
-from pixel_m4.model import PixelConfig, PixelForTokenClassification
-from pixel_m4.model.heads import PixelForSequenceClassification
+from pixel_m4.model import AnyConfig, PixelForSequenceClassification, PixelForTokenClassification, TextConfig
 from pixel_m4.model.loading import weights_in
+from pixel_m4.model.text import check_no_pickle
+from pixel_m4.model.text_heads import head_for
 from pixel_m4.shipped import find_shipped
 from pixel_m4.tasks.base import Task
 from pixel_m4.tasks.metrics import lower_is_better
@@ -194,7 +195,7 @@ def check_splits(task: Task, arguments: FinetuneArguments, training: TrainingArg
 
 
 def check_model(
-    task: Task, arguments: FinetuneArguments, training: TrainingArguments, config: PixelConfig
+    task: Task, arguments: FinetuneArguments, training: TrainingArguments, config: AnyConfig
 ) -> None:
     """Refuse a checkpoint that cannot do the task without a training, and a disk that is too small.
 
@@ -211,10 +212,14 @@ def check_model(
             f"--padding_competes is for parsing and qa; the loss of {task.name} has no choice of places"
         )
     name = arguments.model_name_or_path
+    model_class = head_for(task.model_class, config)
     heads = [architecture.lower() for architecture in config.architectures or ()]
+    if isinstance(config, TextConfig):
+        check_no_pickle(find_shipped(name))
+        heads = heads or [config.encoder_config.model_type]
     trained_for = getattr(config, "task", None)
     if not training.do_train:
-        if heads and task.model_class.__name__.lower() not in heads:
+        if heads and model_class.__name__.lower() not in heads:
             what = f"it was trained for {trained_for!r}" if trained_for else f"it is a {heads[0]}"
             raise UserError(
                 f"--model_name_or_path {name} cannot do the task {task.name}: {what}; give --do_train, too"
@@ -226,7 +231,7 @@ def check_model(
             )
     else:
         with torch.device("meta"):
-            model = task.model_class(config)
+            model = model_class(config)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         check_space(training.output_dir or ".", checkpoint_bytes(parameters, training))
     check_metric(task, training)

@@ -22,8 +22,10 @@ from pixel_m4.finetune.data import data_files
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.fonts import sha256
 from pixel_m4.shipped import is_hub_name
+from pixel_m4.subwords.tokenizer import SubwordTokenizer
 from pixel_m4.tasks.base import Task
 from pixel_m4.tasks.splits import only_file
+from pixel_m4.tasks.text_input import TextInput
 from pixel_m4.training.records import RUN, checkout, now, optimizer_of, settings_of, surroundings, write_json
 from pixel_m4.training.start import start_of, weights_of
 
@@ -86,7 +88,7 @@ class RunRecord:
             "data": {str(file): sha256(file) for file in files},
             "weights": weights_of(arguments),
             "processes": training.world_size,
-            "font": {font.path.name: font.sha256 for font in task.renderer.fonts},
+            **_reading(task.renderer),
             **surroundings(training),
         }
         return cls(output_dir, content)
@@ -161,12 +163,16 @@ def write_card(
     found = languages(task, files)
     scores = _scores(results)
     base = arguments.model_name_or_path
+    pixels = isinstance(task.renderer, TextRenderer)
+    kind = (
+        "pixel language model, which reads text as pictures of text" if pixels else "text model of sub-words"
+    )
     header = ModelCardData(
         language=found or None,
         library_name="transformers",
         pipeline_tag=_PIPELINES[task.model_class.__name__],
         base_model=base if is_hub_name(base) else None,
-        tags=["pixel-m4", "pixel", task.name],
+        tags=["pixel-m4", *(["pixel"] if pixels else []), task.name],
         model_name=output_dir.resolve().name,
         eval_results=_evaluation_results(task, data, scores) or None,
     )
@@ -174,7 +180,7 @@ def write_card(
     body = f"""
 # {output_dir.resolve().name}
 
-A pixel language model, which reads text as pictures of text, fine-tuned for **{task.name}** on {data}
+A {kind}, fine-tuned for **{task.name}** on {data}
 ({", ".join(found) or "languages not named in the data"}), from {start_of(arguments)}.
 
 ## Scores
@@ -200,9 +206,7 @@ or `pixel-m4 predict PATH/TO/THIS/FOLDER {text}`, and `pixel-m4 evaluate` to sco
 
 {_recipe(task, arguments, training, results, state)}
 
-## Rendering
-
-{_rendering(task.renderer)}
+{_input(task.renderer)}
 
 ## Licence
 
@@ -214,13 +218,29 @@ started from bind this one too.
         scratch.write_text(card, encoding="utf-8")
 
 
-def _rendering(renderer: TextRenderer) -> str:
-    """What text must be drawn with, as a list."""
-    side = renderer.pixels_per_patch
-    fonts = ", then ".join(font.path.name for font in renderer.fonts)
-    return f"""- font: {fonts}, {renderer.font_size:g} points at {renderer.dpi:g} dpi
-- strategy: {renderer.strategy}, {"colour" if renderer.rgb else "grey"}
-- max_seq_length: {renderer.max_seq_length} patches of {side} × {side}"""
+def _reading(reader: TextInput) -> dict[str, Any]:
+    """Digests of what turns text into the model's input: fonts, or a tokenizer."""
+    if isinstance(reader, TextRenderer):
+        return {"font": {font.path.name: font.sha256 for font in reader.fonts}}
+    assert isinstance(reader, SubwordTokenizer)
+    return {"tokenizer": reader.digest}
+
+
+def _input(reader: TextInput) -> str:
+    """What text must be drawn with, or cut into sub-words with, as a section of the card."""
+    if isinstance(reader, TextRenderer):
+        side = reader.pixels_per_patch
+        fonts = ", then ".join(font.path.name for font in reader.fonts)
+        return f"""## Rendering
+
+- font: {fonts}, {reader.font_size:g} points at {reader.dpi:g} dpi
+- strategy: {reader.strategy}, {"colour" if reader.rgb else "grey"}
+- max_seq_length: {reader.max_seq_length} patches of {side} × {side}"""
+    assert isinstance(reader, SubwordTokenizer)
+    return f"""## Sub-words
+
+- tokenizer: {type(reader.tokenizer).__name__} with {reader.size:,} sub-words
+- max_seq_length: {reader.max_seq_length} sub-words, those counted that the tokenizer adds"""
 
 
 def _evaluation_results(

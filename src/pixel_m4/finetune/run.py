@@ -1,4 +1,4 @@
-"""Fine-tune a pixel model on a task: data, model and Trainer put together."""
+"""Fine-tune a pixel model, or a text model, on a task: data, model and Trainer put together."""
 
 from __future__ import annotations
 
@@ -33,10 +33,14 @@ from pixel_m4.finetune.checks import (
 from pixel_m4.finetune.data import data_files, read_splits
 from pixel_m4.finetune.records import RunRecord, show_scores, write_card
 from pixel_m4.finetune.trainer import EncodedSplit, TaskTrainer
-from pixel_m4.model import PixelConfig, PixelPreTrainedModel
+from pixel_m4.model import AnyConfig, AnyModel, PixelConfig, TextConfig
 from pixel_m4.model.initialisation import begin, shrink
+from pixel_m4.model.text_config import HEAD_FIELDS, is_text_model, read_config
+from pixel_m4.model.text_heads import head_for
+from pixel_m4.subwords.tokenizer import open_tokenizer
 from pixel_m4.tasks.base import Task, TaskOptions, saved_labels
 from pixel_m4.tasks.registry import TASKS
+from pixel_m4.tasks.text_input import TextInput
 from pixel_m4.training.overrides import parse_overrides
 from pixel_m4.training.progress import Course
 from pixel_m4.training.records import save_metrics, tensorboard_folder, true_rates
@@ -124,7 +128,7 @@ class _Run:
     training: TrainingArguments
     data: dict[str, list[Any]]
     encoded: dict[str, EncodedSplit]
-    model: PixelPreTrainedModel
+    model: AnyModel
     record: RunRecord
     output_dir: Path
     checkpoint: Path | None
@@ -182,7 +186,7 @@ def _prepare(
 ) -> _Run:
     """Read, check and cut all that there is, and make the model; nothing is written."""
     config = make_config(arguments)
-    task = task_class(make_renderer(arguments), options=options)
+    task = task_class(make_input(arguments, config), options=options)
     task.settle(config)
     if not training.do_train:
         task.labels = saved_labels(task, config)
@@ -315,38 +319,65 @@ def _alone(training: TrainingArguments) -> Iterator[None]:
         raise UserError(f"another run is at work in {output_dir}; wait for its end") from error
 
 
-def make_config(arguments: FinetuneArguments) -> PixelConfig:
+def make_input(arguments: FinetuneArguments, config: AnyConfig) -> TextInput:
+    """What turns text into the model's input: a renderer, or the tokenizer of a text model.
+
+    Raises:
+        FileNotFoundError: the checkpoint has none, and none is named.
+        ValueError: it or an argument is not what it should be.
+    """
+    if not isinstance(config, TextConfig):
+        return make_renderer(arguments)
+    return open_tokenizer(
+        arguments.model_name_or_path or "",
+        config,
+        max_seq_length=arguments.max_seq_length,
+        renderer=arguments.renderer,
+        font_file=arguments.font_file,
+        fallback_fonts_dir=arguments.fallback_fonts_dir,
+    )
+
+
+def make_config(arguments: FinetuneArguments) -> AnyConfig:
     """The configuration of the checkpoint or of the named size, with the arguments' changes.
 
     Raises:
         ValueError: a value is not possible, such as a length that is no perfect square.
     """
+    changes = parse_overrides(arguments.config_overrides)
     overrides = {
         "hidden_dropout_prob": arguments.dropout_prob,
         "attention_probs_dropout_prob": arguments.dropout_prob,
-        **parse_overrides(arguments.config_overrides),
+        **changes,
     }
     if arguments.padding_competes is not None:
         overrides["padding_competes"] = arguments.padding_competes
     if arguments.model_name_or_path is not None:
-        return PixelConfig.from_pretrained(arguments.model_name_or_path, **overrides)
+        others = [name for name in changes if name not in HEAD_FIELDS]
+        if others and is_text_model(arguments.model_name_or_path):
+            raise UserError(
+                f"config_overrides: {others[0]} is for pixel models; of a text model only "
+                f"{' and '.join(HEAD_FIELDS)} can be changed"
+            )
+        return read_config(arguments.model_name_or_path, **overrides)
     return PixelConfig.named(
         arguments.config_name or "base", image_size=[16, 16 * arguments.max_seq_length], **overrides
     )
 
 
-def make_model(task: Task, arguments: FinetuneArguments, config: PixelConfig) -> PixelPreTrainedModel:
+def make_model(task: Task, arguments: FinetuneArguments, config: AnyConfig) -> AnyModel:
     """The task's model from the checkpoint, or with random weights, with positions for the asked length."""
-    trained = task.model_class.__name__ in (config.architectures or ())
+    model_class = head_for(task.model_class, config)
+    trained = model_class.__name__ in (config.architectures or ())
     other_head = trained and bool(task.labels) and config.num_labels != len(task.labels)
     task.configure(config)
     if arguments.model_name_or_path is None:
-        model = task.model_class(config)
+        model = model_class(config)
         begin(model, ["center_pixels", *arguments.starts])
         return model
     if other_head:
         logger.warning("the checkpoint knows other labels: its head is replaced by one with random weights")
-    model = task.model_class.from_pretrained(
+    model = model_class.from_pretrained(
         arguments.model_name_or_path, config=config, ignore_mismatched_sizes=other_head
     )
     if config.max_seq_length != arguments.max_seq_length:
@@ -354,7 +385,7 @@ def make_model(task: Task, arguments: FinetuneArguments, config: PixelConfig) ->
     return model
 
 
-def _warn_of_changes(config: PixelConfig, arguments: FinetuneArguments, options: TaskOptions) -> None:
+def _warn_of_changes(config: AnyConfig, arguments: FinetuneArguments, options: TaskOptions) -> None:
     """Tell where a model is tested otherwise than it was trained; `pixel-m4 evaluate` keeps its settings."""
     now = {"max_seq_length": arguments.max_seq_length, **asdict(options)}
     trained = {"max_seq_length": config.max_seq_length, **(getattr(config, "task_options", None) or {})}

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.table import Table
 from rich.text import Text
 from transformers.utils import logging as transformers_logging
@@ -16,17 +17,22 @@ from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
 from pixel_m4.files import replacing
 from pixel_m4.model import (
+    AnyConfig,
     PixelConfig,
     PixelForBiaffineParsing,
     PixelForPreTraining,
     PixelForTokenClassification,
+    TextConfig,
+    TextForBiaffineParsing,
+    TextForTokenClassification,
 )
 from pixel_m4.model.config import NAMED
 from pixel_m4.model.flops import PATCHES_PER_WORD, Cost, forward_flops, parameters, training_flops
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.opening import open_renderer, renderer_file
 from pixel_m4.render.renderer import CONFIG_NAME
-from pixel_m4.shipped import SHIPPED
+from pixel_m4.shipped import SHIPPED, is_hub_name
+from pixel_m4.subwords.tokenizer import open_tokenizer
 
 SHOWN_LABELS = 40
 SENTENCES = (  # what int8 is measured on
@@ -55,7 +61,12 @@ def info(name: str, max_seq_length: int | None = None) -> None:
     """
     if max_seq_length is not None and max_seq_length < 1:
         raise UserError(f"--max_seq_length must be at least 1, got {max_seq_length}")
-    if name not in (*NAMED, *SHIPPED) and "/" not in name and not Path(name).exists():
+    if (
+        name not in (*NAMED, *SHIPPED)
+        and "/" not in name
+        and not Path(name).exists()
+        and not is_hub_name(name)
+    ):
         raise UserError(
             f"there is no model folder {name!r}, and no size or shipped checkpoint of that name; they are "
             f"{', '.join((*NAMED, *SHIPPED))}"
@@ -69,6 +80,11 @@ def info(name: str, max_seq_length: int | None = None) -> None:
     console = plain_console(soft_wrap=False)
     console.print(facts)
     console.print()
+    if isinstance(checkpoint.config, TextConfig):
+        if max_seq_length is not None:
+            raise UserError("--max_seq_length: operations are counted for pixel models only; leave it out")
+        console.print(sizes(checkpoint))
+        return
     console.print(costs(checkpoint, max_seq_length))
     if checkpoint.model_class is PixelForBiaffineParsing:
         console.print(f"Parsing is counted with a word for {PATCHES_PER_WORD} patches.", style="dim")
@@ -85,16 +101,20 @@ def named(name: str) -> Checkpoint | None:
 def describe(checkpoint: Checkpoint) -> list[tuple[str, str]]:
     """What there is to say of a checkpoint, titles and facts."""
     config = checkpoint.config
-    side = math.isqrt(config.max_patches)
-    facts = [
-        ("checkpoint", checkpoint.name),
-        ("model", checkpoint.model_class.__name__),
-        (
-            "encoder",
-            f"{config.num_hidden_layers} layers of width {config.hidden_size}, "
-            f"{config.num_attention_heads} heads, feed-forward {config.intermediate_size}",
-        ),
-    ]
+    encoder = (
+        f"{config.num_hidden_layers} layers of width {config.hidden_size}, "
+        f"{config.num_attention_heads} heads, feed-forward {config.intermediate_size}"
+    )
+    facts = [("checkpoint", checkpoint.name), ("model", checkpoint.model_class.__name__)]
+    if isinstance(config, TextConfig):
+        tokenizer = open_tokenizer(checkpoint.name, config)
+        facts += [
+            ("encoder", f"{config.encoder_config.model_type}: {encoder}"),
+            ("tokenizer", f"{type(tokenizer.tokenizer).__name__}, {tokenizer.size:,} sub-words"),
+            ("max_seq_length", f"{config.max_seq_length} sub-words, [CLS] and [SEP] counted"),
+        ]
+        return [*facts, *heads_of(checkpoint), weights_of(checkpoint)]
+    facts.append(("encoder", encoder))
     if checkpoint.model_class is PixelForPreTraining:
         decoder = (
             f"{config.decoder_num_hidden_layers} layers of width {config.decoder_hidden_size}, "
@@ -103,36 +123,50 @@ def describe(checkpoint: Checkpoint) -> list[tuple[str, str]]:
         facts += [("decoder", decoder), ("mask ratio", f"{config.mask_ratio:g}")]
         if classes := getattr(config, "patch_classes", None):
             facts.append(("second objective", f"names {classes['number']:,} patches"))
+    side = math.isqrt(config.max_patches)
     facts += [
         ("patches", f"{config.patch_size} x {config.patch_size} x {config.num_channels} values"),
         ("max_seq_length", f"{config.max_patches} patches ({side}²)"),
     ]
-    head = checkpoint.model_class.__name__
-    if head.endswith("Classification") or checkpoint.model_class is PixelForBiaffineParsing:
+    return [
+        *facts,
+        *heads_of(checkpoint),
+        ("renderer", renderer_settings(checkpoint.name)),
+        weights_of(checkpoint),
+    ]
+
+
+def heads_of(checkpoint: Checkpoint) -> list[tuple[str, str]]:
+    """What there is to say of the head of a fine-tuned model."""
+    config, model, facts = checkpoint.config, checkpoint.model_class, []
+    parser = model in (PixelForBiaffineParsing, TextForBiaffineParsing)
+    if model.__name__.endswith("Classification") or parser:
         facts.append(("labels", labels(config)))
-    if config.num_tags and checkpoint.model_class is PixelForBiaffineParsing:
+    if config.num_tags and parser:
         facts.append(("parts of speech", f"{config.num_tags}, told beside the tree"))
-    if checkpoint.model_class in (PixelForBiaffineParsing, PixelForTokenClassification):
-        default = "mean" if checkpoint.model_class is PixelForBiaffineParsing else "first"
-        facts.append(("states of words", word_states(config, default)))
-    if head.endswith("SequenceClassification"):
+    if parser or model in (PixelForTokenClassification, TextForTokenClassification):
+        facts.append(("states of words", word_states(config, "mean" if parser else "first")))
+    if model.__name__.endswith("SequenceClassification"):
         facts.append(("pooling", config.pooling_mode))
-    facts.append(("renderer", renderer_settings(checkpoint.name)))
-    weights = ", ".join(file.name for file in checkpoint.files)
-    if checkpoint.files:
-        weights += f", {checkpoint.size / 1e6:,.1f} MB, {', '.join(checkpoint.dtypes)}"
-    facts.append(("weights", weights or "none here"))
     return facts
 
 
-def word_states(config: PixelConfig, default: str) -> str:
+def weights_of(checkpoint: Checkpoint) -> tuple[str, str]:
+    """Its weights files, how large they are and in which types."""
+    weights = ", ".join(file.name for file in checkpoint.files)
+    if checkpoint.files:
+        weights += f", {checkpoint.size / 1e6:,.1f} MB, {', '.join(checkpoint.dtypes)}"
+    return "weights", weights or "none here"
+
+
+def word_states(config: AnyConfig, default: str) -> str:
     """How states of patches become states of words."""
     layers = f", {config.num_word_layers} layers over words" if config.num_word_layers else ""
     source = "a mean of all layers, " if config.mix_layers else ""
     return f"{source}pooled by {config.word_pooling or default}{layers}"
 
 
-def labels(config: PixelConfig) -> str:
+def labels(config: AnyConfig) -> str:
     """How many labels, and the first of them."""
     names = [str(config.id2label[place]) for place in sorted(config.id2label)]
     more = " …" if len(names) > SHOWN_LABELS else ""
@@ -155,6 +189,19 @@ def renderer_settings(name: str) -> str:
     if not isinstance(settings, dict):
         raise UserError(f"{file} must hold a JSON object, got {type(settings).__name__}")
     return ", ".join(f"{name} {value}" for name, value in sorted(settings.items()))
+
+
+def sizes(checkpoint: Checkpoint) -> Table:
+    """The parameters of a text model, by its parts."""
+    with torch.device("meta"):
+        model = checkpoint.model_class(checkpoint.config)
+    encoder = sum(parameter.numel() for parameter in model.base_model.parameters())
+    total = sum(parameter.numel() for parameter in model.parameters())
+    table = Table()
+    for column in ("", "encoder", "head", "total"):
+        table.add_column(column, justify="right" if column else "left")
+    table.add_row("parameters", f"{encoder:,}", f"{total - encoder:,}", f"{total:,}")
+    return table
 
 
 def costs(checkpoint: Checkpoint, max_seq_length: int | None) -> Table:
@@ -205,7 +252,13 @@ def export(name: str, output: Path, int8: bool = False, renderer: str | None = N
     check_extra()
     console = plain_console()
     transformers_logging.disable_progress_bar()
-    model = load_for_export(name, Checkpoint.open(name).model_class)
+    checkpoint = Checkpoint.open(name)
+    if isinstance(checkpoint.config, TextConfig):
+        raise UserError(
+            f"{name} holds a {checkpoint.config.encoder_config.model_type!r} model, which reads sub-words; "
+            "only pixel models are exported"
+        )
+    model = load_for_export(name, checkpoint.model_class)
     if int8:  # before minutes of work
         limit = model.config.max_patches
         drawn = open_renderer(name, renderer, max_seq_length=limit, rgb=False)

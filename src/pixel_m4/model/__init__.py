@@ -1,6 +1,6 @@
-"""The pixel model: tensors in, tensors out.
+"""The pixel model, and text models beside it: tensors in, tensors out.
 
-Importing it teaches transformers' auto classes what a pixel model is and which checkpoints the package ships.
+Importing it teaches transformers' auto classes what these models are and which checkpoints the package ships.
 """
 
 from functools import wraps
@@ -26,6 +26,14 @@ from pixel_m4.model.heads import (
 )
 from pixel_m4.model.mae import PixelForPreTraining, PixelForPreTrainingOutput
 from pixel_m4.model.objectives import patchify, unpatchify
+from pixel_m4.model.text import AnyModel, TextModel, TextPreTrainedModel
+from pixel_m4.model.text_config import AnyConfig, TextConfig
+from pixel_m4.model.text_heads import (
+    TextForBiaffineParsing,
+    TextForQuestionAnswering,
+    TextForSequenceClassification,
+    TextForTokenClassification,
+)
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
 from pixel_m4.shipped import find_model, find_shipped, is_path
 
@@ -55,8 +63,15 @@ AutoModelForPreTraining.register(PixelConfig, PixelForPreTraining, exist_ok=True
 AutoModelForTokenClassification.register(PixelConfig, PixelForTokenClassification, exist_ok=True)
 AutoModelForSequenceClassification.register(PixelConfig, PixelForSequenceClassification, exist_ok=True)
 AutoModelForQuestionAnswering.register(PixelConfig, PixelForQuestionAnswering, exist_ok=True)
+AutoConfig.register(TextConfig.model_type, TextConfig, exist_ok=True)
+AutoModel.register(TextConfig, TextModel, exist_ok=True)
+AutoModelForTokenClassification.register(TextConfig, TextForTokenClassification, exist_ok=True)
+AutoModelForSequenceClassification.register(TextConfig, TextForSequenceClassification, exist_ok=True)
+AutoModelForQuestionAnswering.register(TextConfig, TextForQuestionAnswering, exist_ok=True)
 
 __all__ = [
+    "AnyConfig",
+    "AnyModel",
     "PixelConfig",
     "PixelForBiaffineParsing",
     "PixelForBiaffineParsingOutput",
@@ -67,6 +82,13 @@ __all__ = [
     "PixelForTokenClassification",
     "PixelModel",
     "PixelPreTrainedModel",
+    "TextConfig",
+    "TextForBiaffineParsing",
+    "TextForQuestionAnswering",
+    "TextForSequenceClassification",
+    "TextForTokenClassification",
+    "TextModel",
+    "TextPreTrainedModel",
     "patchify",
     "unpatchify",
 ]

@@ -104,7 +104,24 @@ def _without_former(keys: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "patch_classes": former} if former.get("number") else kept
 
 
-class PixelConfig(PreTrainedConfig):
+class PoolingSizes:
+    """What follows from `pooling_mode`, the way in which sequence classification pools."""
+
+    pooling_mode: str
+
+    @property
+    def pooling_heads(self) -> int:
+        """Heads of the attention that pools patches for sequence classification; 0 for another pooling."""
+        return int(self.pooling_mode[3:]) if self.pooling_mode.startswith("pma") else 0
+
+    @property
+    def pooled_size(self) -> int:
+        """Width of what is classified: of the encoder, or the next multiple of the heads that pool."""
+        heads = self.pooling_heads or 1
+        return -(-self.hidden_size // heads) * heads  # type: ignore[attr-defined]
+
+
+class PixelConfig(PoolingSizes, PreTrainedConfig):
     """Sizes and rates of a pixel model; the defaults are those of the published base model.
 
     Args:
@@ -216,24 +233,13 @@ class PixelConfig(PreTrainedConfig):
             check_square(max_seq_length)
             self.image_size = [patch_size, patch_size * int(max_seq_length)]
         self._check_sizes()
-        _check_common(kwargs)
+        check_common(kwargs)
         super().__init__(**_without_former(kwargs))
 
     @property
     def max_patches(self) -> int:
         """The longest rendering in patches: the rows of the position table without the CLS row."""
         return self.image_size[1] // self.patch_size
-
-    @property
-    def pooling_heads(self) -> int:
-        """Heads of the attention that pools patches for sequence classification; 0 for another pooling."""
-        return int(self.pooling_mode[3:]) if self.pooling_mode.startswith("pma") else 0
-
-    @property
-    def pooled_size(self) -> int:
-        """Width of what is classified: of the encoder, or the next multiple of the heads that pool."""
-        heads = self.pooling_heads or 1
-        return -(-self.hidden_size // heads) * heads
 
     @property
     def max_seq_length(self) -> int:
@@ -285,7 +291,7 @@ class PixelConfig(PreTrainedConfig):
         """
         cls._check_type(config_dict)
         changes = {name: kwargs.pop(name) for name in FIELDS if name in kwargs}
-        _check_common(kwargs)
+        check_common(kwargs)
         if kwargs.get("name_or_path"):  # from AutoConfig, which does not call `get_config_dict`
             cls._check_file(config_dict, config_file(kwargs["name_or_path"]))
         outdated: tuple[str, ...] = ()
@@ -357,13 +363,7 @@ class PixelConfig(PreTrainedConfig):
 
     def _check_types(self) -> None:
         """Refuse values that are no numbers, no truth values or outside their limits, with the value."""
-        for name, least in _WHOLE.items():
-            value = getattr(self, name)
-            if not _is_whole(value):
-                raise UserError(f"{name} must be a whole number, got {value!r}")
-            if value < least:
-                raise UserError(f"{name} must {_at_least(least)}, got {value}")
-            setattr(self, name, int(value))
+        check_whole(self, _WHOLE)
         for name, most in _NUMBERS.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, Real):
@@ -371,24 +371,14 @@ class PixelConfig(PreTrainedConfig):
             if not _is_within(value, most):
                 limits = "lie between 0 and 1" if most == 1 else "be at least 0 and finite"
                 raise UserError(f"{name} must {limits}, got {value}")
-        for name in _TRUTHS:
-            value = getattr(self, name)
-            if not isinstance(value, bool):
-                raise UserError(f"{name} must be true or false, got {value!r}")
+        check_truths(self, _TRUTHS)
         if self.unpad_inputs not in (None, True, False) or _is_whole(self.unpad_inputs):
             raise UserError(f"unpad_inputs must be true, false or null, got {self.unpad_inputs!r}")
         if self.mask_ratio == 1:
             raise UserError(f"mask_ratio must be at least 0 and below 1, got {self.mask_ratio}")
         if not isinstance(self.hidden_act, str) or self.hidden_act not in ACT2CLS:
             raise UserError(f"hidden_act must be one of {', '.join(ACT2CLS)}; got {self.hidden_act!r}")
-        if self.word_pooling is not None and self.word_pooling not in WORD_POOLING:
-            raise UserError(
-                f"word_pooling must be one of {', '.join(WORD_POOLING)}, or null; got {self.word_pooling!r}"
-            )
-        if self.pooling_mode not in POOLING_MODES:
-            raise UserError(
-                f"pooling_mode must be one of {', '.join(POOLING_MODES)}, got {self.pooling_mode!r}"
-            )
+        check_pooling(self)
 
     def _check_sizes(self) -> None:
         """Refuse sizes that cannot work together, with the value in the message."""
@@ -427,6 +417,49 @@ class PixelConfig(PreTrainedConfig):
         check_square(self.max_patches)
 
 
+def check_whole(config: Any, least: Mapping[str, int]) -> None:
+    """Refuse values of a configuration that are no whole numbers, or too small.
+
+    Raises:
+        ValueError: Names the value.
+    """
+    for name, lowest in least.items():
+        value = getattr(config, name)
+        if not _is_whole(value):
+            raise UserError(f"{name} must be a whole number, got {value!r}")
+        if value < lowest:
+            raise UserError(f"{name} must {_at_least(lowest)}, got {value}")
+        setattr(config, name, int(value))
+
+
+def check_truths(config: Any, names: Sequence[str]) -> None:
+    """Refuse values of a configuration that are neither true nor false.
+
+    Raises:
+        ValueError: Names the value.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if not isinstance(value, bool):
+            raise UserError(f"{name} must be true or false, got {value!r}")
+
+
+def check_pooling(config: Any) -> None:
+    """Refuse ways of pooling that there are not.
+
+    Raises:
+        ValueError: Names the value, and the ways that there are.
+    """
+    if config.word_pooling is not None and config.word_pooling not in WORD_POOLING:
+        raise UserError(
+            f"word_pooling must be one of {', '.join(WORD_POOLING)}, or null; got {config.word_pooling!r}"
+        )
+    if config.pooling_mode not in POOLING_MODES:
+        raise UserError(
+            f"pooling_mode must be one of {', '.join(POOLING_MODES)}, got {config.pooling_mode!r}"
+        )
+
+
 FIELDS = tuple(
     name
     for name, entry in inspect.signature(PixelConfig.__init__).parameters.items()
@@ -455,7 +488,7 @@ def _at_least(least: int) -> str:
     return "be positive" if least == 1 else "not be negative"
 
 
-def _check_common(options: Mapping[str, Any]) -> None:
+def check_common(options: Mapping[str, Any]) -> None:
     """Refuse values of what every configuration of transformers has, which takes them unchecked."""
     for field in ("output_hidden_states", "output_attentions", "return_dict"):
         if options.get(field) is not None and not isinstance(options[field], bool):

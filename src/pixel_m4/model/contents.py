@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -17,27 +17,31 @@ from pixel_m4.model.heads import (
     PixelForTokenClassification,
 )
 from pixel_m4.model.mae import PixelForPreTraining
+from pixel_m4.model.text import TextModel, TextPreTrainedModel
+from pixel_m4.model.text_heads import TEXT_HEADS
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
 
 # Published checkpoints write PIXEL in capitals.
-ARCHITECTURES: Mapping[str, type[PixelPreTrainedModel]] = {
-    model.__name__.lower(): model
-    for model in (
-        PixelModel,
-        PixelForPreTraining,
-        PixelForTokenClassification,
-        PixelForBiaffineParsing,
-        PixelForSequenceClassification,
-        PixelForQuestionAnswering,
-    )
-}
+_CLASSES: list[type[PixelPreTrainedModel] | type[TextPreTrainedModel]] = [PixelModel, PixelForPreTraining]
+_CLASSES += [TextModel, *TEXT_HEADS.keys(), *TEXT_HEADS.values()]
+ARCHITECTURES = {model.__name__.lower(): model for model in _CLASSES}
 
 
-def class_of(architectures: Iterable[str], tensors: Iterable[str]) -> type[PixelPreTrainedModel]:
-    """The class of a checkpoint: as its configuration says, or else as the names of its weights tell."""
+def class_of(
+    architectures: Iterable[str], tensors: Iterable[str], text: bool = False
+) -> type[PixelPreTrainedModel] | type[TextPreTrainedModel]:
+    """The class of a checkpoint: as its configuration says, or else as the names of its weights tell.
+
+    Args:
+        architectures: What its configuration names.
+        tensors: The names of its weights.
+        text: Whether it is a text model.
+    """
     for architecture in architectures:
         if architecture.lower() in ARCHITECTURES:
             return ARCHITECTURES[architecture.lower()]
+    if text:
+        return TextModel
     names = tuple(tensors)
 
     def has(*prefixes: str) -> bool:

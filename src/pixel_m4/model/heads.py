@@ -9,6 +9,7 @@ Dimensions: B batch, P patches, W words (padded), D width, R relations, N labels
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from transformers import initialization
 from transformers.activations import ACT2FN
 from transformers.modeling_outputs import (
+    BaseModelOutputWithPooling,
     QuestionAnsweringModelOutput,
     SequenceClassifierOutput,
     TokenClassifierOutput,
@@ -24,6 +26,7 @@ from transformers.utils import ModelOutput
 
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.inputs import add_white, as_in_transformers, check_inputs, count_patches, take
+from pixel_m4.model.text_config import AnyConfig
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
 from pixel_m4.model.words import WordEncoder, real_words
 
@@ -71,12 +74,51 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return total / (labels != IGNORED).sum().clamp(min=1)
 
 
-def labels_words(config: PixelConfig) -> bool:
+def labels_words(config: AnyConfig) -> bool:
     """Whether token classification has a label a word, not a label a patch."""
     return config.word_pooling not in (None, "first") or config.num_word_layers > 0
 
 
-class PixelForTokenClassification(PixelPreTrainedModel):
+class TokenLabels:
+    """The head for labels of tokens or words: what follows the encoder, whatever that reads."""
+
+    config: Any
+
+    def add_head(self, config: AnyConfig) -> None:
+        """Make its layers, after those of the encoder."""
+        self.num_labels = config.num_labels
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.words = WordEncoder(config, "first") if labels_words(config) else None
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+
+    def score(
+        self,
+        encoded: BaseModelOutputWithPooling,
+        attention_mask: Tensor | None,
+        labels: Tensor | None,
+        word_starts: Tensor | None,
+    ) -> TokenClassifierOutput:
+        """Score the labels of all places but CLS, or of words; for the arguments see `forward`."""
+        states = self.dropout(encoded.last_hidden_state[:, 1:])
+        real = None if attention_mask is None else attention_mask != 0
+        if self.words is not None:
+            if word_starts is None:
+                raise ValueError("labels of words need word_starts [B, W + 1]")
+            word_starts = check_word_starts(word_starts, attended(states, attention_mask))
+            states, real = self.words(states, word_starts), real_words(word_starts)
+        logits = self.classifier(states)
+        labels = check_labels("labels", labels, tuple(logits.shape[:2]), self.num_labels, "num_labels")
+        if labels is not None and real is not None:
+            labels = labels.masked_fill(~real, IGNORED)
+        return TokenClassifierOutput(
+            loss=cross_entropy(logits, labels) if labels is not None else None,
+            logits=logits,
+            hidden_states=encoded.hidden_states,
+            attentions=encoded.attentions,
+        )
+
+
+class PixelForTokenClassification(TokenLabels, PixelPreTrainedModel):
     """A label a patch; a word's label sits on its first patch, -100 on the others.
 
     With `config.word_pooling` other than "first", or with word layers, it is a label a word.
@@ -84,11 +126,8 @@ class PixelForTokenClassification(PixelPreTrainedModel):
 
     def __init__(self, config: PixelConfig) -> None:
         super().__init__(config)
-        self.num_labels = config.num_labels
         self.vit = PixelModel(config)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.words = WordEncoder(config, "first") if labels_words(config) else None
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.add_head(config)
         self.post_init()
 
     @as_in_transformers
@@ -118,23 +157,7 @@ class PixelForTokenClassification(PixelPreTrainedModel):
         encoded = self.vit(
             pixel_values, attention_mask, output_hidden_states, output_attentions, return_dict=True
         )
-        states = self.dropout(encoded.last_hidden_state[:, 1:])
-        real = None if attention_mask is None else attention_mask != 0
-        if self.words is not None:
-            if word_starts is None:
-                raise ValueError("labels of words need word_starts [B, W + 1]")
-            word_starts = check_word_starts(word_starts, attended(states, attention_mask))
-            states, real = self.words(states, word_starts), real_words(word_starts)
-        logits = self.classifier(states)
-        labels = check_labels("labels", labels, tuple(logits.shape[:2]), self.num_labels, "num_labels")
-        if labels is not None and real is not None:
-            labels = labels.masked_fill(~real, IGNORED)
-        return TokenClassifierOutput(
-            loss=cross_entropy(logits, labels) if labels is not None else None,
-            logits=logits,
-            hidden_states=encoded.hidden_states,
-            attentions=encoded.attentions,
-        )
+        return self.score(encoded, attention_mask, labels, word_starts)
 
 
 def attended(states: Tensor, attention_mask: Tensor | None) -> Tensor:
@@ -291,65 +314,45 @@ def check_heads(arc_labels: Tensor, rel_labels: Tensor, real: Tensor) -> None:
             )
 
 
-class PixelForBiaffineParsing(PixelPreTrainedModel):
-    """Dependency parser: every word chooses a head among the root and all words, and a relation to it."""
+class BiaffineParses:
+    """The head for dependency parses: what follows the encoder, whatever that reads.
 
-    def __init__(self, config: PixelConfig) -> None:
-        super().__init__(config)
+    The encoder gives a `pooler_output`, which stands for the root.
+    """
+
+    config: Any
+    training: bool
+
+    def add_head(self, config: AnyConfig) -> None:
+        """Make its layers, after those of the encoder."""
         self.num_labels = config.num_labels
-        self.vit = PixelModel(config, add_pooling_layer=True)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.words = WordEncoder(config, "mean")
         self.tagger = nn.Linear(config.hidden_size, config.num_tags) if config.num_tags else None
         self.biaffine_arcs = Biaffine(config.hidden_size, 1, bias_x=True, bias_y=False)
         self.biaffine_rels = Biaffine(config.hidden_size, config.num_labels, bias_x=True, bias_y=True)
-        self.post_init()
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """As the base; biaffine weights start at 0."""
-        super()._init_weights(module)
+        super()._init_weights(module)  # type: ignore[misc]
         if isinstance(module, Biaffine):
             initialization.zeros_(module.weight)
 
-    @as_in_transformers
-    def forward(
+    def score(
         self,
-        pixel_values: Tensor,
-        attention_mask: Tensor | None = None,
-        word_starts: Tensor | None = None,
-        arc_labels: Tensor | None = None,
-        rel_labels: Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None,
-        tag_labels: Tensor | None = None,
+        encoded: BaseModelOutputWithPooling,
+        attention_mask: Tensor | None,
+        word_starts: Tensor | None,
+        arc_labels: Tensor | None,
+        rel_labels: Tensor | None,
+        tag_labels: Tensor | None,
     ) -> PixelForBiaffineParsingOutput:
-        """Score heads and relations of every word.
-
-        Args:
-            pixel_values: uint8 [B, 16, W] grey or [B, 16, W, 3]; or float [B, 3, 16, W] in [0, 1]
-            attention_mask: [B, P], 0 for padding
-            word_starts: [B, W + 1], each word's first patch and the end of the last word, padded with -100
-            arc_labels: [B, W], the gold heads (0 is the root, j is the j-th word), padded with -100, which
-                also stands for a head that is not known
-            rel_labels: [B, W], the gold relations, padded with -100, which also stands for one not known
-            output_hidden_states: Whether to return the encoder's hidden states
-            output_attentions: Whether to return the encoder's attention weights
-            tag_labels: [B, W], the gold parts of speech, padded with -100, which also stands for one not
-                known
-
-        Returns:
-            loss [] if there are labels, arc_logits [B, W, W + 1], rel_logits [B, W, W + 1, R] (None in
-            training with labels, where only relations to gold heads are scored: the whole table is large),
-            tag_logits [B, W, T] if the model tells parts of speech
-        """
+        """Score heads, relations and parts of speech; for the arguments see `forward`."""
         if word_starts is None:
             raise ValueError("parsing needs word_starts [B, W + 1]")
         if (arc_labels is None) != (rel_labels is None):
             raise ValueError("arc_labels and rel_labels go together: pass both, or neither")
-        encoded = self.vit(
-            pixel_values, attention_mask, output_hidden_states, output_attentions, return_dict=True
-        )
         states = self.dropout(encoded.last_hidden_state[:, 1:])
         word_starts = check_word_starts(word_starts, attended(states, attention_mask))
 
@@ -394,10 +397,56 @@ class PixelForBiaffineParsing(PixelPreTrainedModel):
         )
 
 
+class PixelForBiaffineParsing(BiaffineParses, PixelPreTrainedModel):
+    """Dependency parser: every word chooses a head among the root and all words, and a relation to it."""
+
+    def __init__(self, config: PixelConfig) -> None:
+        super().__init__(config)
+        self.vit = PixelModel(config, add_pooling_layer=True)
+        self.add_head(config)
+        self.post_init()
+
+    @as_in_transformers
+    def forward(
+        self,
+        pixel_values: Tensor,
+        attention_mask: Tensor | None = None,
+        word_starts: Tensor | None = None,
+        arc_labels: Tensor | None = None,
+        rel_labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        tag_labels: Tensor | None = None,
+    ) -> PixelForBiaffineParsingOutput:
+        """Score heads and relations of every word.
+
+        Args:
+            pixel_values: uint8 [B, 16, W] grey or [B, 16, W, 3]; or float [B, 3, 16, W] in [0, 1]
+            attention_mask: [B, P], 0 for padding
+            word_starts: [B, W + 1], each word's first patch and the end of the last word, padded with -100
+            arc_labels: [B, W], the gold heads (0 is the root, j is the j-th word), padded with -100, which
+                also stands for a head that is not known
+            rel_labels: [B, W], the gold relations, padded with -100, which also stands for one not known
+            output_hidden_states: Whether to return the encoder's hidden states
+            output_attentions: Whether to return the encoder's attention weights
+            tag_labels: [B, W], the gold parts of speech, padded with -100, which also stands for one not
+                known
+
+        Returns:
+            loss [] if there are labels, arc_logits [B, W, W + 1], rel_logits [B, W, W + 1, R] (None in
+            training with labels, where only relations to gold heads are scored: the whole table is large),
+            tag_logits [B, W, T] if the model tells parts of speech
+        """
+        encoded = self.vit(
+            pixel_values, attention_mask, output_hidden_states, output_attentions, return_dict=True
+        )
+        return self.score(encoded, attention_mask, word_starts, arc_labels, rel_labels, tag_labels)
+
+
 class PatchPooler(nn.Module):
     """Linear, GELU, layer norm and dropout on every patch, then mean or maximum of the attended ones."""
 
-    def __init__(self, config: PixelConfig) -> None:
+    def __init__(self, config: AnyConfig) -> None:
         super().__init__()
         self.mode = config.pooling_mode
         self.linear = nn.Linear(config.hidden_size, config.hidden_size)
@@ -431,7 +480,7 @@ class AttentionPooler(nn.Module):
     drawn as other weights are; and names and layout of the weights, as no published weights are known.
     """
 
-    def __init__(self, config: PixelConfig) -> None:
+    def __init__(self, config: AnyConfig) -> None:
         super().__init__()
         width = config.hidden_size
         self.heads = config.pooling_heads
@@ -469,50 +518,32 @@ class AttentionPooler(nn.Module):
         return states.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
-class PixelForSequenceClassification(PixelPreTrainedModel):
-    """Labels, or scores, of a whole text. `config.pooling_mode` says how patches become one vector."""
+class LabelsOfTexts:
+    """The head for labels of whole texts: what follows the encoder, whatever that reads.
 
-    def __init__(self, config: PixelConfig) -> None:
-        super().__init__(config)
+    With `pooling_mode` "cls" the encoder gives a `pooler_output`.
+    """
+
+    config: Any
+
+    def add_head(self, config: AnyConfig) -> None:
+        """Make its layers, after those of the encoder."""
         self.num_labels = config.num_labels
-        cls = config.pooling_mode == "cls"
-        self.vit = PixelModel(config, add_pooling_layer=cls)
         pooler = AttentionPooler if config.pooling_heads else PatchPooler
-        self.pooler = None if cls else pooler(config)
+        self.pooler = None if config.pooling_mode == "cls" else pooler(config)
         self.classifier = nn.Linear(config.pooled_size, config.num_labels)
-        self.post_init()
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """As the base; the seed of a pooling by attention is drawn as weights are."""
-        super()._init_weights(module)
+        super()._init_weights(module)  # type: ignore[misc]
         if isinstance(module, AttentionPooler):
             initialization.normal_(module.seed, std=self.config.initializer_range)
 
-    @as_in_transformers
-    def forward(
-        self,
-        pixel_values: Tensor,
-        attention_mask: Tensor | None = None,
-        labels: Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None,
+    def score(
+        self, encoded: BaseModelOutputWithPooling, attention_mask: Tensor | None, labels: Tensor | None
     ) -> SequenceClassifierOutput:
-        """Score the labels of every text.
-
-        Args:
-            pixel_values: uint8 [B, 16, W] grey or [B, 16, W, 3]; or float [B, 3, 16, W] in [0, 1]
-            attention_mask: [B, P], 0 for padding
-            labels: integers [B]; or floats, [B] for regression and [B, N] for several labels a text
-            output_hidden_states: Whether to return the encoder's hidden states
-            output_attentions: Whether to return the encoder's attention weights
-
-        Returns:
-            loss [] if there are labels, logits [B, N]
-        """
-        encoded = self.vit(
-            pixel_values, attention_mask, output_hidden_states, output_attentions, return_dict=True
-        )
+        """Score the labels of every text; for the arguments see `forward`."""
         if self.pooler is None:
             pooled = encoded.pooler_output
         else:
@@ -558,6 +589,42 @@ class PixelForSequenceClassification(PixelPreTrainedModel):
         return F.binary_cross_entropy_with_logits(logits.float(), labels)
 
 
+class PixelForSequenceClassification(LabelsOfTexts, PixelPreTrainedModel):
+    """Labels, or scores, of a whole text. `config.pooling_mode` says how patches become one vector."""
+
+    def __init__(self, config: PixelConfig) -> None:
+        super().__init__(config)
+        self.vit = PixelModel(config, add_pooling_layer=config.pooling_mode == "cls")
+        self.add_head(config)
+        self.post_init()
+
+    @as_in_transformers
+    def forward(
+        self,
+        pixel_values: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+    ) -> SequenceClassifierOutput:
+        """Score the labels of every text.
+
+        Args:
+            pixel_values: uint8 [B, 16, W] grey or [B, 16, W, 3]; or float [B, 3, 16, W] in [0, 1]
+            attention_mask: [B, P], 0 for padding
+            labels: integers [B]; or floats, [B] for regression and [B, N] for several labels a text
+            output_hidden_states: Whether to return the encoder's hidden states
+            output_attentions: Whether to return the encoder's attention weights
+
+        Returns:
+            loss [] if there are labels, logits [B, N]
+        """
+        encoded = self.vit(
+            pixel_values, attention_mask, output_hidden_states, output_attentions, return_dict=True
+        )
+        return self.score(encoded, attention_mask, labels)
+
+
 def check_answers(name: str, positions: Tensor, attended: Tensor) -> None:
     """Refuse answers on padding.
 
@@ -594,14 +661,81 @@ def shortened(every: tuple[Tensor, ...] | None, length: int) -> tuple[Tensor, ..
     return tuple(part[..., :length, :length] if part.ndim == 4 else part[:, :length] for part in every)
 
 
-class PixelForQuestionAnswering(PixelPreTrainedModel):
+class AnswerSpans:
+    """The head for answers in a text: what follows the encoder, whatever that reads."""
+
+    config: Any
+
+    def add_head(self, config: AnyConfig) -> None:
+        """Make its layer, after those of the encoder."""
+        self.qa_outputs = nn.Linear(config.hidden_size, 2)
+
+    def competes(self, start_positions: Tensor | None, end_positions: Tensor | None) -> bool:
+        """Whether the loss needs states of padding, up to the longest text.
+
+        Raises:
+            ValueError: One of the positions is missing.
+        """
+        if (start_positions is None) != (end_positions is None):
+            raise ValueError("start_positions and end_positions go together: pass both, or neither")
+        # kept: places up to the longest text compete for the answer, as in published losses.
+        return start_positions is not None and bool(self.config.padding_competes)
+
+    def score(
+        self,
+        encoded: BaseModelOutputWithPooling,
+        attention_mask: Tensor | None,
+        start_positions: Tensor | None,
+        end_positions: Tensor | None,
+        patches: int,
+    ) -> QuestionAnsweringModelOutput:
+        """Score every place; for the arguments see `forward`.
+
+        Args:
+            encoded: Of `patches` places and CLS, or of more where padding competes.
+            attention_mask: As long as what was encoded, without CLS.
+            start_positions: See `forward`.
+            end_positions: See `forward`.
+            patches: P, the places that scores are given for.
+        """
+        competes = self.competes(start_positions, end_positions)
+        # CLS moves to the end, so that patch p is place p.
+        states = encoded.last_hidden_state.roll(-1, dims=1)
+        start_scores, end_scores = self.qa_outputs(states).unbind(-1)
+        loss = None
+        if start_positions is not None:
+            shape = (len(states),)
+            loss = torch.zeros((), device=states.device)
+            for name, scores, positions in (
+                ("start_positions", start_scores, start_positions),
+                ("end_positions", end_scores, end_positions),
+            ):
+                labels = check_labels(name, positions, shape, patches + 1, "patches and CLS")
+                assert labels is not None
+                if competes:
+                    labels = labels.masked_fill(labels == patches, scores.shape[1] - 1)  # CLS
+                elif attention_mask is not None:
+                    attended = F.pad(attention_mask != 0, (0, 1), value=True)
+                    check_answers(name, labels, attended)
+                    scores = scores.float().masked_fill(~attended, -torch.inf)
+                loss = loss + cross_entropy(scores, labels) / 2
+        return QuestionAnsweringModelOutput(
+            loss=loss,
+            start_logits=without_white(start_scores, patches),
+            end_logits=without_white(end_scores, patches),
+            hidden_states=shortened(encoded.hidden_states, 1 + patches),
+            attentions=shortened(encoded.attentions, 1 + patches),
+        )
+
+
+class PixelForQuestionAnswering(AnswerSpans, PixelPreTrainedModel):
     """Extractive question answering: the first and the last patch of the answer, or CLS for none."""
 
     def __init__(self, config: PixelConfig) -> None:
         super().__init__(config)
         self.vit = PixelModel(config)
         self.vit.keeps_padding = config.padding_competes
-        self.qa_outputs = nn.Linear(config.hidden_size, 2)
+        self.add_head(config)
         self.post_init()
 
     @as_in_transformers
@@ -628,11 +762,7 @@ class PixelForQuestionAnswering(PixelPreTrainedModel):
         Returns:
             loss [] if there are positions, start_logits and end_logits [B, P + 1], CLS last
         """
-        if (start_positions is None) != (end_positions is None):
-            raise ValueError("start_positions and end_positions go together: pass both, or neither")
-        asked = start_positions is not None and end_positions is not None
-        # kept: white patches up to the longest text compete for the answer, as in published losses.
-        competes = asked and self.config.padding_competes
+        competes = self.competes(start_positions, end_positions)
         patches = count_patches(pixel_values, self.config.patch_size)
         if competes:
             check_inputs(self.config, pixel_values, attention_mask)
@@ -648,31 +778,4 @@ class PixelForQuestionAnswering(PixelPreTrainedModel):
             keeps_padding=competes,
             return_dict=True,
         )
-        states = encoded.last_hidden_state.roll(
-            -1, dims=1
-        )  # CLS moves to the end, so that patch p is place p
-        start_scores, end_scores = self.qa_outputs(states).unbind(-1)
-        loss = None
-        if asked:
-            shape = (len(states),)
-            loss = torch.zeros((), device=states.device)
-            for name, scores, positions in (
-                ("start_positions", start_scores, start_positions),
-                ("end_positions", end_scores, end_positions),
-            ):
-                labels = check_labels(name, positions, shape, patches + 1, "patches and CLS")
-                assert labels is not None
-                if competes:
-                    labels = labels.masked_fill(labels == patches, scores.shape[1] - 1)  # CLS
-                elif attention_mask is not None:
-                    attended = F.pad(attention_mask != 0, (0, 1), value=True)
-                    check_answers(name, labels, attended)
-                    scores = scores.float().masked_fill(~attended, -torch.inf)
-                loss = loss + cross_entropy(scores, labels) / 2
-        return QuestionAnsweringModelOutput(
-            loss=loss,
-            start_logits=without_white(start_scores, patches),
-            end_logits=without_white(end_scores, patches),
-            hidden_states=shortened(encoded.hidden_states, 1 + patches),
-            attentions=shortened(encoded.attentions, 1 + patches),
-        )
+        return self.score(encoded, attention_mask, start_positions, end_positions, patches)

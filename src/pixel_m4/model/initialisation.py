@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pixel_m4.model.layers import PixelLayer, SelfAttention
+from pixel_m4.model.text import AnyModel
 from pixel_m4.model.vit import PixelPreTrainedModel
 
 
@@ -81,18 +82,18 @@ def begin(model: PixelPreTrainedModel, names: Iterable[str]) -> None:
 
 
 @torch.no_grad()
-def shrink(model: PixelPreTrainedModel, factor: float) -> None:
+def shrink(model: AnyModel, factor: float) -> None:
     """Multiply the matrices of trained encoder layers, so that fine-tuning moves them further than it would.
 
     A model that starts from trained weights can end worse than one from random weights (Ash and Adams 2020,
     who also add noise).
 
     Args:
-        model: Trained.
+        model: Trained, a pixel model or a text model.
         factor: 1 leaves the weights as they are.
     """
-    for parameter in model.base_model.encoder.parameters():
-        if parameter.ndim == 2:
+    for name, parameter in model.base_model.encoder.named_parameters():
+        if parameter.ndim == 2 and "layer" in name:  # not the table of sub-words
             parameter *= factor
 
 

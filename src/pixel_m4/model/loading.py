@@ -25,6 +25,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "blank_head": ("blank_head.",),
     "classifier": ("classifier.",),
     "vit.pooler": ("pooler.dense.",),
+    "encoder.pooler": ("encoder.pooler.",),
     "pooler": ("pooler.",),
     "biaffine": ("biaffine_arcs.", "biaffine_rels."),
     "qa_outputs": ("qa_outputs.",),
@@ -38,6 +39,10 @@ HEADS = (
     "PixelForBiaffineParsing",
     "PixelForSequenceClassification",
     "PixelForQuestionAnswering",
+    "TextForTokenClassification",
+    "TextForBiaffineParsing",
+    "TextForSequenceClassification",
+    "TextForQuestionAnswering",
 )
 REPORT = "LOAD REPORT"  # how transformers' table of weights begins, after the model's name
 
@@ -145,7 +150,7 @@ def without_report() -> Iterator[None]:
 
 def part_of(key: str) -> str | None:
     """The head that a weight belongs to, by its name in checkpoints; None for the encoder and others."""
-    key = key.removeprefix("vit.")
+    key = key.removeprefix("vit.").removeprefix("text.")
     for part, prefixes in PARTS.items():
         if key.startswith(prefixes):
             return part
@@ -162,7 +167,10 @@ def foreign_parts(model: PreTrainedModel) -> set[str]:
     trained = {name.lower() for name in model.config.architectures or ()} & known
     if not trained or type(model).__name__.lower() in trained:
         return set()
-    return {part for key in model.state_dict() if (part := part_of(key)) is not None} - {"vit.pooler"}
+    return {part for key in model.state_dict() if (part := part_of(key)) is not None} - {
+        "vit.pooler",
+        "encoder.pooler",
+    }
 
 
 def check_loaded(
@@ -218,7 +226,7 @@ def _refuse_missing(
 ) -> None:
     """The encoder must be whole, and each head must be there or not be there."""
     parts = ("encoder.", "embeddings.patch_embeddings.", "embeddings.cls_token", "layernorm.")
-    encoder = [key for key in missing if key.removeprefix(prefix).startswith(parts)]
+    encoder = [key for key in missing if key.removeprefix(prefix).startswith(parts) and part_of(key) is None]
     if encoder:
         raise UserError(
             f"{source} lacks {len(encoder)} weights of the encoder, such as {encoder[0]}: it is "

@@ -26,6 +26,7 @@ from pixel_m4.model.inputs import as_in_transformers, check_inputs, split_patche
 from pixel_m4.model.layers import Pattern, PixelLayer, pattern_of, run_layers
 from pixel_m4.model.loading import check_folder, check_loaded, named_errors, without_report
 from pixel_m4.model.positions import init_positions, patch_positions, resized_parameter
+from pixel_m4.model.text_config import AnyConfig
 from pixel_m4.model.words import PoolingWeights
 from pixel_m4.shipped import find_model
 
@@ -107,7 +108,7 @@ class LayerMix(nn.Module):
     Source: Peters et al. 2018 (ELMo), without the scale; the encoder's last norm is applied to each.
     """
 
-    def __init__(self, config: PixelConfig) -> None:
+    def __init__(self, config: AnyConfig) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(config.num_hidden_layers + 1))
 
@@ -120,13 +121,28 @@ class LayerMix(nn.Module):
 class ClsPooler(nn.Module):
     """tanh(dense(CLS)): the parser's root and the classifier's "cls" pooling."""
 
-    def __init__(self, config: PixelConfig) -> None:
+    def __init__(self, config: AnyConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, states: Tensor) -> Tensor:
         """[B, S, D] → [B, D]."""
         return torch.tanh(self.dense(states[:, 0]))
+
+
+def init_weights(module: nn.Module, std: float) -> None:
+    """Set new weights of layers that pixel models and the heads of text models share."""
+    if isinstance(module, PoolingWeights):
+        module.begin_as_mean()
+    elif isinstance(module, nn.Linear | nn.Conv2d):
+        initialization.normal_(module.weight, std=std)
+        if module.bias is not None:
+            initialization.zeros_(module.bias)
+    elif isinstance(module, nn.LayerNorm):
+        initialization.ones_(module.weight)
+        initialization.zeros_(module.bias)
+    elif isinstance(module, LayerMix):
+        initialization.zeros_(module.weight)
 
 
 class PixelPreTrainedModel(PreTrainedModel):
@@ -146,18 +162,8 @@ class PixelPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """Normal weights, zero biases, and the fixed sine-cosine table for positions."""
         std = self.config.initializer_range
-        if isinstance(module, PoolingWeights):
-            module.begin_as_mean()
-        elif isinstance(module, nn.Linear | nn.Conv2d):
-            initialization.normal_(module.weight, std=std)
-            if module.bias is not None:
-                initialization.zeros_(module.bias)
-        elif isinstance(module, nn.LayerNorm):
-            initialization.ones_(module.weight)
-            initialization.zeros_(module.bias)
-        elif isinstance(module, LayerMix):
-            initialization.zeros_(module.weight)
-        elif isinstance(module, PixelEmbeddings):
+        init_weights(module, std)
+        if isinstance(module, PixelEmbeddings):
             initialization.normal_(module.cls_token, std=std)
             init_positions(module.position_embeddings)
 

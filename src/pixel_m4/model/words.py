@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from transformers import initialization
 
 from pixel_m4.model.attention import Unpadded
-from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.inputs import take
 from pixel_m4.model.layers import PixelLayer, run_layers, unpadded_if_it_pays
+from pixel_m4.model.text_config import AnyConfig
 
 
 class PoolingWeights(nn.Linear):
@@ -40,7 +40,7 @@ class WordEncoder(nn.Module):
         pooling: Of the head where the configuration does not say it.
     """
 
-    def __init__(self, config: PixelConfig, pooling: str) -> None:
+    def __init__(self, config: AnyConfig, pooling: str) -> None:
         super().__init__()
         width = config.hidden_size
         self.config = config

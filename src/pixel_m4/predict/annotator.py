@@ -17,7 +17,7 @@ import torch
 from pixel_m4.checkpoint import open_task
 from pixel_m4.files import DataError
 from pixel_m4.formats.rows import InputFormat
-from pixel_m4.model import PixelPreTrainedModel
+from pixel_m4.model import AnyModel
 from pixel_m4.tasks.base import Task, TaskOptions
 
 # Batches that are cut from texts sorted by length; more waste less, fewer answer sooner.
@@ -34,9 +34,7 @@ class Annotator:
         bf16: Compute in bfloat16 where that is safe (autocast).
     """
 
-    def __init__(
-        self, task: Task, model: PixelPreTrainedModel, *, batch_size: int = 32, bf16: bool = False
-    ) -> None:
+    def __init__(self, task: Task, model: AnyModel, *, batch_size: int = 32, bf16: bool = False) -> None:
         self.task = task
         self.model = model
         self.batch_size = batch_size

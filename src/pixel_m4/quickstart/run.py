@@ -113,6 +113,7 @@ def run(data_dir: Path | None, output_dir: Path, max_steps: int | None = None) -
     console.print(f"\nA held-out sentence as the parser sees it now: {gold[first].text}\n")
     console.print(_draw(after[first].tree), soft_wrap=True)
     report = output_dir / _REPORT
+    assert isinstance(task.renderer, TextRenderer)
     with replacing(report) as scratch:
         trees = [(gold[i], before[i], after[i]) for i in shown]
         scratch.write_text(_report(task.renderer, what, scores, results, trees), encoding="utf-8")

@@ -110,7 +110,7 @@ def find_offsets(
     word_of_patch = np.full(count, -1, np.int32)
     patches = []
     for number, (text, drawn, end) in enumerate(zip(texts, places, sep_patches, strict=True)):
-        length, bounds = _bounds(text)
+        length, bounds = word_bounds(text)
         found = np.full((length, 2), -1, np.int32)
         words = np.full(length, -1, np.int32)
         for place in drawn:
@@ -144,7 +144,7 @@ def find_offsets(
     return Offsets(spans, text_of_patch, word_of_patch, tuple(patches))
 
 
-def _bounds(text: str | Sequence[str]) -> tuple[int, list[tuple[int, int]]]:
+def word_bounds(text: str | Sequence[str]) -> tuple[int, list[tuple[int, int]]]:
     """Length of a text and [start, end) of its words."""
     if isinstance(text, str):
         return len(text), [match.span() for match in _WORD.finditer(text)]

@@ -303,6 +303,16 @@ class TextRenderer:
             self._atlas.trim()
             return self._layout.widths(texts) if texts else []
 
+    @property
+    def capacity(self) -> int:
+        """Patches that one text may take: the canvas without its black patch."""
+        return self.max_seq_length - 1
+
+    @property
+    def between(self) -> int:
+        """Black patches between the two texts of a pair."""
+        return 1
+
     def covers(self, char: str) -> bool:
         """Whether a font has this character, so that it is not drawn as a missing glyph.
 

@@ -19,10 +19,10 @@ from pixel_m4.console.errors import UserError
 from pixel_m4.files import DataError, content_suffix, read_lines, writing
 from pixel_m4.formats.folders import TABLES, find_split
 from pixel_m4.formats.rows import BadRows, InputFormat
-from pixel_m4.model import PixelConfig, PixelPreTrainedModel
-from pixel_m4.render import TextRenderer
+from pixel_m4.model import AnyConfig, AnyModel, PixelPreTrainedModel
 from pixel_m4.render.windows import windows
 from pixel_m4.tasks.batch import render_words
+from pixel_m4.tasks.text_input import TextInput
 
 WordPooling = Literal["first", "mean", "first_last_mean", "attention"]
 
@@ -67,11 +67,11 @@ class TaskOptions:
         },
     )
 
-    def settled(self: Options, config: PixelConfig) -> Options:
+    def settled(self: Options, config: AnyConfig) -> Options:
         """The options with what they leave open taken from the configuration that the model starts from."""
         return self
 
-    def configure(self, config: PixelConfig) -> None:
+    def configure(self, config: AnyConfig) -> None:
         """Let the model be as the options say."""
 
 
@@ -101,7 +101,7 @@ class WordOptions(TaskOptions):
         },
     )
 
-    def settled(self, config: PixelConfig) -> WordOptions:
+    def settled(self, config: AnyConfig) -> WordOptions:
         """The options with those of a checkpoint where they leave something open."""
         return replace(
             self,
@@ -110,7 +110,7 @@ class WordOptions(TaskOptions):
             num_word_layers=config.num_word_layers if self.num_word_layers is None else self.num_word_layers,
         )
 
-    def configure(self, config: PixelConfig) -> None:
+    def configure(self, config: AnyConfig) -> None:
         """Let the head pool words as the options say."""
         config.mix_layers = bool(self.mix_layers)
         config.word_pooling, config.num_word_layers = self.word_pooling, self.num_word_layers or 0
@@ -172,13 +172,14 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
     """One kind of task.
 
     Args:
-        renderer: draws the text; its ``max_seq_length`` is the window.
+        renderer: draws the text, or cuts it into sub-words; its ``max_seq_length`` is the window.
         labels: label names in the order of the model's outputs; default the task's own.
         options: what was asked of the task; default its defaults.
     """
 
     name: ClassVar[str]
     model_class: ClassVar[type[PixelPreTrainedModel]]
+    """Of pixel models; :func:`~pixel_m4.model.text_heads.head_for` has that of text models."""
     metric: ClassVar[str]
     """The score that chooses the best checkpoint."""
     scores: ClassVar[Sequence[str]]
@@ -199,7 +200,7 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
 
     def __init__(
         self,
-        renderer: TextRenderer,
+        renderer: TextInput,
         labels: Sequence[str] | None = None,
         options: TaskOptions | None = None,
     ) -> None:
@@ -228,11 +229,11 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
         """What an example belongs to, such as its treebank, where data sets were put together; else ""."""
         return ""
 
-    def settle(self, config: PixelConfig) -> None:
+    def settle(self, config: AnyConfig) -> None:
         """Take what the options leave open from the configuration that the model starts from."""
         self.options = self.options.settled(config)
 
-    def refuse_changes(self, config: PixelConfig) -> None:
+    def refuse_changes(self, config: AnyConfig) -> None:
         """Refuse options that ask for another head than the model has that is to be used as it is.
 
         Raises:
@@ -245,7 +246,7 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
             if trained.get(name) != value:
                 raise UserError(f"{name} {value}: the model was trained with {trained.get(name)}")
 
-    def configure(self, config: PixelConfig) -> None:
+    def configure(self, config: AnyConfig) -> None:
         """Note labels, name and options in the configuration of a model, so that it can be opened again."""
         if self.labels:
             config.id2label = dict(enumerate(self.labels))
@@ -362,7 +363,7 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
 
     @torch.inference_mode()
     def annotate(
-        self, model: PixelPreTrainedModel, examples: Sequence[Example], *, batch_size: int = 32
+        self, model: AnyModel, examples: Sequence[Example], *, batch_size: int = 32
     ) -> list[Prediction]:
         """Run a model on examples, with or without gold annotation; long and short ones are batched apart."""
         if batch_size < 1:
@@ -388,7 +389,7 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
         Neighbouring windows share half their patches, so that most pairs of near words meet in one.
         """
         widths = self.renderer.measure(words)
-        capacity = self.renderer.max_seq_length - 1
+        capacity = self.renderer.capacity
         return [
             Window(
                 example=example,
@@ -404,7 +405,7 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
         return render_words(self.renderer, [window.words for window in batch])
 
 
-def saved_labels(task: Task, config: PixelConfig) -> list[str]:
+def saved_labels(task: Task, config: AnyConfig) -> list[str]:
     """Labels of a saved model in the order of its outputs; the task's own if it has only numbers for them."""
     names = [config.id2label[number] for number in sorted(config.id2label)]
     named = any(name != f"LABEL_{number}" for number, name in enumerate(names))

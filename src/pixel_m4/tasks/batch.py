@@ -9,18 +9,19 @@ from collections.abc import Sequence
 
 import torch
 
-from pixel_m4.render import TextRenderer
 from pixel_m4.render.texts import as_list, as_strings
+from pixel_m4.tasks.text_input import TextInput
 
 IGNORE = -100  # what losses and pooling skip
 
 
-def render_words(renderer: TextRenderer, texts: Sequence[Sequence[str]]) -> dict[str, torch.Tensor]:
-    """Render lists of words, trimmed to the longest text.
+def render_words(renderer: TextInput, texts: Sequence[Sequence[str]]) -> dict[str, torch.Tensor]:
+    """Render lists of words, or cut them into sub-words, trimmed to the longest text.
 
     Returns:
-        ``pixel_values`` uint8 [B, 16, 16 * P], ``attention_mask`` int64 [B, P] and ``word_starts`` int64
-        [B, W + 1], padded with -100.  A word that begins past the canvas starts at the black patch.
+        ``pixel_values`` uint8 [B, 16, 16 * P] (of sub-words ``input_ids`` int64 [B, 1 + P]),
+        ``attention_mask`` int64 [B, P] and ``word_starts`` int64 [B, W + 1], padded with -100.  A word that
+        begins past the canvas starts at the black patch.
 
     Raises:
         TypeError: it is no list of lists of words.

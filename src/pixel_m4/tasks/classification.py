@@ -31,7 +31,7 @@ from pixel_m4.formats.tables import (
     read_split,
     read_table,
 )
-from pixel_m4.model import PixelConfig, PixelForSequenceClassification
+from pixel_m4.model import AnyConfig, PixelForSequenceClassification
 from pixel_m4.tasks.base import DatasetOptions, Task
 from pixel_m4.tasks.cutting import cut_pair
 from pixel_m4.tasks.metrics import LABEL_METRICS, NUMBER_METRICS, label_scores, number_scores
@@ -208,7 +208,7 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
             )
         return names
 
-    def configure(self, config: PixelConfig) -> None:
+    def configure(self, config: AnyConfig) -> None:
         """Note also whether the model is for regression."""
         super().configure(config)
         config.problem_type = "regression" if self.regression else "single_label_classification"
@@ -279,7 +279,7 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
     def encode(self, examples: Sequence[LabelledText], *, labels: bool = True) -> list[TextItem]:
         """One item an example; of texts that do not fit the end is cut off, of pairs the longer one's."""
         numbers = {label: number for number, label in enumerate(self.labels)}
-        room = self.renderer.max_seq_length - 1
+        room, between = self.renderer.capacity, self.renderer.between
         encoded = []
         shortened = 0
         for number, example in enumerate(examples):
@@ -288,10 +288,10 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
             length = sum(widths)
             whole = length <= room
             if example.pair is not None:
-                length += 1 + sum(self.renderer.measure(example.pair.split()))
+                length += between + sum(self.renderer.measure(example.pair.split()))
                 whole = length <= room
                 kept = (example.text, example.pair)
-                text = kept if whole else cut_pair(self.renderer, *kept, room - 1)
+                text = kept if whole else cut_pair(self.renderer, *kept, room - between)
             shortened += not whole
             label: int | float | None = None
             if labels:
@@ -304,7 +304,7 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
         return encoded
 
     def collate(self, batch: Sequence[TextItem]) -> dict[str, torch.Tensor]:
-        """``pixel_values`` [B, 16, 16 * P], ``attention_mask`` [B, P] and ``labels`` [B]."""
+        """What the renderer gives, such as ``pixel_values``, ``attention_mask`` [B, P] and ``labels`` [B]."""
         rendered = dict(self.renderer.batch([item.text for item in batch], return_tensors="pt"))
         if batch[0].label is not None:
             kind = torch.float32 if self.regression else torch.int64

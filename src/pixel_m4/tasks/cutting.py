@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import accumulate, pairwise
 
-from pixel_m4.render import TextRenderer
+from pixel_m4.tasks.text_input import TextInput
 
 LONG = 16
 """Patches from which a word may be cut inside: languages without spaces write whole sentences as one word."""
@@ -15,7 +15,7 @@ UNIT = 4
 _WORD = re.compile(r"\S+")
 
 
-def units(renderer: TextRenderer, text: str) -> list[tuple[int, int, int]]:
+def units(renderer: TextInput, text: str) -> list[tuple[int, int, int]]:
     """The words of a text; long ones in units, such that each unit alone looks as it does in its word.
 
     Returns:
@@ -34,7 +34,7 @@ def units(renderer: TextRenderer, text: str) -> list[tuple[int, int, int]]:
     return found
 
 
-def cut(renderer: TextRenderer, text: str, room: int) -> str:
+def cut(renderer: TextInput, text: str, room: int) -> str:
     """The beginning of a text that takes at most ``room`` patches; the text itself if it fits."""
     parts = units(renderer, text)
     ends = list(accumulate(width for _, _, width in parts))
@@ -44,7 +44,7 @@ def cut(renderer: TextRenderer, text: str, room: int) -> str:
     return text[: parts[kept - 1][1]] if kept else ""
 
 
-def cut_pair(renderer: TextRenderer, first: str, second: str, room: int) -> tuple[str, str]:
+def cut_pair(renderer: TextInput, first: str, second: str, room: int) -> tuple[str, str]:
     """Two texts that take at most ``room`` patches together: the longer one is cut, or both to one length."""
     widths = [sum(width for _, _, width in units(renderer, text)) for text in (first, second)]
     if sum(widths) <= room:

@@ -27,7 +27,7 @@ from pixel_m4.formats.conllu import (
     write_conllu,
 )
 from pixel_m4.formats.rows import InputFormat, folded
-from pixel_m4.model import PixelConfig, PixelForBiaffineParsing
+from pixel_m4.model import AnyConfig, PixelForBiaffineParsing
 from pixel_m4.tasks.base import Task, Window, WordOptions, gather, innermost
 from pixel_m4.tasks.batch import IGNORE, pad
 from pixel_m4.tasks.trees import attachment_scores, left_neighbour_baseline, maximum_spanning_tree
@@ -51,13 +51,13 @@ class ParsingOptions(WordOptions):
         },
     )
 
-    def settled(self, config: PixelConfig) -> ParsingOptions:
+    def settled(self, config: AnyConfig) -> ParsingOptions:
         """The options with those of a checkpoint where they leave something open."""
         settled = super().settled(config)
         assert isinstance(settled, ParsingOptions)
         return replace(settled, upos=config.num_tags > 0 if self.upos is None else self.upos)
 
-    def configure(self, config: PixelConfig) -> None:
+    def configure(self, config: AnyConfig) -> None:
         """Let the parser have a head for parts of speech, or none."""
         super().configure(config)
         config.num_tags = len(UPOS) if self.upos else 0
@@ -174,7 +174,7 @@ class Parsing(Task[Sentence, Window, Scores, Parsed]):
         return encoded
 
     def collate(self, batch: Sequence[Window]) -> dict[str, torch.Tensor]:
-        """``pixel_values``, ``attention_mask``, ``word_starts``, and labels of arcs, relations and tags."""
+        """What the renderer gives, with ``word_starts``, and labels of arcs, relations and tags."""
         labels = {name: pad([window.labels[name] for window in batch]) for name in batch[0].labels}
         return {**self._render(batch), **labels}
 

@@ -240,16 +240,17 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
         Raises:
             ValueError: the stride leaves no room for a window to move on.
         """
-        canvas = self.renderer.max_seq_length
-        room = min(self.options.max_question_length or canvas, (canvas - 2) // 2)
-        left = canvas - 2 - room
+        capacity, between = self.renderer.capacity, self.renderer.between
+        both = capacity - between
+        room = min(self.options.max_question_length or both, both // 2)
+        left = both - room
         stride = self.options.stride
         if stride is None:
             stride = _STRIDE if left > _STRIDE else left // 2
         if not 0 <= stride < left:
             raise UserError(
                 f"stride must be at least 0 and smaller than the {left} patches that the longest question "
-                f"leaves of {canvas}, not {stride}"
+                f"leaves of {self.renderer.max_seq_length}, not {stride}"
             )
         cuts: dict[str, list[tuple[int, int, int]]] = {}  # of each context, for its many questions
         encoded: list[QAWindow] = []
@@ -257,12 +258,12 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
         for number, example in enumerate(examples):
             question = cut(self.renderer, example.question, room)
             shortened += question != example.question
-            taken = 1 + sum(self.renderer.measure(question.split()))
+            taken = between + sum(self.renderer.measure(question.split()))
             if example.context not in cuts:
                 cuts[example.context] = units(self.renderer, example.context)
             parts = cuts[example.context]
             widths = [width for _, _, width in parts]
-            for window in windows(widths, canvas - 1 - taken, stride):
+            for window in windows(widths, capacity - taken, stride):
                 start, stop = parts[window.start][0], parts[window.stop - 1][1]
                 answer = None
                 if labels and example.answers:
@@ -287,7 +288,7 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
         return encoded
 
     def collate(self, batch: Sequence[QAWindow]) -> dict[str, torch.Tensor]:
-        """``pixel_values`` [B, 16, 16 * P], ``attention_mask`` [B, P]; start and end positions [B].
+        """What the renderer gives, such as ``pixel_values``, ``attention_mask`` [B, P]; positions [B].
 
         A window without the answer points to P, where the model puts CLS.
         """

@@ -86,7 +86,7 @@ class WordLabels(Task[S, Window, list[int], S]):
         return encoded
 
     def collate(self, batch: Sequence[Window]) -> dict[str, torch.Tensor]:
-        """``pixel_values``, ``attention_mask`` and ``labels`` [B, P]: a label on a word's first patch.
+        """What the renderer gives, such as ``pixel_values``, and ``labels`` [B, P] on first patches of words.
 
         Models whose labels are those of words get ``word_starts`` too, and ``labels`` [B, W].
         """

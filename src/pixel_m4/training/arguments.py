@@ -24,8 +24,8 @@ class ModelArguments:
         default=None,
         metadata={
             "help": "checkpoint to start from: a folder, a name on the hub, or pixel-m4-tiny or "
-            "pixel-m4-ud, which "
-            "come with the package; this or --config_name is needed"
+            "pixel-m4-ud, which come with the package; for fine-tuning also a text model such as "
+            "bert-base-cased; this or --config_name is needed"
         },
     )
     config_name: str | None = field(
@@ -49,7 +49,10 @@ class ModelArguments:
         metadata={"help": "with --line_positions, they begin with attention to the patches nearby"},
     )
     dropout_prob: float = field(default=0.1, metadata={"help": "dropout, also on attention probabilities"})
-    max_seq_length: int = field(default=256, metadata={"help": "patches of a window; a perfect square"})
+    max_seq_length: int = field(
+        default=256,
+        metadata={"help": "patches of a window, a perfect square; of a text model its sub-words, any number"},
+    )
     font_file: str | None = field(default=None, metadata={"help": "font; default GoNotoCurrent.ttf"})
     fallback_fonts_dir: str | None = field(
         default=None, metadata={"help": "folder with fonts for characters that the font lacks"}

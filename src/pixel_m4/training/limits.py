@@ -9,6 +9,7 @@ from typing import Any
 
 from pixel_m4.console.errors import UserError
 from pixel_m4.model.config import NAMED
+from pixel_m4.model.text_config import is_text_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +123,16 @@ _OTHERS: Mapping[str, Callable[[int], None]] = {
 }
 
 
-def check_value(name: str, value: Any) -> None:
+_SHORTEST = 8  # sub-words: [CLS], a pair of texts, and what stands between and after them
+
+
+def check_value(name: str, value: Any, model: str | None = None) -> None:
     """Refuse a value that an option cannot have.
 
     Args:
         name: of the option.
         value: in the option's type; None passes.
+        model: checkpoint that training starts from; sequences of text models may have any length.
 
     Raises:
         ValueError: says what the value must be; the name is not in the message.
@@ -142,7 +147,13 @@ def check_value(name: str, value: Any) -> None:
     if name in CHOICES and value not in CHOICES[name]:
         raise UserError(f"must be one of {', '.join(CHOICES[name])}, got {value!r}")
     if name in _OTHERS:
-        _OTHERS[name](value)
+        try:
+            _OTHERS[name](value)
+        except UserError:
+            if name != "max_seq_length" or model is None or not is_text_model(model):
+                raise
+            if value < _SHORTEST:
+                raise UserError(f"must be at least {_SHORTEST}, got {value}") from None
 
 
 def check_values(group: Any) -> None:
@@ -156,6 +167,6 @@ def check_values(group: Any) -> None:
     """
     for entry in fields(group):
         try:
-            check_value(entry.name, getattr(group, entry.name))
+            check_value(entry.name, getattr(group, entry.name), getattr(group, "model_name_or_path", None))
         except ValueError as error:
             raise UserError(f"--{entry.name} {error}") from error

@@ -33,9 +33,12 @@ Result = TypeVar("Result")
 _NOT_OURS = ("sweep_run.json", "log.txt", "*.log", "*.out", "*.err", ".*")
 _WRITTEN = (
     *(RUN, METRICS, "README.md", "config.json", "model*.safetensors*", "text_renderer_config.json"),
+    *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt"),
     *("trainer_state.json", "*_results.json", "*_predictions.*", "training_args.bin", ".*.[0-9]*.*"),
 )
-_SECTIONS = ("task", "task_options", "arguments", "training", "data", "font", "weights", "processes")
+_SECTIONS = (
+    *("task", "task_options", "arguments", "training", "data", "font", "tokenizer", "weights", "processes"),
+)
 _WITHOUT_EFFECT = (
     *("output_dir", "overwrite_output_dir", "resume_from_checkpoint", "data_dir", "data_file"),
     *("train_file", "dev_file", "test_file"),

@@ -133,13 +133,16 @@ class SettingsParser(HfArgumentParser):
             near = did_you_mean(flag.lstrip("-"), names) if flag.startswith("--") else ""
             self.error(f"unrecognized arguments: {' '.join(rest)}{near.replace('mean ', 'mean --')}")
         written = {name: value for name, value in vars(found).items() if value is not absent}
+        config, model = written.pop("config", None), written.get("model_name_or_path")
+        nodes = _read_recipe(Path(config), self._types, task) if config is not None else {}
+        if model is None and "model_name_or_path" in nodes:
+            model = typed(nodes["model_name_or_path"], str | None)
         for name, value in written.items():
             try:
-                check_value(name, value)
+                check_value(name, value, model)
             except ValueError as error:
                 raise UserError(f"--{name} {error}") from error
-        config = written.pop("config", None)
-        recipe = _read_recipe(Path(config), self._types, task) if config is not None else {}
+        recipe = {name: read_value(node, self._types[name], model) for name, node in nodes.items()}
         defaults = {name: self.get_default(name) for name in names if name != "config"}
         layers = {**dict.fromkeys(recipe, Layer.FILE), **dict.fromkeys(written, Layer.COMMAND)}
         return Settings({**defaults, **recipe, **written}, layers, defaults)
@@ -178,7 +181,7 @@ def written_as(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
 
 
-def _read_recipe(path: Path, types: Mapping[str, Any], task: str | None = None) -> dict[str, Any]:
+def _read_recipe(path: Path, types: Mapping[str, Any], task: str | None = None) -> dict[str, Node]:
     recipe = read_mapping(path, "recipe")
     if "task" in recipe:
         node = recipe.pop("task")
@@ -186,22 +189,23 @@ def _read_recipe(path: Path, types: Mapping[str, Any], task: str | None = None) 
         if named != task:
             raise UserError(f"{node.place} is for the task {named!r}, not {task or 'pretraining'!r}")
     check_names(recipe, types)
-    return {name: read_value(node, types[name]) for name, node in recipe.items()}
+    return dict(recipe)
 
 
-def read_value(node: Node, hint: Any) -> Any:
+def read_value(node: Node, hint: Any, model: str | None = None) -> Any:
     """The value of an option in a file.
 
     Args:
         node: as it was read.
         hint: type of the option.
+        model: checkpoint that training starts from.
 
     Raises:
         ValueError: the option cannot have it; the message names file, line and value.
     """
     value = typed(node, hint)
     try:
-        check_value(node.name, value)
+        check_value(node.name, value, model)
     except ValueError as error:
         raise node.wrong(str(error)) from error
     return value

@@ -144,8 +144,8 @@ def test_no_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_another_architecture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    assert "'bert' model" in fails(capsys, str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit_mae"}))
+    assert "'vit_mae' model (model_type of its config.json), which is neither" in fails(capsys, str(tmp_path))
 
 
 def test_a_configuration_without_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
