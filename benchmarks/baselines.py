@@ -31,8 +31,7 @@ from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 
 from bilstm_parser import ngrams, train_and_parse
 from pixel_m4 import TextRenderer
-from pixel_m4.analysis.attacked import attacked
-from pixel_m4.analysis.attacks import Means
+from pixel_m4.analysis.attacked import LookAlikes, attacked, means_of
 from pixel_m4.finetune.arguments import FinetuneArguments
 from pixel_m4.finetune.run import read_splits
 from pixel_m4.tasks.base import Task
@@ -212,7 +211,7 @@ def rows(
     options: Any,
     seconds: float,
     attacks: Sequence[tuple[str, float]],
-    drawable: bool = False,
+    look_alikes: LookAlikes = "all",
 ) -> Iterator[str]:
     task: Task = TASKS[name](TextRenderer(max_seq_length=256), options=options)
     data = read_splits(task, arguments, SPLITS)
@@ -223,7 +222,7 @@ def rows(
     label, method = methods(name, seconds)
     scores = {"majority": task.baseline(data["train"], data["test"])}
     tests = {label: data["test"]}
-    means = Means(drawable=task.renderer.covers if drawable else None)
+    means = means_of(task.renderer, look_alikes)
     for attack, p in attacks:
         tests[f"{label}, {attack} {p:g}"] = attacked(data["test"], attack, p, means=means)
     predictions = iter(method(task, {**data, "test": [each for test in tests.values() for each in test]}))
@@ -253,7 +252,10 @@ def main() -> None:
         "not for qa",
     )
     parser.add_argument(
-        "--drawable", action="store_true", help="only look-alikes that the default font of pixel-m4 has"
+        "--look_alikes",
+        choices=("all", "drawable", "identical"),
+        default="all",
+        help="which ones confusable takes: all (default), or by the default font of pixel-m4",
     )
     parser.add_argument(
         "--strengths", type=float, nargs="+", default=[0.5], help="of the attacks; default: 0.5"
@@ -271,7 +273,7 @@ def main() -> None:
         for language in known.language:
             options_class = TASKS[known.task].options_class
             options = options_class(**({"language": language} if language else {}))
-            for row in rows(known.task, arguments, options, known.seconds, attacks, known.drawable):
+            for row in rows(known.task, arguments, options, known.seconds, attacks, known.look_alikes):
                 print(row, flush=True)
 
 

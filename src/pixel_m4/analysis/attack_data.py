@@ -9,8 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from pixel_m4.analysis.attacked import aligned, attacked, words_of
-from pixel_m4.analysis.attacks import Means
+from pixel_m4.analysis.attacked import LookAlikes, aligned, attacked, means_of, words_of
 from pixel_m4.analysis.respellings import read_typos
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.redact import redact_command
@@ -37,7 +36,7 @@ def attack_data(
     name: str,
     strength: float,
     seed: int = 0,
-    drawable: bool = False,
+    look_alikes: LookAlikes = "all",
     typos: Path | None = None,
 ) -> list[Path]:
     """Write a data set with attacked words, or joined texts; annotation stays, and so do the splits.
@@ -49,7 +48,7 @@ def attack_data(
         name: Of the attack, see :func:`~pixel_m4.analysis.attacked.attacked`, as of the rest.
         strength: From 0, which changes nothing, to 1.
         seed: Of the attack; the same as in ``analyze robustness`` gives the same words.
-        drawable: Take only look-alikes that the default font has.
+        look_alikes: Which ones confusables take, see :func:`~pixel_m4.analysis.attacked.means_of`.
         typos: A file of misspellings, for natural_typo.
 
     Returns:
@@ -61,9 +60,7 @@ def attack_data(
     """
     renderer = TextRenderer()
     reader = TASKS[task](renderer)
-    means = Means(
-        drawable=renderer.covers if drawable else None, typos=None if typos is None else read_typos(typos)
-    )
+    means = means_of(renderer, look_alikes, None if typos is None else read_typos(typos))
     attacked([], name, strength, seed, means)  # a wrong setting is told before anything is read
     if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
         raise UserError(f"{output_dir} is there already, and not empty; take a new folder for --output_dir")
@@ -93,7 +90,7 @@ def attack_data(
         "attack": name,
         "strength": strength,
         "seed": seed,
-        "drawable": drawable,
+        "look_alikes": look_alikes,
         "typos": None if typos is None else str(typos),
         "files": counts,
     }

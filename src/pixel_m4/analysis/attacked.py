@@ -7,8 +7,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from pixel_m4.analysis.attacks import (
     check_strength,
     join_words,
 )
+from pixel_m4.analysis.respellings import Spellings
 from pixel_m4.console.errors import UserError
 from pixel_m4.formats.conllu import Sentence, with_words
 from pixel_m4.model import PixelPreTrainedModel
@@ -32,6 +34,7 @@ from pixel_m4.tasks.classification import LabelledText
 
 _WORD = re.compile(r"\S+")
 FONT_SWAP, FONT_SIZE = "font_swap", "font_size"
+LookAlikes = Literal["all", "drawable", "identical"]
 
 
 class Shown(NamedTuple):
@@ -102,6 +105,29 @@ class RendererAttack:
             self.others[choice] if hit else self.renderer for hit, choice in zip(hits, choices, strict=True)
         ]
         return Shown(list(gold), chosen)
+
+
+def means_of(renderer: TextRenderer, look_alikes: LookAlikes, typos: Spellings | None = None) -> Means:
+    """What attacks on words need beside the words.
+
+    Args:
+        renderer: Tells how characters look.
+        look_alikes: Which of them confusables take: "all"; "drawable": those that a font has; "identical":
+            those that are drawn with the same pixels.
+        typos: Misspellings by word.
+    """
+    if look_alikes == "drawable":
+        return Means(takes=lambda char, other: renderer.covers(other), typos=typos)
+    if look_alikes == "identical":
+        return Means(takes=partial(_is_identical, renderer), typos=typos)
+    return Means(typos=typos)
+
+
+def _is_identical(renderer: TextRenderer, char: str, other: str) -> bool:
+    """Whether two characters have the same pixels, and the same width: so have three in a row, then."""
+    if not renderer.covers(other):
+        return False
+    return np.array_equal(_patches(renderer, char * 3), _patches(renderer, other * 3))
 
 
 def other_fonts(renderer: TextRenderer, fonts: Sequence[str | Path]) -> list[TextRenderer]:

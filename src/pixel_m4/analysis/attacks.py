@@ -28,16 +28,19 @@ SEGMENTATION = "segmentation"
 _CLUSTERS = regex.compile(r"\X")
 
 
+Takes = Callable[[str, str], bool]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Means:
     """What some attacks need beside the words.
 
     Attributes:
-        drawable: Tells whether a character can be drawn; confusables take no others.  None: any.
+        takes: Tells whether the first character may become the second, which looks alike; None: it may.
         typos: Misspellings by word, for natural_typo.
     """
 
-    drawable: Callable[[str], bool] | None = None
+    takes: Takes | None = None
     typos: Spellings | None = None
 
 
@@ -137,7 +140,7 @@ def _confusable(
     hits, places = drawn.random(len(word)) < strength, drawn.random(len(word))
     changed = []
     for letter, hit, place in zip(word, hits, places, strict=True):
-        found = _alike(letter, means.drawable, scripts) if hit else ()
+        found = _alike(letter, means.takes, scripts) if hit else ()
         changed.append(_one_of(found, place) if found else letter)
     return changed
 
@@ -155,19 +158,18 @@ def _confusable_across_scripts(
 
 
 @lru_cache(4096)
-def _alike(letter: str, drawable: Callable[[str], bool] | None, scripts: Scripts) -> tuple[str, ...]:
+def _alike(letter: str, takes: Takes | None, scripts: Scripts) -> tuple[str, ...]:
     """Look-alikes of a letter: of its first character as it is written, else of that without its accents."""
     for form in (letter, unicodedata.normalize("NFD", letter)):
         if not form[0].isalnum() or any(not unicodedata.category(c).startswith("M") for c in form[1:]):
             continue
-        found = [
+        found = tuple(
             unicodedata.normalize("NFC", other + form[1:])
             for other in look_alikes(form[0], scripts)
-            if drawable is None or drawable(other)
-        ]
-        found = [other for other in found if len(letters(other)) == 1]
+            if takes is None or takes(form[0], other)
+        )
         if found:
-            return tuple(found)
+            return found
     return ()
 
 

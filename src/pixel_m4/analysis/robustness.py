@@ -11,11 +11,13 @@ from pixel_m4.analysis.attacked import (
     FONT_SIZE,
     FONT_SWAP,
     ExampleAttack,
+    LookAlikes,
     RendererAttack,
     Shown,
     TextAttack,
     annotate,
     check_joinable,
+    means_of,
     moved,
     other_fonts,
     other_sizes,
@@ -56,7 +58,7 @@ class Attacks:
             all that can be done.
         strengths: From 0, which changes nothing, to 1.
         seed: Of the attacks.
-        drawable: Take only look-alikes that the fonts of the model have.
+        look_alikes: Which ones confusables take, see :func:`~pixel_m4.analysis.attacked.means_of`.
         typos: A file of misspellings, see :func:`~pixel_m4.analysis.respellings.read_typos`.
         fonts: Font files for font_swap.
         font_sizes: In points, for font_size.
@@ -65,7 +67,7 @@ class Attacks:
     names: Sequence[str] | None = None
     strengths: Sequence[float] = STRENGTHS
     seed: int = 0
-    drawable: bool = False
+    look_alikes: LookAlikes = "all"
     typos: Path | None = None
     fonts: Sequence[Path] = ()
     font_sizes: Sequence[float] = ()
@@ -118,7 +120,7 @@ class Attacks:
         """
         if SEGMENTATION in (self.names or ()):
             check_joinable(gold)
-        means = Means(drawable=renderer.covers if self.drawable else None, typos=typos)
+        means = means_of(renderer, self.look_alikes, typos)
         makers: dict[str, Callable[[], Sequence[TextRenderer]]] = {
             FONT_SWAP: lambda: other_fonts(renderer, self.fonts),
             FONT_SIZE: lambda: other_sizes(renderer, self.font_sizes),

@@ -115,12 +115,6 @@ def _add_robustness(actions: Any) -> None:
     parser.add_argument("--sentences", type=int, help="take so many at most, evenly from all; default: all")
     parser.add_argument("--seed", type=int, default=0, help="of the attacks; default: 0")
     add_attack_needs(parser)
-    parser.add_argument(
-        "--drawable",
-        action="store_true",
-        help="confusable: take only look-alikes that the fonts of the model have; default: all, and what no "
-        "font has is drawn as a missing glyph",
-    )
     parser.add_argument("--fonts", type=Path, nargs="+", default=[], metavar="FILE", help="for font_swap")
     parser.add_argument(
         "--font_sizes", type=float, nargs="+", default=[], metavar="POINTS", help="for font_size, such as 7 9"
@@ -132,7 +126,7 @@ def _add_robustness(actions: Any) -> None:
 def _robustness(arguments: argparse.Namespace) -> None:
     from pixel_m4.analysis.robustness import Attacks, analyze_robustness
 
-    names = ("strengths", "seed", "drawable", "typos", "fonts", "font_sizes")
+    names = ("strengths", "seed", "look_alikes", "typos", "fonts", "font_sizes")
     attacks = Attacks(names=arguments.attacks, **{name: getattr(arguments, name) for name in names})
     analyze_robustness(**_chosen(arguments, "data", "output_dir", "split", "sentences"), attacks=attacks)
 

@@ -96,11 +96,6 @@ def _add_attack(actions: Any) -> None:
         help="a new folder: a file a split, attack.json with settings",
     )
     attack.add_argument("--seed", type=int, default=0, help="of the attack; default: 0")
-    attack.add_argument(
-        "--drawable",
-        action="store_true",
-        help="confusable: take only look-alikes that the default font has; default: all",
-    )
     add_attack_needs(attack)
 
 
@@ -122,7 +117,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _attack(arguments: argparse.Namespace) -> None:
     from pixel_m4.analysis.attack_data import attack_data
 
-    names = ("task", "strength", "seed", "drawable", "typos")
+    names = ("task", "strength", "seed", "look_alikes", "typos")
     chosen = {name: getattr(arguments, name) for name in names}
     attack_data(arguments.source, arguments.output_dir, name=arguments.attack, **chosen)
 

@@ -96,3 +96,10 @@ def add_attack_needs(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="for natural_typo: a word, a tab and a misspelling of it a line",
     )
+    parser.add_argument(
+        "--look_alikes",
+        choices=("all", "drawable", "identical"),
+        default="all",
+        help="which ones confusable takes: all (default); drawable: those that the font has, so that no "
+        "missing glyphs are drawn; identical: those that the font draws with the same pixels",
+    )

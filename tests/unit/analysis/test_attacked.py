@@ -11,12 +11,14 @@ from fontTools.ttLib import TTFont
 from scipy.stats import binomtest
 
 from pixel_m4.analysis.attacked import (
+    LookAlikes,
     RendererAttack,
     Shown,
     TextAttack,
     aligned,
     annotate,
     attacked,
+    means_of,
     moved,
     other_fonts,
     other_sizes,
@@ -121,6 +123,23 @@ def test_joined_words_are_compared_with_what_became_of_them(renderer: TextRender
     far = moved(before, Shown(attacked([TEXT], "segmentation", 1), [renderer]))
     assert far.words == 1
     assert 0 < far.patches < 1
+
+
+def test_look_alikes_can_be_limited_to_what_is_drawn(renderer: TextRenderer) -> None:
+    pytest.importorskip("confusable_homoglyphs")
+    gold = shown(renderer, *["paper rope"] * 20)
+
+    def after(look_alikes: LookAlikes) -> Shown:
+        means = means_of(renderer, look_alikes)
+        return TextAttack(name="confusable", renderer=renderer, means=means)(gold.examples, 1, 0)
+
+    with pytest.warns(MissingGlyphWarning):
+        assert moved(gold, after("all")).missing > 0.1
+    drawable = moved(gold, after("drawable"))
+    assert (drawable.words, drawable.missing) == (1, 0)
+    assert drawable.patches > 0.5
+    assert moved(gold, after("identical")) == (1, 0, 0)
+    assert set("".join(after("identical").examples[0].words)) & set("раео")
 
 
 def test_other_fonts_change_pixels_and_no_word(renderer: TextRenderer, font: Path) -> None:
