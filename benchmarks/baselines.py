@@ -211,7 +211,7 @@ def rows(
     options: Any,
     seconds: float,
     attacks: Sequence[tuple[str, float]],
-    look_alikes: LookAlikes = "all",
+    look_alikes: Sequence[LookAlikes] = ("all",),
 ) -> Iterator[str]:
     task: Task = TASKS[name](TextRenderer(max_seq_length=256), options=options)
     data = read_splits(task, arguments, SPLITS)
@@ -222,9 +222,11 @@ def rows(
     label, method = methods(name, seconds)
     scores = {"majority": task.baseline(data["train"], data["test"])}
     tests = {label: data["test"]}
-    means = means_of(task.renderer, look_alikes)
     for attack, p in attacks:
-        tests[f"{label}, {attack} {p:g}"] = attacked(data["test"], attack, p, means=means)
+        for which in look_alikes if attack.startswith("confusable") else look_alikes[:1]:
+            means = means_of(task.renderer, which)
+            name = f"{attack} {which}" if attack.startswith("confusable") else attack
+            tests[f"{label}, {name} {p:g}"] = attacked(data["test"], attack, p, means=means)
     predictions = iter(method(task, {**data, "test": [each for test in tests.values() for each in test]}))
     for which, test in tests.items():
         scores[which] = task.score(test, [next(predictions) for _ in test])
@@ -253,8 +255,9 @@ def main() -> None:
     )
     parser.add_argument(
         "--look_alikes",
+        nargs="+",
         choices=("all", "drawable", "identical"),
-        default="all",
+        default=["all"],
         help="which ones confusable takes: all (default), or by the default font of pixel-m4",
     )
     parser.add_argument(

@@ -119,11 +119,11 @@ def means_of(renderer: TextRenderer, look_alikes: LookAlikes, typos: Spellings |
     if look_alikes == "drawable":
         return Means(takes=lambda char, other: renderer.covers(other), typos=typos)
     if look_alikes == "identical":
-        return Means(takes=partial(_is_identical, renderer), typos=typos)
+        return Means(takes=partial(is_identical, renderer), typos=typos)
     return Means(typos=typos)
 
 
-def _is_identical(renderer: TextRenderer, char: str, other: str) -> bool:
+def is_identical(renderer: TextRenderer, char: str, other: str) -> bool:
     """Whether two characters have the same pixels, and the same width: so have three in a row, then."""
     if not renderer.covers(other):
         return False

@@ -183,9 +183,9 @@ class Echo:
 
 def test_every_example_is_drawn_by_its_own_renderer(renderer: TextRenderer) -> None:
     (small,) = other_sizes(renderer, [7])
-    asked = Shown(list("abc"), [small, renderer, small])
+    asked = Shown(list("abc"), [renderer, small, renderer])
     task = Echo(renderer)
-    assert annotate(task, None, asked) == [("a", small), ("b", renderer), ("c", small)]  # type: ignore[arg-type]
+    assert annotate(task, None, asked) == [("a", renderer), ("b", small), ("c", renderer)]  # type: ignore[arg-type]
     assert task.renderer is renderer
 
 

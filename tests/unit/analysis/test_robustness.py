@@ -38,7 +38,7 @@ def test_rows_of_attacks_and_strengths(
 ) -> None:
     output = tmp_path / "out"
     command += [str(output), "--attacks", "truncate", "intrude", "font_size", "--strengths", "0", "1"]
-    command += ["--sentences", "3", "--font_sizes", "6"]
+    command += ["--sentences", "3", "--font_sizes", "4"]
     assert main(command) == 0
     assert "truncate                     1: las" in capsys.readouterr().out
     rows = read_rows(output)
@@ -50,9 +50,10 @@ def test_rows_of_attacks_and_strengths(
     assert [float(row["patches_changed"]) > 0 for row in rows] == [False, True] * 3
     assert rows[0]["upos"] == rows[2]["upos"] == rows[4]["upos"]
     assert float(rows[0]["las"]) > float(rows[1]["las"])
+    assert float(rows[4]["las"]) > float(rows[5]["las"])
     settings = json.loads((output / "settings.json").read_text())
     assert settings["names"] == ["truncate", "intrude", "font_size"]
-    assert settings["font_sizes"] == [6]
+    assert settings["font_sizes"] == [4]
     assert main(command) == 1
     assert "is there already; --overwrite" in capsys.readouterr().err
 
