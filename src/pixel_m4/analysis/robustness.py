@@ -72,8 +72,8 @@ class Attacks:
     fonts: Sequence[Path] = ()
     font_sizes: Sequence[float] = ()
 
-    def spellings(self) -> Spellings | None:
-        """The misspellings of the file, and what is wrong is told before a model is opened.
+    def check(self) -> Spellings | None:
+        """Tell what is wrong before a model is opened, and give the misspellings of the file.
 
         Raises:
             ValueError: A name, a strength, the seed, a font or the file of misspellings is no good, or an
@@ -113,7 +113,7 @@ class Attacks:
         Args:
             renderer: Of the model.
             gold: The examples.
-            typos: What :meth:`spellings` gave.
+            typos: What :meth:`check` gave.
 
         Raises:
             ValueError: An attack is not for these examples, or a font or its size is no good.
@@ -241,7 +241,7 @@ def analyze_robustness(
         OSError: A file cannot be read or written.
     """
     results = Results(output_dir, "robustness", overwrite)
-    typos = attacks.spellings()
+    typos = attacks.check()
     if sentences is not None and sentences < 1:
         raise UserError(f"--sentences must be at least 1, got {sentences}")
     task, network = running.task(model)

@@ -115,9 +115,16 @@ def _add_robustness(actions: Any) -> None:
     parser.add_argument("--sentences", type=int, help="take so many at most, evenly from all; default: all")
     parser.add_argument("--seed", type=int, default=0, help="of the attacks; default: 0")
     add_attack_needs(parser)
-    parser.add_argument("--fonts", type=Path, nargs="+", default=[], metavar="FILE", help="for font_swap")
     parser.add_argument(
-        "--font_sizes", type=float, nargs="+", default=[], metavar="POINTS", help="for font_size, such as 7 9"
+        "--fonts", type=Path, nargs="+", default=[], metavar="FILE", help="for font_swap; default: none"
+    )
+    parser.add_argument(
+        "--font_sizes",
+        type=float,
+        nargs="+",
+        default=[],
+        metavar="POINTS",
+        help="for font_size, such as 7 9; default: none",
     )
     add_running(parser)
     parser.set_defaults(analyze=_robustness)

@@ -94,7 +94,7 @@ def add_attack_needs(parser: argparse.ArgumentParser) -> None:
         "--typos",
         type=Path,
         metavar="FILE",
-        help="for natural_typo: a word, a tab and a misspelling of it a line",
+        help="for natural_typo: a word, a tab and a misspelling of it a line; default: none",
     )
     parser.add_argument(
         "--look_alikes",
