@@ -225,8 +225,8 @@ def rows(
     for attack, p in attacks:
         for which in look_alikes if attack.startswith("confusable") else look_alikes[:1]:
             means = means_of(task.renderer, which)
-            name = f"{attack} {which}" if attack.startswith("confusable") else attack
-            tests[f"{label}, {name} {p:g}"] = attacked(data["test"], attack, p, means=means)
+            kind = f" {which}" if attack.startswith("confusable") else ""
+            tests[f"{label}, {attack}{kind} {p:g}"] = attacked(data["test"], attack, p, means=means)
     predictions = iter(method(task, {**data, "test": [each for test in tests.values() for each in test]}))
     for which, test in tests.items():
         scores[which] = task.score(test, [next(predictions) for _ in test])

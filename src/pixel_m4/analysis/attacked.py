@@ -117,17 +117,17 @@ def means_of(renderer: TextRenderer, look_alikes: LookAlikes, typos: Spellings |
         typos: Misspellings by word.
     """
     if look_alikes == "drawable":
-        return Means(takes=lambda char, other: renderer.covers(other), typos=typos)
+        return Means(takes=lambda letter, other: all(map(renderer.covers, other)), typos=typos)
     if look_alikes == "identical":
         return Means(takes=partial(is_identical, renderer), typos=typos)
     return Means(typos=typos)
 
 
-def is_identical(renderer: TextRenderer, char: str, other: str) -> bool:
-    """Whether two characters have the same pixels, and the same width: so have three in a row, then."""
-    if not renderer.covers(other):
+def is_identical(renderer: TextRenderer, letter: str, other: str) -> bool:
+    """Whether two letters have the same pixels, and the same width: so have three in a row, then."""
+    if not all(map(renderer.covers, other)):
         return False
-    return np.array_equal(_patches(renderer, char * 3), _patches(renderer, other * 3))
+    return np.array_equal(_patches(renderer, letter * 3), _patches(renderer, other * 3))
 
 
 def other_fonts(renderer: TextRenderer, fonts: Sequence[str | Path]) -> list[TextRenderer]:

@@ -36,7 +36,7 @@ class Means:
     """What some attacks need beside the words.
 
     Attributes:
-        takes: Tells whether the first character may become the second, which looks alike; None: it may.
+        takes: Tells whether the first letter may become the second, which looks alike; None: it may.
         typos: Misspellings by word, for natural_typo.
     """
 
@@ -163,11 +163,12 @@ def _alike(letter: str, takes: Takes | None, scripts: Scripts) -> tuple[str, ...
     for form in (letter, unicodedata.normalize("NFD", letter)):
         if not form[0].isalnum() or any(not unicodedata.category(c).startswith("M") for c in form[1:]):
             continue
-        found = tuple(
-            unicodedata.normalize("NFC", other + form[1:])
+        # Alone, a look-alike stays what it is: the sign for Kelvin would be normalised to the letter K again.
+        alike = [
+            unicodedata.normalize("NFC", other + form[1:]) if form[1:] else other
             for other in look_alikes(form[0], scripts)
-            if takes is None or takes(form[0], other)
-        )
+        ]
+        found = tuple(other for other in alike if other != letter and (takes is None or takes(letter, other)))
         if found:
             return found
     return ()

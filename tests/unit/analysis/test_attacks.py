@@ -164,6 +164,8 @@ def test_look_alikes_keep_accents_and_can_be_limited() -> None:
     assert word != "é"
     assert word.endswith("\u0301")
     assert letters(word) == [word]
+    for letter in "KΩé":  # K and Ω have look-alikes that are normalised to them
+        assert all(attack([letter], "confusable", 1, seed) != [letter] for seed in range(60))
     only = attack(["aaaa"], "confusable", 1, means=Means(takes=lambda char, other: other == "\u0430"))
     assert only == ["\u0430" * 4]
     assert attack(["aaaa"], "confusable", 1, means=Means(takes=lambda char, other: False)) == ["aaaa"]
