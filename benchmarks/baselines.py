@@ -31,7 +31,7 @@ from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 
 from bilstm_parser import ngrams, train_and_parse
 from pixel_m4 import TextRenderer
-from pixel_m4.analysis.robustness import attacked
+from pixel_m4.analysis.attacked import LookAlikes, attacked, means_of
 from pixel_m4.finetune.arguments import FinetuneArguments
 from pixel_m4.finetune.run import read_splits
 from pixel_m4.tasks.base import Task
@@ -211,6 +211,7 @@ def rows(
     options: Any,
     seconds: float,
     attacks: Sequence[tuple[str, float]],
+    look_alikes: Sequence[LookAlikes] = ("all",),
 ) -> Iterator[str]:
     task: Task = TASKS[name](TextRenderer(max_seq_length=256), options=options)
     data = read_splits(task, arguments, SPLITS)
@@ -221,7 +222,11 @@ def rows(
     label, method = methods(name, seconds)
     scores = {"majority": task.baseline(data["train"], data["test"])}
     tests = {label: data["test"]}
-    tests |= {f"{label}, {attack} {p:g}": attacked(data["test"], attack, p) for attack, p in attacks}
+    for attack, p in attacks:
+        for which in look_alikes if attack.startswith("confusable") else look_alikes[:1]:
+            means = means_of(task.renderer, which)
+            kind = f" {which}" if attack.startswith("confusable") else ""
+            tests[f"{label}, {attack}{kind} {p:g}"] = attacked(data["test"], attack, p, means=means)
     predictions = iter(method(task, {**data, "test": [each for test in tests.values() for each in test]}))
     for which, test in tests.items():
         scores[which] = task.score(test, [next(predictions) for _ in test])
@@ -246,15 +251,22 @@ def main() -> None:
         nargs="+",
         default=[],
         help="also score test sentences whose words are attacked as by `pixel-m4 analyze robustness`: names; "
-        "parsing, pos and ner",
+        "not for qa",
+    )
+    parser.add_argument(
+        "--look_alikes",
+        nargs="+",
+        choices=("all", "drawable", "identical"),
+        default=["all"],
+        help="which ones confusable takes: all (default), or by the default font of pixel-m4",
     )
     parser.add_argument(
         "--strengths", type=float, nargs="+", default=[0.5], help="of the attacks; default: 0.5"
     )
     known = parser.parse_args()
     attacks = [(name, strength) for name in known.attacks for strength in known.strengths]
-    if attacks and known.task not in ("parsing", "pos", "ner"):
-        parser.error(f"attacks are on words, and {known.task} has none")
+    if attacks and known.task == "qa":
+        parser.error("attacks are not for qa, whose answers are places in the text")
     columns = COLUMNS[known.task]
     print(f"| data | train/dev/test | baseline | {' | '.join(columns)} |")
     print("|---|---|---|" + "---:|" * len(columns))
@@ -264,7 +276,7 @@ def main() -> None:
         for language in known.language:
             options_class = TASKS[known.task].options_class
             options = options_class(**({"language": language} if language else {}))
-            for row in rows(known.task, arguments, options, known.seconds, attacks):
+            for row in rows(known.task, arguments, options, known.seconds, attacks, known.look_alikes):
                 print(row, flush=True)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pixel_m4.cli.embed import add_running, add_states, running
-from pixel_m4.cli.parts import new_parser
+from pixel_m4.cli.parts import ATTACKS_HELP, add_attack_needs, new_parser
 
 NAME = "analyze"
 _PROBE = "pixel-m4 analyze probe pixel-m4-tiny --data_dir linspector --tasks Case POS --languages russian"
@@ -16,6 +16,10 @@ _MODEL = "a model folder, a hub name, or a checkpoint of the package"
 _MAP = "pixel-m4 analyze map pixel-m4-tiny --data_dir data/sib200 --languages eng_Latn hin_Deva zho_Hans"
 _SALIENCY = "pixel-m4 analyze saliency pixel-m4-ud 'The cat sleeps on the warm roof.' --words 2"
 _EXAMPLE = "pixel-m4 analyze retrieval pixel-m4-tiny --data_dir data/sib200 --languages eng_Latn hin_Deva"
+_MORE_ATTACKS = (
+    "font_swap: some sentences in one of --fonts; font_size: some in one of --font_sizes; default: all that "
+    "can be done"
+)
 _PARALLEL = ("data_dir", "languages", "output_dir", "split", "layers", "pooling")
 
 
@@ -88,9 +92,9 @@ def _add_robustness(actions: Any) -> None:
         actions,
         "robustness",
         "score a fine-tuned model on misspelled words",
-        "Scores of a parser, a tagger or a model of named entities when the words of the test data are "
-        "misspelled, a row an attack and strength, and how many words and patches that changed. Letters "
-        "are grapheme clusters, so that every script can be attacked.",
+        "Scores of a parser, a tagger, or a model of named entities or of classes of texts when the words of "
+        "the test data are misspelled or drawn in another font: a row an attack and strength, and how many "
+        "words and patches that changed. Letters are grapheme clusters: every script can be attacked.",
         [f"{_ROBUSTNESS} --output_dir runs/robustness"],
     )
     parser.add_argument("model", help="folder of a fine-tuned model, its name on the hub, or pixel-m4-ud")
@@ -99,35 +103,40 @@ def _add_robustness(actions: Any) -> None:
     )
     parser.add_argument("--output_dir", type=Path, required=True, help="folder for table and settings")
     parser.add_argument("--split", default="test", help="of a folder: train, dev or test (default)")
-    parser.add_argument(
-        "--attacks",
-        nargs="+",
-        metavar="ATTACK",
-        help="full_swap: the letters of a word in any order; inner_swap: all but the first and the last; "
-        "disemvowel: without vowels (Latin, Greek and Cyrillic); truncate: without the last letter; "
-        "drop_marks: without accents, points and dependent vowels; intrude: punctuation between letters; "
-        "default: all",
-    )
+    parser.add_argument("--attacks", nargs="+", metavar="ATTACK", help=f"{ATTACKS_HELP}; {_MORE_ATTACKS}")
     parser.add_argument(
         "--strengths",
         type=float,
         nargs="+",
         default=[0.0, 0.2, 0.5, 0.8],
-        help="from 0, which changes nothing, to 1: how likely a word is hit (intrude: each gap of a word); "
+        help="from 0, which changes nothing, to 1: how likely a word is hit (intrude: each gap of a word; "
+        "confusable: each letter; segmentation: each space; font_swap and font_size: each sentence or text); "
         "default: 0 0.2 0.5 0.8",
     )
     parser.add_argument("--sentences", type=int, help="take so many at most, evenly from all; default: all")
     parser.add_argument("--seed", type=int, default=0, help="of the attacks; default: 0")
+    add_attack_needs(parser)
+    parser.add_argument(
+        "--fonts", type=Path, nargs="+", default=[], metavar="FILE", help="for font_swap; default: none"
+    )
+    parser.add_argument(
+        "--font_sizes",
+        type=float,
+        nargs="+",
+        default=[],
+        metavar="POINTS",
+        help="for font_size, such as 7 9; default: none",
+    )
     add_running(parser)
     parser.set_defaults(analyze=_robustness)
 
 
 def _robustness(arguments: argparse.Namespace) -> None:
-    from pixel_m4.analysis.robustness import analyze_robustness
+    from pixel_m4.analysis.robustness import Attacks, analyze_robustness
 
-    analyze_robustness(
-        **_chosen(arguments, "data", "output_dir", "split", "attacks", "strengths", "sentences", "seed")
-    )
+    names = ("strengths", "seed", "look_alikes", "typos", "fonts", "font_sizes")
+    attacks = Attacks(names=arguments.attacks, **{name: getattr(arguments, name) for name in names})
+    analyze_robustness(**_chosen(arguments, "data", "output_dir", "split", "sentences"), attacks=attacks)
 
 
 def _add_probe(actions: Any) -> None:
@@ -178,7 +187,9 @@ def _add_saliency(actions: Any) -> None:
     )
     parser.add_argument("model", help="folder of a fine-tuned model, its name on the hub, or pixel-m4-ud")
     parser.add_argument("texts", nargs="*", metavar="text", help="texts; or give --file")
-    parser.add_argument("--file", type=Path, help="raw text, or a file of the model's task")
+    parser.add_argument(
+        "--file", type=Path, help="raw text, or a file of the model's task; default: the texts"
+    )
     parser.add_argument("--output_dir", type=Path, required=True, help="folder for results and settings")
     parser.add_argument(
         "--methods",

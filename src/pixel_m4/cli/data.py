@@ -1,4 +1,4 @@
-"""`pixel-m4 data`: list, fetch, prepare."""
+"""`pixel-m4 data`: list, fetch, prepare, attack."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pixel_m4.cli.parts import Formatter, add_fonts, new_parser
+from pixel_m4.cli.parts import ATTACKS_HELP, Formatter, add_attack_needs, add_fonts, new_parser
 
 NAME = "data"
 
@@ -16,8 +16,9 @@ def configure(commands: Any) -> None:
     parser = new_parser(
         commands,
         NAME,
-        "fetch public data sets, prepare text for pretraining",
-        "Fetch public data sets from their homes, or pack text into blocks for pretraining.",
+        "fetch public data sets, prepare text for pretraining, attack data",
+        "Fetch public data sets from their homes, pack text into blocks for pretraining, or write copies of "
+        "data sets with attacked words.",
         ["pixel-m4 data list", "pixel-m4 data fetch ud Tamil-TTB Greek-GUD --release 2.17"],
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -58,6 +59,44 @@ def configure(commands: Any) -> None:
     )
     prepare.add_argument("--workers", type=int, default=1, help="shards written at a time; default: 1")
     add_fonts(prepare, "GoNotoCurrent.ttf")
+    _add_attack(actions)
+
+
+def _add_attack(actions: Any) -> None:
+    attack = new_parser(
+        actions,
+        "attack",
+        "write a copy of a data set with attacked words",
+        "Write a copy of a data set whose words are attacked as by `pixel-m4 analyze robustness`, to train "
+        "and test on. Annotation and splits stay; nothing that exists is replaced.",
+        [
+            "pixel-m4 data attack UD_English-EWT --task pos --attack inner_swap --strength 0.5 "
+            "--output_dir data/EWT-inner_swap-0.5"
+        ],
+    )
+    attack.add_argument("source", type=Path, help="folder of a data set with splits, or a file")
+    attack.add_argument(
+        "--task",
+        required=True,
+        choices=("parsing", "pos", "ner", "classification"),
+        help="whose data they are",
+    )
+    attack.add_argument("--attack", required=True, metavar="ATTACK", help=ATTACKS_HELP)
+    attack.add_argument(
+        "--strength",
+        type=float,
+        required=True,
+        help="from 0, which changes nothing, to 1: how likely a word is hit (intrude: each gap of a word; "
+        "confusable: each letter; segmentation: each space)",
+    )
+    attack.add_argument(
+        "--output_dir",
+        type=Path,
+        required=True,
+        help="a new folder: a file a split, attack.json with settings",
+    )
+    attack.add_argument("--seed", type=int, default=0, help="of the attack; default: 0")
+    add_attack_needs(attack)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -68,9 +107,19 @@ def run(arguments: argparse.Namespace) -> None:
         list_sources()
     elif arguments.action == "prepare":
         _prepare(arguments)
+    elif arguments.action == "attack":
+        _attack(arguments)
     else:
         places = {"release": arguments.release, "mirror": arguments.mirror}
         fetch(arguments.name, arguments.names, arguments.output_dir, **places)
+
+
+def _attack(arguments: argparse.Namespace) -> None:
+    from pixel_m4.analysis.attack_data import attack_data
+
+    names = ("task", "strength", "seed", "look_alikes", "typos")
+    chosen = {name: getattr(arguments, name) for name in names}
+    attack_data(arguments.source, arguments.output_dir, name=arguments.attack, **chosen)
 
 
 def _prepare(arguments: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich_argparse import RawDescriptionRichHelpFormatter, RichHelpFormatter
@@ -21,6 +22,16 @@ TASKS = {
 RENDERER_HELP = (
     "where the renderer comes from, for a model that has none: a folder or hub name that has one, or "
     "bigrams, words, graphemes, adaptive or continuous; default: the model"
+)
+ATTACKS_HELP = (
+    "full_swap: the letters of a word in any order; inner_swap: all but the first and the last; disemvowel: "
+    "without vowels (Latin, Greek and Cyrillic); truncate: without the last letter; drop_marks: without "
+    "accents, points and dependent vowels; keyboard_typo: a letter by its neighbour on the keyboard (Latin, "
+    "Greek, Cyrillic, Arabic, Hebrew, Devanagari); phonetic: another English word that sounds the same; "
+    "natural_typo: a misspelling of --typos; simplify and traditional: the other Chinese characters; "
+    "intrude: punctuation between letters; confusable: characters that look like the letters, "
+    "confusable_in_script: of the same script, confusable_across_scripts: of others; segmentation: without "
+    "spaces, for texts only"
 )
 
 
@@ -75,3 +86,20 @@ def add_picture(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", type=int, default=2, help="picture pixels for each pixel; default: 2")
     parser.add_argument("--borders", action="store_true", help="draw the borders of patches")
     parser.add_argument("--rtl", action="store_true", help="right-to-left even if the text does not look so")
+
+
+def add_attack_needs(parser: argparse.ArgumentParser) -> None:
+    """What attacks on words need beside the words."""
+    parser.add_argument(
+        "--typos",
+        type=Path,
+        metavar="FILE",
+        help="for natural_typo: a word, a tab and a misspelling of it a line; default: none",
+    )
+    parser.add_argument(
+        "--look_alikes",
+        choices=("all", "drawable", "identical"),
+        default="all",
+        help="which ones confusable takes: all (default); drawable: those that the font has, so that no "
+        "missing glyphs are drawn; identical: those that the font draws with the same pixels",
+    )

@@ -480,19 +480,34 @@ def with_tags(sentence: Sentence, upos: Sequence[str]) -> Sentence:
 
 
 def with_words(sentence: Sentence, words: Sequence[str]) -> Sentence:
-    """The sentence with other forms of its words, and without what spells the old ones.
+    """The sentence with other forms of its words; all annotation stays.
 
-    The comment ``# text`` and the lines of multiword tokens go; all else stays.
+    The comment ``# text`` is written anew, and a multiword token of which a word changes is spelled as its
+    words are: what it was would tell the old ones.
 
     Raises:
-        ValueError: not one form a word, or a form that is empty or holds spaces.
+        ValueError: not one form a word, or a form that is empty or breaks a line of columns.
     """
-    kept = [
-        line
-        for line in _with_columns(sentence, {_FORM: words})
-        if not line.startswith("# text =") and "-" not in line.split("\t")[_ID].partition("#")[0]
-    ]
-    return replace(sentence, words=tuple(words), lines=tuple(kept))
+    if tuple(words) == sentence.words:
+        return sentence
+    lines = []
+    for line in _with_columns(sentence, {_FORM: words}):
+        fields = line.split("\t")
+        first, dash, last = fields[_ID].partition("-")
+        if dash and _is_number(first) and _is_number(last):
+            covered = slice(int(first) - 1, int(last))
+            if tuple(words[covered]) != sentence.words[covered]:
+                fields[_FORM] = "".join(words[covered])
+            line = "\t".join(fields)
+        lines.append(line)
+    changed = replace(sentence, words=tuple(words), lines=tuple(lines))
+    text = f"# text = {changed._surface()}"
+    return replace(changed, lines=tuple(text if _is_text(line) else line for line in changed.lines))
+
+
+def _is_text(line: str) -> bool:
+    name, equals, _ = line.partition("=")
+    return bool(equals) and name.startswith("#") and name[1:].strip() == "text"
 
 
 def _filled(lines: tuple[str, ...], *names: str) -> tuple[str, ...]:
@@ -515,7 +530,8 @@ def _with_columns(sentence: Sentence, columns: Mapping[int, Sequence[str]]) -> t
             what = f"{len(values)} values of {COLUMNS[column]} for {len(sentence.words)} words"
             raise UserError(f"{sentence.source}: {what}")
         for value in values:
-            if value.split() != [value]:
+            spaced = set("\t\n\r") & set(value) if column == _FORM else value.split() != [value]
+            if spaced or not value.strip():
                 raise UserError(
                     f"{sentence.source}: {COLUMNS[column]} {value!r} is empty or holds white space"
                 )

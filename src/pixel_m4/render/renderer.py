@@ -324,6 +324,10 @@ class TextRenderer:
         with self._lock:
             return self._atlas.covers(char)
 
+    def with_changes(self, **changes: Any) -> TextRenderer:
+        """A renderer like this one, but for some arguments; see the constructor."""
+        return type(self)(**{**self.__getstate__(), **changes})
+
     @property
     def fonts(self) -> list[FontFile]:
         """The fonts as they were read, the main one first, then the fallbacks in their order."""

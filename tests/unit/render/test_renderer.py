@@ -202,6 +202,17 @@ def test_fallback_font_draws_what_the_main_one_lacks(tmp_path: Path, renderer: T
     assert both.num_text_patches * 16 == expected.shape[1]
 
 
+def test_a_renderer_with_changes_is_like_the_first_one_else(renderer: TextRenderer) -> None:
+    first = TextRenderer(max_seq_length=31, strategy="words", rgb=True, dpi=100)
+    same, other = first.with_changes(), first.with_changes(font_size=7, strategy="graphemes")
+    np.testing.assert_array_equal(same("two words").pixel_values, first("two words").pixel_values)
+    assert (other.font_size, other.strategy) == (7, "graphemes")
+    assert (other.max_seq_length, other.rgb, other.dpi) == (31, True, 100)
+    assert first.font_size == 8
+    with pytest.raises(ValueError, match="font_size must be greater than 0"):
+        first.with_changes(font_size=-1)
+
+
 @pytest.mark.parametrize("length", [64, 100_000])
 def test_long_words_are_measured_past_the_canvas(length: int) -> None:
     renderer = TextRenderer(max_seq_length=49)
