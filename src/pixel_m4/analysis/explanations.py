@@ -175,7 +175,7 @@ def _show(strip: Strip, explained: Sequence[Explained]) -> None:
 
 def _show_areas(areas: Sequence[dict[str, Any]]) -> None:
     console = plain_console()
-    console.print("Mean loss of score while the most relevant patches are deleted, a tenth at a time:")
+    console.print("Mean loss of score while the most relevant patches are deleted, a fifth at a time:")
     for method, values in _by_method(areas).items():
         console.print(f"  {method:22}{np.mean(values):8.3f}")
 

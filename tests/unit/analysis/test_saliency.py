@@ -109,6 +109,26 @@ def test_integrated_gradients_sum_to_the_difference(planted: tuple[Task, PixelPr
     assert not values[RENDERER(strip.text).num_text_patches :].any()  # the black patch stays
 
 
+def test_attention_is_rolled_out_as_published(planted: tuple[Task, PixelPreTrainedModel]) -> None:
+    """The rule written out: R begins as the identity, each layer adds its attention × gradient times R."""
+    strip = Strip.open(*planted, LabelledText(place="", text=text_with("MM", 2, 3)))
+    pixels = strip.inputs["pixel_values"].clone().requires_grad_()
+    inputs = {**strip.inputs, "pixel_values": pixels}
+    outputs = strip.model(**inputs, output_attentions=True, output_hidden_states=True)
+    score = strip.decisions.score(outputs)[0, 0]
+    size = outputs.attentions[0].shape[-1]
+    relevance = torch.eye(size)
+    for attention in outputs.attentions:
+        (gradient,) = torch.autograd.grad(score, attention, retain_graph=True)
+        heads = [(g * a).relu() for g, a in zip(gradient[0], attention[0], strict=True)]
+        relevance = relevance + sum(heads) / len(heads) @ relevance
+    (begin,) = torch.autograd.grad(score, outputs.hidden_states[-1])
+    weights = begin[0].norm(dim=-1)
+    expected = sum(weight * row for weight, row in zip(weights / weights.sum(), relevance, strict=True))
+    found = explain(strip, ["chefer"], [0])["chefer"][0]
+    np.testing.assert_allclose(found, expected[1:].detach().numpy(), rtol=1e-4, atol=1e-6)
+
+
 def test_gradients_are_those_of_a_small_step(planted: tuple[Task, PixelPreTrainedModel]) -> None:
     strip = Strip.open(*planted, LabelledText(place="", text=text_with("MM", 2, 3)))
     strip.model.double()
