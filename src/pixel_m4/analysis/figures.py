@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -20,3 +22,42 @@ def save(figure: Any, path: Path) -> list[Path]:
         with replacing(file) as scratch:
             figure.savefig(scratch, dpi=150)
     return files
+
+
+def draw_layers(
+    panels: Mapping[str, Mapping[str, Mapping[int | None, float]]], label: str, path: Path
+) -> list[Path]:
+    """Write curves over layers as ``path`` with .png and .svg.
+
+    Args:
+        panels: By title and name of the line, values by layer; one at layer None is the same everywhere.
+        label: Of the values.
+        path: The file without its suffix.
+
+    Raises:
+        ImportError: matplotlib, of the extra ``plots``, is not there.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    columns = min(4, len(panels))
+    rows = ceil(len(panels) / columns)
+    figure = Figure(figsize=(1.5 + 3.2 * columns, 0.6 + 2.6 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    for axes, (title, lines) in zip(grid, panels.items(), strict=False):
+        for name, values in lines.items():
+            number = names.index(name)
+            colour, form = COLOURS[number % len(COLOURS)], FORMS[number % len(FORMS)]
+            if None in values:
+                axes.axhline(values[None], color=colour, linestyle="--", label=name)
+            else:
+                axes.plot(list(values), list(values.values()), marker=form, color=colour, label=name)
+        axes.set_title(title, fontsize="medium")
+        axes.set_ylabel(label)
+        axes.set_xlabel("layer")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in grid[len(panels) :]:
+        axes.remove()
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+    return save(figure, path)

@@ -23,6 +23,7 @@ from pixel_m4.analysis.classifiers import (
     probe,
     read_task,
 )
+from pixel_m4.analysis.figures import draw_layers
 from pixel_m4.analysis.results import Results
 from pixel_m4.analysis.states import PixelStates, Pooling, Running, pixel_statistics
 from pixel_m4.console.errors import UserError
@@ -104,6 +105,7 @@ def analyze_probe(
             with replacing(unfinished) as scratch:
                 scratch.write_text(json.dumps({"settings": begun, "rows": rows}), encoding="utf-8")
         _show_probe(rows, names)
+    results.draw(_draw, rows)
     results.write(rows, settings)
     unfinished.unlink()
     return rows
@@ -188,6 +190,15 @@ def _probe_all(
         yield "mean patch", None, probe(pixels, labels, len(classes))[0]
     yield "character n-grams", None, ngram_model(words)
     yield "most frequent label", None, majority(words)
+
+
+def _draw(rows: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
+    """Accuracy on test, a panel a task and language, layer by layer."""
+    panels: dict[str, dict[str, dict[int | None, float]]] = {}
+    for row in rows:
+        lines = panels.setdefault(f"{row['task']}, {row['language']}", {})
+        lines.setdefault(row["representation"], {})[row["layer"]] = 100 * row["test"]
+    return draw_layers(panels, "accuracy", path)
 
 
 def _show_probe(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> None:

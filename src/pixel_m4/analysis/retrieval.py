@@ -15,6 +15,7 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
+from pixel_m4.analysis.figures import draw_layers
 from pixel_m4.analysis.results import Results
 from pixel_m4.analysis.states import Pooling, Running
 from pixel_m4.console.errors import UserError
@@ -172,9 +173,25 @@ def analyze_retrieval(
         "pooling": pooling,
         "seed": seed,
     }
+    results.draw(_draw, rows, len(next(iter(texts.values()))))
     results.write(rows, settings)
     _show(rows, len(next(iter(texts.values()))))
     return rows
+
+
+def _draw(rows: Sequence[Mapping[str, Any]], count: int, path: Path) -> list[Path]:
+    """The mean over all directions, layer by layer, beside chance."""
+    values: dict[tuple[str, str, int], list[float]] = {}
+    measures = (*(f"recall@{k}" for k in RANKS), "mrr")
+    for row in rows:
+        for measure in measures:
+            values.setdefault((measure, f"{row['weights']} weights", row["layer"]), []).append(row[measure])
+    panels: dict[str, dict[str, dict[int | None, float]]] = {}
+    for (measure, weights, layer), found in values.items():
+        panels.setdefault(measure, {}).setdefault(weights, {})[layer] = float(np.mean(found))
+    for k in RANKS:
+        panels[f"recall@{k}"]["chance"] = {None: k / count}
+    return draw_layers(panels, "mean over directions", path)
 
 
 def _show(rows: Sequence[Mapping[str, Any]], count: int) -> None:

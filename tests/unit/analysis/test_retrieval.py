@@ -78,6 +78,7 @@ def test_the_command_aligns_and_leaves_a_tidy_table(
     assert {row["layer"] for row in rows} == {"1", "4"}
     assert all(row["recall@1"] == "1.0" for row in rows)
     assert json.loads((output / "settings.json").read_text())["sentences"] == 7
+    assert {"retrieval.png", "retrieval.svg"} < {path.name for path in output.iterdir()}
     assert main(command) == 1
     assert "is there already; --overwrite" in capsys.readouterr().err
     assert main([*command[:6], "aa", "--output_dir", str(output / "x")]) == 1
