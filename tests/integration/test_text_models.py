@@ -266,3 +266,13 @@ def test_vectors_and_analyses(
     with (tmp_path / "robustness" / "robustness.csv").open(encoding="utf-8", newline="") as stream:
         clean, attacked = csv.DictReader(stream)
     assert float(clean["patches_changed"]) == 0 < float(attacked["patches_changed"])
+    output = ["--output_dir", str(tmp_path / "refused")]
+    for options, message in (
+        (["--attacks", "font_size", "--font_sizes", "7"], "font_size changes how text is drawn"),
+        (["--attacks", "confusable", "--look_alikes", "drawable"], "which a text model does not see"),
+    ):
+        assert main([*attack[:-2], *options, *output]) == 1
+        assert message in capsys.readouterr().err
+    assert main(["analyze", "saliency", str(parser), "The cat", *output]) == 1
+    assert "saliency is of pixels" in capsys.readouterr().err
+    assert not (tmp_path / "refused").exists()
