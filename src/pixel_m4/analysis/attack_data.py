@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any, TextIO
 
 from pixel_m4.analysis.attacked import LookAlikes, aligned, attacked, means_of, words_of
 from pixel_m4.analysis.respellings import read_typos
+from pixel_m4.analysis.results import write_settings
 from pixel_m4.console.errors import UserError
-from pixel_m4.console.redact import redact_command
 from pixel_m4.console.screen import plain_console
-from pixel_m4.files import COMPRESSED, DataError, replacing, writing
+from pixel_m4.files import COMPRESSED, DataError, writing
 from pixel_m4.formats.conllu import Sentence, write_conllu
 from pixel_m4.formats.folders import MissingSplitError
 from pixel_m4.formats.iob import TaggedSentence, write_iob2
@@ -22,7 +21,6 @@ from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.base import Task
 from pixel_m4.tasks.registry import TASKS
 from pixel_m4.tasks.splits import SPLITS
-from pixel_m4.version import __version__
 
 RECORD = "attack.json"
 """How attacked data came about, beside them."""
@@ -81,10 +79,7 @@ def attack_data(
         changed = sum(len(parts) for parts, word in pairs if parts != (word,))
         counts[file.name] = {"examples": len(examples), "words": words, "words_changed": changed}
         plain_console().print(f"{file}: {changed:,} of {words:,} words changed")
-    command = " ".join(redact_command([Path(sys.argv[0]).name, *sys.argv[1:]]).split())
     settings = {
-        "version": __version__,
-        "command": command,
         "source": str(source),
         "task": task,
         "attack": name,
@@ -94,8 +89,7 @@ def attack_data(
         "typos": None if typos is None else str(typos),
         "files": counts,
     }
-    with replacing(output_dir / RECORD) as scratch:
-        scratch.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_settings(output_dir / RECORD, settings)
     return [output_dir / file for file in counts]
 
 

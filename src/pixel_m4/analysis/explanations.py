@@ -140,11 +140,12 @@ def _explain(strip: Strip, methods: Sequence[str], words: Sequence[int] | None, 
         number for number, word in enumerate(about) if words is None or word is None or word + 1 in words
     ]
     relevance = explain(strip, methods, chosen)
+    by_chance = random_deletion(strip, seed)
     found = []
     for place, number in enumerate(chosen):
         own = {method: values[place] for method, values in relevance.items()}
         areas = {method: deletion(strip, number, values) for method, values in own.items()}
-        areas[_RANDOM] = random_deletion(strip, number, seed)
+        areas[_RANDOM] = float(by_chance[number])
         found.append(Explained(strip.decisions.names[number], own, areas))
     return found
 

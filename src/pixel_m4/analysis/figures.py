@@ -17,7 +17,7 @@ PICTURES = (".png", ".svg")
 
 def save(figure: Any, path: Path) -> list[Path]:
     """Write a figure as ``path`` with .png and .svg."""
-    files = [path.with_suffix(suffix) for suffix in PICTURES]
+    files = [path.with_name(path.name + suffix) for suffix in PICTURES]
     for file in files:
         with replacing(file) as scratch:
             figure.savefig(scratch, dpi=150)

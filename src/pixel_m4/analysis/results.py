@@ -78,10 +78,15 @@ class Results:
         _write_table(rows, self.file(".csv"))
         for name, more in also.items():
             _write_table(more, self.file(f".{name}.csv"))
-        command = " ".join(redact_command([Path(sys.argv[0]).name, *sys.argv[1:]]).split())
-        content = {"version": __version__, "command": command, "analysis": self.name, **settings}
-        with replacing(self.folder / SETTINGS) as scratch:
-            scratch.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_settings(self.folder / SETTINGS, {"analysis": self.name, **settings})
+
+
+def write_settings(file: Path, settings: Mapping[str, Any]) -> None:
+    """Write settings as JSON, with the version and the command of this process."""
+    command = " ".join(redact_command([Path(sys.argv[0]).name, *sys.argv[1:]]).split())
+    content = {"version": __version__, "command": command, **settings}
+    with replacing(file) as scratch:
+        scratch.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _write_table(rows: Sequence[Mapping[str, Any]], file: Path) -> None:

@@ -271,16 +271,26 @@ def deletion(strip: Strip, decision: int, relevance: np.ndarray) -> float:
     Returns:
         The area over the curve: the mean loss of score after 20, 40 … 100 % of the patches
     """
-    order = strip.shown[np.argsort(-relevance[strip.shown], kind="stable")]
-    variants = [order[: round(share * len(order))] for share in _SHARES]
+    variants = _deleted(strip, relevance)
     return float((strip.scores[decision] - strip.scored(variants)[:, decision]).mean())
 
 
-def random_deletion(strip: Strip, decision: int, seed: int = 0) -> float:
-    """The same with patches deleted in random order, the mean of three: a control."""
+def random_deletion(strip: Strip, seed: int = 0) -> np.ndarray:
+    """The same for all decisions, with patches deleted in random order, the mean of three: a control.
+
+    Returns:
+        float64 [T]
+    """
     drawn = np.random.default_rng(seed)
     count = strip.inputs["attention_mask"].shape[1]
-    return float(np.mean([deletion(strip, decision, drawn.random(count)) for _ in range(_DRAWS)]))
+    variants = [white for _ in range(_DRAWS) for white in _deleted(strip, drawn.random(count))]
+    return (strip.scores - strip.scored(variants)).mean(0)
+
+
+def _deleted(strip: Strip, relevance: np.ndarray) -> list[np.ndarray]:
+    """The patches that are deleted at each share, the most relevant [P] first."""
+    order = strip.shown[np.argsort(-relevance[strip.shown], kind="stable")]
+    return [order[: round(share * len(order))] for share in _SHARES]
 
 
 def word_relevance(strip: Strip, relevance: np.ndarray) -> Iterator[tuple[str, float]]:

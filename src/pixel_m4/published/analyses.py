@@ -243,10 +243,7 @@ def _lines(axes: Any, rows: Sequence[Mapping[str, str]], key: str, value: str) -
 
 
 def _save(figure: Any, flags: Flags, name: str) -> None:
-    from pixel_m4.files import replacing
+    from pixel_m4.analysis.figures import save
 
-    for suffix in (".png", ".svg"):
-        file = _results(flags) / f"{name}{suffix}"
-        with replacing(file) as scratch:
-            figure.savefig(scratch, dpi=150)
+    for file in save(figure, _results(flags) / name):
         print(file)

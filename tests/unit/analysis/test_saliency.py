@@ -97,7 +97,7 @@ def test_the_planted_word_is_found(planted: tuple[Task, PixelPreTrainedModel], p
         relevance = [value for _, value in word_relevance(strip, values[0])]
         assert int(np.argmax(relevance)) == place, method
         # Deleting this word first is as bad as it gets; by chance it is deleted half-way.
-        assert deletion(strip, 0, values[0]) > random_deletion(strip, 0) + 1, method
+        assert deletion(strip, 0, values[0]) > random_deletion(strip)[0] + 1, method
 
 
 def test_integrated_gradients_sum_to_the_difference(planted: tuple[Task, PixelPreTrainedModel]) -> None:
