@@ -28,7 +28,7 @@ test: setup ## the quick tests
 	$(PYTEST)
 
 test-all: setup oracle ## all tests, the slow ones and those against PangoCairo too
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,export,ray]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,export,ray,maps]'
 	$(PYTEST) -m ''
 
 mutants: setup ## break the code on purpose, and show which test notices

@@ -34,7 +34,7 @@ class Words(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeSettings:
-    """How a classifier is trained; the defaults are the published ones, but for the patience.
+    """How a classifier is trained; the defaults are the published ones, but for `keep_patience`.
 
     Args:
         decays: Weight decays, of which dev chooses.
@@ -42,8 +42,8 @@ class ProbeSettings:
         batch_size: Words of a step.
         passes: Through train, at most.
         score_every: Passes from one scoring on dev to the next.
-        patience: Scorings without a better one before it stops (kept: published code never resets this
-            counter, which is a mistake; here it is reset).
+        patience: Scorings without a better one before it stops.
+        keep_patience: Never give the patience back after a better scoring, as published code forgets to.
         seed: Of the first weights and the order.
     """
 
@@ -53,6 +53,7 @@ class ProbeSettings:
     passes: int = 200
     score_every: int = 4
     patience: int = 5
+    keep_patience: bool = False
     seed: int = 1223
 
 
@@ -172,7 +173,7 @@ def probe(
         dev, now = _accuracies(model, data, targets)
         better = (dev > best) & (waiting < settings.patience)
         best, test = torch.where(better, dev, best), torch.where(better, now, test)
-        waiting = torch.where(better, 0, waiting + 1)
+        waiting = torch.where(better, waiting if settings.keep_patience else 0, waiting + 1)
         if (waiting >= settings.patience).all():
             break
     return [

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -27,7 +25,7 @@ from pixel_m4.analysis.saliency import (
 from pixel_m4.analysis.states import Running
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
-from pixel_m4.render.images import picture
+from pixel_m4.render.images import data_url, picture
 from pixel_m4.tasks.base import Task
 
 _FOR, _AGAINST = (0xD5, 0x5E, 0x00), (0x00, 0x72, 0xB2)  # Okabe and Ito's vermilion and blue
@@ -232,7 +230,7 @@ def _page(found: Sequence[tuple[Strip, Sequence[Explained]]], title: str) -> str
         for each in explained:
             parts.append(f'<h3 dir="auto">{html.escape(each.name)}</h3><table>')
             for method, values in each.relevance.items():
-                image = f'<img alt="{method}, over the strip" src="{_data_url(over_strip(strip, values))}">'
+                image = f'<img alt="{method}, over the strip" src="{data_url(over_strip(strip, values))}">'
                 named = f"{method}<br>{each.areas[method]:.2f}"
                 parts.append(f"<tr><th>{named}</th><td>{_coloured_text(strip, values)}{image}</td></tr>")
             parts.append(f"<tr><th>{_RANDOM}<br>{each.areas[_RANDOM]:.2f}</th><td></td></tr></table>")
@@ -265,9 +263,3 @@ def over_strip(strip: Strip, values: np.ndarray, scale: int = 2) -> Image.Image:
         # Ink stays dark: the colour takes the place of the white.
         pixels[cell] *= 1 - weight * (1 - colour / 255)
     return Image.fromarray(pixels.round().astype(np.uint8))
-
-
-def _data_url(image: Image.Image) -> str:
-    stream = io.BytesIO()
-    image.save(stream, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -24,6 +24,23 @@ def save(figure: Any, path: Path) -> list[Path]:
     return files
 
 
+def grid_of(count: int) -> tuple[Any, list[Any]]:
+    """A figure with so many panels, four in a row, and their axes.
+
+    Raises:
+        ImportError: matplotlib, of the extra ``plots``, is not there.
+    """
+    from matplotlib.figure import Figure
+
+    columns = min(4, count)
+    rows = ceil(count / columns)
+    figure = Figure(figsize=(1.5 + 3.2 * columns, 0.6 + 2.6 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+    for axes in grid[count:]:
+        axes.remove()
+    return figure, list(grid[:count])
+
+
 def draw_layers(
     panels: Mapping[str, Mapping[str, Mapping[int | None, float]]], label: str, path: Path
 ) -> list[Path]:
@@ -37,15 +54,11 @@ def draw_layers(
     Raises:
         ImportError: matplotlib, of the extra ``plots``, is not there.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    columns = min(4, len(panels))
-    rows = ceil(len(panels) / columns)
-    figure = Figure(figsize=(1.5 + 3.2 * columns, 0.6 + 2.6 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+    figure, grid = grid_of(len(panels))
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
-    for axes, (title, lines) in zip(grid, panels.items(), strict=False):
+    for axes, (title, lines) in zip(grid, panels.items(), strict=True):
         for name, values in lines.items():
             number = names.index(name)
             colour, form = COLOURS[number % len(COLOURS)], FORMS[number % len(FORMS)]
@@ -57,7 +70,5 @@ def draw_layers(
         axes.set_ylabel(label)
         axes.set_xlabel("layer")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for axes in grid[len(panels) :]:
-        axes.remove()
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
     return save(figure, path)

@@ -1,12 +1,13 @@
-"""Maps: vectors of sentences laid out in two dimensions by t-SNE (van der Maaten and Hinton 2008).
+"""Maps: vectors of sentences laid out in two dimensions.
+
+By t-SNE (van der Maaten and Hinton 2008), UMAP (McInnes et al. 2018) or PaCMAP (Wang et al. 2021).
 
 Dimensions: N texts, D width.
 """
 
 from __future__ import annotations
 
-import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,36 +15,64 @@ from typing import Any
 import numpy as np
 
 from pixel_m4.analysis.attacks import check_seed
-from pixel_m4.analysis.figures import COLOURS, FORMS, save
+from pixel_m4.analysis.extras import needed
+from pixel_m4.analysis.map_page import draw, page, strip_urls
 from pixel_m4.analysis.results import Results
 from pixel_m4.analysis.retrieval import read_parallel
 from pixel_m4.analysis.states import Pooling, Running
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
+from pixel_m4.render import TextRenderer
 
-_SIDE = 640
 _NEIGHBOURS = 10
 _LEAST_ITERATIONS = 250  # of scikit-learn's t-SNE
+_LEAST_TEXTS = 16  # UMAP fails on a handful, PaCMAP says nothing of use about them
 
 
 @dataclass(frozen=True, kw_only=True)
 class MapSettings:
-    """Of t-SNE, as published; see scikit-learn's ``TSNE``."""
+    """How vectors are laid out.
 
+    Attributes:
+        method: "tsne", "umap" or "pacmap".
+        perplexity: Of t-SNE, as published; as are its learning rate and iterations.
+        learning_rate: Of t-SNE.
+        iterations: Of t-SNE.
+        neighbours: Of UMAP and PaCMAP; None: what the library takes.
+        seed: Of the places.
+    """
+
+    method: str = "tsne"
     perplexity: float = 50.0
     learning_rate: float = 500.0
     iterations: int = 1000
+    neighbours: int | None = None
     seed: int = 42
 
     def check(self, texts: int) -> None:
-        """Refuse, before work is done, what t-SNE cannot do.
+        """Refuse, before work is done, what the method cannot do.
 
         Args:
             texts: How many there are to lay out.
 
         Raises:
-            UserError: Names the value, and what to write instead.
+            UserError: Names the value, and what to write instead; or the library that is not there.
         """
+        check_seed(self.seed)
+        if self.method not in METHODS:
+            raise UserError(f"there is no method {self.method!r} of maps; there are {', '.join(METHODS)}")
+        if self.method != "tsne":
+            needed(*_LIBRARIES[self.method])
+            if self.neighbours is not None and not 2 <= self.neighbours < texts:
+                raise UserError(
+                    f"--neighbours must be at least 2 and below the number of texts, {texts}, got "
+                    f"{self.neighbours}"
+                )
+            if texts < _LEAST_TEXTS:
+                raise UserError(f"a map by {self.method} needs at least {_LEAST_TEXTS} texts, got {texts}")
+            return
+        if self.neighbours is not None:
+            raise UserError("--neighbours is for umap and pacmap; t-SNE has --perplexity")
         if not 0 < self.perplexity < texts:
             raise UserError(
                 f"a map of {texts} texts needs a perplexity below {texts} and above 0, got "
@@ -53,7 +82,6 @@ class MapSettings:
             raise UserError(f"--learning_rate must be above 0, got {self.learning_rate:g}")
         if self.iterations < _LEAST_ITERATIONS:
             raise UserError(f"--iterations must be at least {_LEAST_ITERATIONS}, got {self.iterations}")
-        check_seed(self.seed)
 
 
 def lay_out(vectors: np.ndarray, settings: MapSettings | None = None) -> np.ndarray:
@@ -61,26 +89,54 @@ def lay_out(vectors: np.ndarray, settings: MapSettings | None = None) -> np.ndar
 
     Args:
         vectors: float [N, D].
-        settings: Of t-SNE.
+        settings: Of the method.
 
     Returns:
         float32 [N, 2]
 
     Raises:
-        UserError: There are not more texts than the perplexity.
+        UserError: There are too few texts for the settings, or the library of the method is not there.
     """
-    from sklearn.manifold import TSNE
-
     settings = settings or MapSettings()
     settings.check(len(vectors))
+    places: np.ndarray = METHODS[settings.method](unit(vectors), settings)
+    return places
+
+
+def _tsne(vectors: np.ndarray, settings: MapSettings) -> np.ndarray:
+    from sklearn.manifold import TSNE
+
     tsne = TSNE(
         perplexity=settings.perplexity,
         learning_rate=settings.learning_rate,
         max_iter=settings.iterations,
         random_state=settings.seed,
     )
-    places: np.ndarray = tsne.fit_transform(unit(vectors))
+    places: np.ndarray = tsne.fit_transform(vectors)
     return places
+
+
+def _umap(vectors: np.ndarray, settings: MapSettings) -> np.ndarray:
+    more = {} if settings.neighbours is None else {"n_neighbors": settings.neighbours}
+    # One job, as UMAP says itself where a seed is given.
+    layout = needed(*_LIBRARIES["umap"]).UMAP(random_state=settings.seed, n_jobs=1, **more)
+    places: np.ndarray = layout.fit_transform(vectors)
+    return places
+
+
+def _pacmap(vectors: np.ndarray, settings: MapSettings) -> np.ndarray:
+    more = {} if settings.neighbours is None else {"n_neighbors": settings.neighbours}
+    layout = needed(*_LIBRARIES["pacmap"]).PaCMAP(random_state=settings.seed, **more)
+    places: np.ndarray = layout.fit_transform(vectors)
+    return places
+
+
+_LIBRARIES = {"umap": ("umap", "maps"), "pacmap": ("pacmap", "maps")}
+METHODS: Mapping[str, Callable[[np.ndarray, MapSettings], np.ndarray]] = {
+    "tsne": _tsne,
+    "umap": _umap,
+    "pacmap": _pacmap,
+}
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -106,73 +162,6 @@ def same_neighbours(vectors: np.ndarray, groups: Sequence[str]) -> float:
     return float((names[near] == names[:, None]).mean())
 
 
-def draw(places: Mapping[int, np.ndarray], groups: Sequence[str], path: Path) -> list[Path]:
-    """Write the maps of layers side by side as ``path`` with .png and .svg.
-
-    Raises:
-        ImportError: matplotlib, of the extra ``plots``, is not there.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(1.5 + 3.6 * len(places), 4.0), layout="constrained")
-    names = np.asarray(groups)
-    panels = figure.subplots(1, len(places), squeeze=False)[0]
-    for axes, (layer, points) in zip(panels, places.items(), strict=True):
-        for number, group in enumerate(dict.fromkeys(groups)):
-            chosen = points[names == group]
-            form = FORMS[number // len(COLOURS) % len(FORMS)]
-            colour = COLOURS[number % len(COLOURS)]
-            axes.scatter(
-                chosen[:, 0], chosen[:, 1], s=6, c=colour, marker=form, linewidths=0, alpha=0.7, label=group
-            )
-        axes.set_title(f"layer {layer}")
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.set_aspect("equal", "datalim")
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside right", markerscale=2, fontsize="small"
-    )
-    return save(figure, path)
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem; }}
-svg {{ border: 1px solid #ccc; max-width: 100%; }}
-circle:hover {{ stroke: #000; stroke-width: 2; }} li {{ display: inline; margin-right: 1.5rem; }}
-</style></head><body>
-<h1>{title}</h1>
-<p>A point is a text; rest on it to read it.</p>
-<ul>{legend}</ul>
-{maps}
-</body></html>
-"""
-
-
-def page(places: Mapping[int, np.ndarray], groups: Sequence[str], texts: Sequence[str], title: str) -> str:
-    """One HTML page that needs nothing else, in which a point tells its text."""
-    colours = {group: COLOURS[number % len(COLOURS)] for number, group in enumerate(dict.fromkeys(groups))}
-    legend = "".join(
-        f'<li><span style="color:{colour}">●</span> {html.escape(group)}</li>'
-        for group, colour in colours.items()
-    )
-    maps = []
-    for layer, points in places.items():
-        low, size = points.min(0), np.ptp(points, axis=0).max() or 1.0
-        scaled = 10 + (_SIDE - 20) * (points - low) / size
-        circles = "\n".join(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colours[group]}" fill-opacity=".7">'
-            f"<title>{html.escape(group)}: {html.escape(text)}</title></circle>"
-            for (x, y), group, text in zip(scaled, groups, texts, strict=True)
-        )
-        box = f'viewBox="0 0 {_SIDE} {_SIDE}" width="{_SIDE}"'
-        maps.append(
-            f'<h2>Layer {layer}</h2>\n<svg xmlns="http://www.w3.org/2000/svg" {box}>\n{circles}\n</svg>'
-        )
-    return _PAGE.format(title=html.escape(title), legend=legend, maps="\n".join(maps))
-
-
 def analyze_map(
     model: str,
     data_dir: Path,
@@ -182,7 +171,8 @@ def analyze_map(
     split: str = "train",
     layers: Sequence[int] | None = None,
     pooling: Pooling = "mean",
-    tsne: MapSettings | None = None,
+    layout: MapSettings | None = None,
+    strips: bool = True,
     running: Running = Running(),
     overwrite: bool = False,
 ) -> list[dict[str, Any]]:
@@ -196,7 +186,8 @@ def analyze_map(
         split: Of the data.
         layers: Numbers; None: all.
         pooling: How a text becomes one vector.
-        tsne: Its settings; None: as published.
+        layout: The method and its settings; None: t-SNE as published.
+        strips: Whether the page shows what the model sees of a text; about 2 kB a text.
         running: Where and how the model runs.
         overwrite: Replace the results of an earlier analysis.
 
@@ -211,15 +202,15 @@ def analyze_map(
     parallel = read_parallel(data_dir, languages, split)
     groups = [language for language, lines in parallel.items() for _ in lines]
     texts = [line for lines in parallel.values() for line in lines]
-    tsne = tsne or MapSettings()
-    tsne.check(len(texts))
+    layout = layout or MapSettings()
+    layout.check(len(texts))
     states = running.states(model)
     numbers = states.numbers(layers)
     vectors = states.embed(texts, numbers, pooling)
     console = plain_console()
     places: dict[int, np.ndarray] = {}
     for layer, rows in zip(numbers, vectors, strict=True):
-        places[layer] = lay_out(rows, tsne)
+        places[layer] = lay_out(rows, layout)
         share = same_neighbours(rows, groups)
         console.print(
             f"layer {layer}: of a text's ten nearest, {100 * share:.0f} % are of its language "
@@ -230,7 +221,9 @@ def analyze_map(
         for layer, points in places.items()
         for group, text, (x, y) in zip(groups, texts, points, strict=True)
     ]
-    results.write_page(page(places, groups, texts, f"{model}: map of sentences"))
+    renderer = states.renderer
+    seen = strip_urls(renderer, texts) if strips and isinstance(renderer, TextRenderer) else None
+    results.write_page(page(places, groups, texts, f"{model}: map of sentences", seen))
     results.draw(draw, places, groups)
     settings = {
         "model": model,
@@ -239,7 +232,7 @@ def analyze_map(
         "split": split,
         "layers": layers,
         "pooling": pooling,
-        "tsne": asdict(tsne),
+        "layout": asdict(layout),
     }
     results.write(found, settings)
     return found

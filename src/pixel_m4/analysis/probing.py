@@ -45,6 +45,7 @@ def analyze_probe(
     layers: Sequence[int] | None = None,
     pooling: Pooling = "published",
     controls: bool = True,
+    keep_patience: bool = False,
     running: Running = Running(),
     overwrite: bool = False,
 ) -> list[dict[str, Any]]:
@@ -60,6 +61,7 @@ def analyze_probe(
         pooling: How a word becomes one vector.
         controls: Whether the controls are there: random weights, shuffled labels, the mean patch (of pixel
             models), character n-grams, the most frequent label.
+        keep_patience: See :class:`~pixel_m4.analysis.classifiers.ProbeSettings`.
         running: Where and how the model runs.
         overwrite: Replace the results of an earlier analysis.
 
@@ -78,7 +80,8 @@ def analyze_probe(
     output_dir.mkdir(parents=True, exist_ok=True)
     trained = running.states(model)
     numbers = trained.numbers(layers)
-    torch.manual_seed(ProbeSettings.seed)
+    classifier = ProbeSettings(keep_patience=keep_patience)
+    torch.manual_seed(classifier.seed)
     random = running.states(model, random_weights=True) if controls else None
     settings = {
         "model": model,
@@ -88,7 +91,7 @@ def analyze_probe(
         "layers": layers,
         "pooling": pooling,
         "controls": controls,
-        "classifier": asdict(ProbeSettings()),
+        "classifier": asdict(classifier),
     }
     unfinished = output_dir / _UNFINISHED
     # The same names may stand for other words or weights by now.
@@ -98,7 +101,9 @@ def analyze_probe(
     for folder in folders:
         names = {"task": folder.parent.name, "language": folder.name}
         if tuple(names.values()) not in done:
-            for kind, layer, found in _probe_all(words[folder], trained, random, numbers, pooling):
+            for kind, layer, found in _probe_all(
+                words[folder], trained, random, numbers, pooling, classifier
+            ):
                 accuracies = {"dev": round(found.dev, 4), "test": round(found.test, 4)}
                 about = {"representation": kind, "layer": layer, **accuracies, "decay": found.decay}
                 rows.append({**names, **about})
@@ -167,6 +172,7 @@ def _probe_all(
     random: PixelStates | None,
     layers: Sequence[int],
     pooling: Pooling,
+    classifier: ProbeSettings,
 ) -> Iterator[tuple[str, int | None, Probed]]:
     """The model's layers, then the controls: kind, layer, and what is reached."""
     classes, labels = numbered(words)
@@ -175,19 +181,21 @@ def _probe_all(
         return {split: source.embed(words[split].texts, layers, pooling) for split in SPLITS}
 
     own = states(trained)
-    yield from (("trained", *pair) for pair in zip(layers, probe(own, labels, len(classes)), strict=True))
+    yield from (
+        ("trained", *pair) for pair in zip(layers, probe(own, labels, len(classes), classifier), strict=True)
+    )
     if random is None:
         return
-    shuffled = np.random.default_rng(ProbeSettings.seed).permutation(labels["train"])
-    chance = probe(own, {**labels, "train": shuffled}, len(classes))
+    shuffled = np.random.default_rng(classifier.seed).permutation(labels["train"])
+    chance = probe(own, {**labels, "train": shuffled}, len(classes), classifier)
     yield from (("shuffled labels", *pair) for pair in zip(layers, chance, strict=True))
     del own
-    found = probe(states(random), labels, len(classes))
+    found = probe(states(random), labels, len(classes), classifier)
     yield from (("random weights", *pair) for pair in zip(layers, found, strict=True))
     renderer = trained.renderer
     if isinstance(renderer, TextRenderer):
         pixels = {split: pixel_statistics(renderer, words[split].texts) for split in SPLITS}
-        yield "mean patch", None, probe(pixels, labels, len(classes))[0]
+        yield "mean patch", None, probe(pixels, labels, len(classes), classifier)[0]
     yield "character n-grams", None, ngram_model(words)
     yield "most frequent label", None, majority(words)
 

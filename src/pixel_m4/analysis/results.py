@@ -25,7 +25,7 @@ class Results:
         folder: It is made when something is written.
         name: Of the analysis: what its files are called.
         overwrite: Replace the results of an earlier analysis.
-        also: Names of further tables.
+        also: Names of further tables and figures.
 
     Raises:
         UserError: A file is there that the analysis would replace unasked.
@@ -34,24 +34,26 @@ class Results:
     def __init__(self, folder: Path, name: str, overwrite: bool, also: Sequence[str] = ()) -> None:
         self.folder = folder
         self.name = name
-        for suffix in (".csv", ".html", *PICTURES, *(f".{table}.csv" for table in also)):
-            refuse_existing(self.file(suffix), overwrite)
+        for suffix in (".csv", ".html", *PICTURES):
+            for part in ("", *(f".{more}" for more in also)):
+                refuse_existing(self.file(part + suffix), overwrite)
         refuse_existing(folder / SETTINGS, overwrite)
 
     def file(self, suffix: str) -> Path:
         """A file of the analysis."""
         return self.folder / f"{self.name}{suffix}"
 
-    def draw(self, picture: Callable[..., Any], *arguments: Any) -> None:
+    def draw(self, picture: Callable[..., Any], *arguments: Any, also: str = "") -> None:
         """Draw a figure, as .png and .svg, if the library for it is there.
 
         Args:
             picture: Takes the arguments, and the file without its suffix.
             arguments: Of the picture.
+            also: The name of a further figure.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            picture(*arguments, self.file(""))
+            picture(*arguments, self.file(f".{also}" if also else ""))
         except ImportError:
             plain_console().print("PNG and SVG need matplotlib: pip install 'pixel-m4[plots]'")
 

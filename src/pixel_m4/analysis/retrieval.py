@@ -15,7 +15,7 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
-from pixel_m4.analysis.figures import draw_layers
+from pixel_m4.analysis.figures import COLOURS, draw_layers, grid_of, save
 from pixel_m4.analysis.results import Results
 from pixel_m4.analysis.states import Pooling, Running
 from pixel_m4.console.errors import UserError
@@ -25,6 +25,7 @@ from pixel_m4.formats.folders import find_split
 from pixel_m4.formats.tables import find_language, read_table
 
 RANKS = (1, 5, 10)
+_BOUNDS = np.linspace(-1, 1, 41)  # of the histogram of similarities
 
 
 class Found(NamedTuple):
@@ -35,12 +36,16 @@ class Found(NamedTuple):
         target: The language that is searched.
         recall: By k, the share of sentences whose translation is among the k nearest.
         reciprocal_rank: Mean of 1 / rank of the translation.
+        similar: Cosines of translations, int [40]: how many are in each fortieth of −1 … 1.
+        others: The same of all other pairs of sentences.
     """
 
     source: str
     target: str
     recall: Mapping[int, float]
     reciprocal_rank: float
+    similar: np.ndarray
+    others: np.ndarray
 
 
 def read_parallel(folder: Path, languages: Sequence[str], split: str) -> dict[str, list[str]]:
@@ -98,7 +103,12 @@ def _search(source: str, target: str, asking: np.ndarray, searched: np.ndarray) 
     true = similar.diagonal()[:, None]
     ranks = (similar >= true).sum(1)  # itself included, so from 1
     recall = {k: float((ranks <= k).mean()) for k in RANKS}
-    return Found(source, target, recall, float((1 / ranks).mean()))
+    # Rounding may carry a product beyond 1.
+    similar = similar.clip(-1, 1)
+    everything, _ = np.histogram(similar, _BOUNDS)
+    translations, _ = np.histogram(similar.diagonal(), _BOUNDS)
+    mean = float((1 / ranks).mean())
+    return Found(source, target, recall, mean, translations, everything - translations)
 
 
 def rows_of(found: Sequence[Found], **more: Any) -> list[dict[str, Any]]:
@@ -112,6 +122,23 @@ def rows_of(found: Sequence[Found], **more: Any) -> list[dict[str, Any]]:
             "mrr": round(each.reciprocal_rank, 4),
         }
         for each in found
+    ]
+
+
+def similarities_of(found: Sequence[Found], **more: Any) -> list[dict[str, Any]]:
+    """A row a fortieth of −1 … 1: the share of translations, and of other pairs, whose cosine lies there."""
+    similar, others = (sum(getattr(each, name) for each in found) for name in ("similar", "others"))
+    return [
+        {
+            **more,
+            "from": round(float(low), 2),
+            "to": round(float(high), 2),
+            "translations": round(float(true), 5),
+            "others": round(float(false), 5),
+        }
+        for low, high, true, false in zip(
+            _BOUNDS, _BOUNDS[1:], similar / similar.sum(), others / max(others.sum(), 1), strict=False
+        )
     ]
 
 
@@ -130,6 +157,9 @@ def analyze_retrieval(
     overwrite: bool = False,
 ) -> list[dict[str, Any]]:
     """Search translations by the vectors of a model, layer by layer, and write ``retrieval.csv``.
+
+    ``retrieval.similarity.csv`` has histograms of the cosines of translations and of other pairs; figures
+    show the curves over layers, these histograms, and who finds whom in the best layer.
 
     Args:
         model: A checkpoint of any kind.
@@ -151,9 +181,10 @@ def analyze_retrieval(
         ValueError: The data, the model or a setting is no good, or there are results already.
         OSError: A file cannot be read or written.
     """
-    results = Results(output_dir, "retrieval", overwrite)
+    results = Results(output_dir, "retrieval", overwrite, also=("similarity", "matrix"))
     texts = read_parallel(data_dir, languages, split)
     rows: list[dict[str, Any]] = []
+    similarity: list[dict[str, Any]] = []
     for weights in ("trained", *(("random",) if controls else ())):
         torch.manual_seed(seed)
         states = running.states(model, random_weights=weights == "random")
@@ -163,6 +194,7 @@ def analyze_retrieval(
         for place, layer in enumerate(numbers):
             found = retrieve({language: every[place] for language, every in vectors.items()})
             rows += rows_of(found, weights=weights, layer=layer)
+            similarity += similarities_of(found, weights=weights, layer=layer)
     settings = {
         "model": model,
         "data": str(data_dir),
@@ -174,7 +206,9 @@ def analyze_retrieval(
         "seed": seed,
     }
     results.draw(_draw, rows, len(next(iter(texts.values()))))
-    results.write(rows, settings)
+    results.draw(_draw_similarity, similarity, also="similarity")
+    results.draw(_draw_matrix, rows, languages, also="matrix")
+    results.write(rows, settings, similarity=similarity)
     _show(rows, len(next(iter(texts.values()))))
     return rows
 
@@ -192,6 +226,48 @@ def _draw(rows: Sequence[Mapping[str, Any]], count: int, path: Path) -> list[Pat
     for k in RANKS:
         panels[f"recall@{k}"]["chance"] = {None: k / count}
     return draw_layers(panels, "mean over directions", path)
+
+
+def _draw_similarity(rows: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
+    """A panel a layer of the trained weights: how alike translations are, and other pairs."""
+    trained = [row for row in rows if row["weights"] == "trained"]
+    layers = list(dict.fromkeys(row["layer"] for row in trained))
+    figure, grid = grid_of(len(layers))
+    for axes, layer in zip(grid, layers, strict=True):
+        chosen = [row for row in trained if row["layer"] == layer]
+        for name, colour in zip(("others", "translations"), COLOURS, strict=False):
+            axes.stairs(
+                [row[name] for row in chosen], _BOUNDS, color=colour, fill=True, alpha=0.5, label=name
+            )
+        axes.set_title(f"layer {layer}", fontsize="medium")
+        axes.set_xlabel("cosine")
+    grid[0].set_ylabel("share of pairs")
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
+    return save(figure, path)
+
+
+def _draw_matrix(rows: Sequence[Mapping[str, Any]], languages: Sequence[str], path: Path) -> list[Path]:
+    """Recall of each language from each other, in the trained layer where the mean is best."""
+    from matplotlib.figure import Figure
+
+    measure = f"recall@{RANKS[1]}"
+    trained = [row for row in rows if row["weights"] == "trained"]
+    layers = dict.fromkeys(row["layer"] for row in trained)
+    layer = max(layers, key=lambda each: sum(row[measure] for row in trained if row["layer"] == each))
+    values = np.full((len(languages), len(languages)), np.nan)
+    for row in trained:
+        if row["layer"] == layer:
+            values[languages.index(row["source"]), languages.index(row["target"])] = row[measure]
+    side = 2.5 + 0.5 * len(languages)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    shown = axes.imshow(values, cmap="cividis")
+    axes.set_xticks(range(len(languages)), languages, rotation=90)
+    axes.set_yticks(range(len(languages)), languages)
+    axes.set_xlabel("found in")
+    axes.set_ylabel("sentence of")
+    figure.colorbar(shown, label=f"{measure}, layer {layer}")
+    return save(figure, path)
 
 
 def _show(rows: Sequence[Mapping[str, Any]], count: int) -> None:

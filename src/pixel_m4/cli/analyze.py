@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from pixel_m4.analysis.presets import PUBLISHED
 from pixel_m4.cli.embed import add_running, add_states, running
-from pixel_m4.cli.parts import ATTACKS_HELP, add_attack_needs, new_parser
+from pixel_m4.cli.parts import ATTACKS_HELP, Preset, add_attack_needs, new_parser
 
 NAME = "analyze"
 _PROBE = "pixel-m4 analyze probe pixel-m4-tiny --data_dir linspector --tasks Case POS --languages russian"
@@ -51,6 +52,7 @@ def _add_retrieval(actions: Any) -> None:
         "--no_controls", action="store_true", help="leave random weights out; default: they are there"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random weights; default: 0")
+    _add_preset(parser, "retrieval")
     add_states(parser)
     parser.set_defaults(analyze=_retrieval)
 
@@ -66,15 +68,31 @@ def _add_map(actions: Any) -> None:
         actions,
         "map",
         "draw sentences as points, near where alike",
-        "Maps of sentences by t-SNE, a layer each: a table, a page in which a point tells its text, and "
-        "pictures if matplotlib is installed. Also says how many of a text's neighbours are of its language.",
+        "Maps of sentences by t-SNE, UMAP or PaCMAP, a layer each: a table, a page in which a point tells "
+        "its text and what the model sees of it, and pictures if matplotlib is installed. Also says how many "
+        "of a text's neighbours are of its language.",
         [f"{_MAP} --output_dir runs/map"],
     )
     _add_parallel(parser)
-    parser.add_argument("--perplexity", type=float, default=50.0, help="neighbours that count; default: 50")
+    parser.add_argument(
+        "--method",
+        choices=("tsne", "umap", "pacmap"),
+        default="tsne",
+        help="how texts are laid out: tsne (default); umap or pacmap, which need the extra `maps`",
+    )
+    parser.add_argument("--perplexity", type=float, default=50.0, help="of t-SNE; default: 50")
     parser.add_argument("--learning_rate", type=float, default=500.0, help="of t-SNE; default: 500")
     parser.add_argument("--iterations", type=int, default=1000, help="of t-SNE, at least 250; default: 1000")
-    parser.add_argument("--seed", type=int, default=42, help="of t-SNE; default: 42")
+    parser.add_argument(
+        "--neighbours", type=int, help="of umap and pacmap; default: what the library takes, 15 and 10"
+    )
+    parser.add_argument("--seed", type=int, default=42, help="of the places; default: 42")
+    parser.add_argument(
+        "--no_strips",
+        action="store_true",
+        help="leave what the model sees out of the page, which has 2 kB a text for it; default: it is there",
+    )
+    _add_preset(parser, "map")
     add_states(parser)
     parser.set_defaults(analyze=_map)
 
@@ -82,9 +100,9 @@ def _add_map(actions: Any) -> None:
 def _map(arguments: argparse.Namespace) -> None:
     from pixel_m4.analysis.maps import MapSettings, analyze_map
 
-    names = ("perplexity", "learning_rate", "iterations", "seed")
-    settings = MapSettings(**{name: getattr(arguments, name) for name in names})
-    analyze_map(**_chosen(arguments, *_PARALLEL), tsne=settings)
+    names = ("method", "perplexity", "learning_rate", "iterations", "neighbours", "seed")
+    layout = MapSettings(**{name: getattr(arguments, name) for name in names})
+    analyze_map(**_chosen(arguments, *_PARALLEL), layout=layout, strips=not arguments.no_strips)
 
 
 def _add_robustness(actions: Any) -> None:
@@ -163,6 +181,13 @@ def _add_probe(actions: Any) -> None:
     parser.add_argument(
         "--no_controls", action="store_true", help="leave the controls out; default: they are there"
     )
+    parser.add_argument(
+        "--keep_patience",
+        action="store_true",
+        help="never give a classifier its patience back after a better scoring, as the published code "
+        "forgets to; default: give it back",
+    )
+    _add_preset(parser, "probe")
     add_states(parser)
     parser.set_defaults(pooling="published")
     parser.set_defaults(analyze=_probe)
@@ -172,7 +197,8 @@ def _probe(arguments: argparse.Namespace) -> None:
     from pixel_m4.analysis.probing import analyze_probe
 
     names = ("data_dir", "output_dir", "tasks", "languages", "layers", "pooling")
-    analyze_probe(**_chosen(arguments, *names), controls=not arguments.no_controls)
+    controls = not arguments.no_controls
+    analyze_probe(**_chosen(arguments, *names), controls=controls, keep_patience=arguments.keep_patience)
 
 
 def _add_saliency(actions: Any) -> None:
@@ -204,6 +230,7 @@ def _add_saliency(actions: Any) -> None:
     )
     parser.add_argument("--limit", type=int, default=50, help="texts to explain at most; default: 50")
     parser.add_argument("--seed", type=int, default=0, help="of the random order; default: 0")
+    _add_preset(parser, "saliency")
     add_running(parser)
     parser.set_defaults(analyze=_saliency)
 
@@ -223,10 +250,23 @@ def _add_parallel(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="folder of parallel text as SIB-200 is: a folder a language, files with `index_id` and `text`",
     )
-    parser.add_argument("--languages", nargs="+", required=True, help="folders of the languages")
+    parser.add_argument(
+        "--languages", nargs="+", default=[], help="folders of two languages or more; default: of the preset"
+    )
     parser.add_argument("--output_dir", type=Path, required=True, help="folder for results and settings")
     parser.add_argument("--split", default="train", help="train (default), dev or test")
     parser.add_argument("--layers", type=int, nargs="+", help="numbers of layers; default: all")
+
+
+def _add_preset(parser: argparse.ArgumentParser, analysis: str) -> None:
+    """Published settings under a name."""
+    parser.add_argument(
+        "--preset",
+        choices=["published"],
+        action=Preset,
+        presets={"published": PUBLISHED[analysis]},
+        help="published: the settings of the paper, unless other ones are given beside; default: none",
+    )
 
 
 def _chosen(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:

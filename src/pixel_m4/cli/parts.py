@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,23 @@ class Formatter(RawDescriptionRichHelpFormatter):
 
 Formatter.usage_markup = False
 Formatter.help_markup = Formatter.text_markup = False  # brackets are brackets
+
+
+class Preset(argparse.Action):
+    """Options under one name: what is given beside it, before or after, wins."""
+
+    def __init__(self, *arguments: Any, presets: Mapping[str, Mapping[str, Any]], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.presets = presets
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any
+    ) -> None:
+        """Set those that still have their defaults."""
+        setattr(namespace, self.dest, values)
+        for name, value in self.presets[values].items():
+            if getattr(namespace, name) == parser.get_default(name):
+                setattr(namespace, name, value)
 
 
 def new_parser(commands: Any, name: str, about: str, description: str, examples: Sequence[str]) -> Any:

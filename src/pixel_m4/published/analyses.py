@@ -7,19 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pixel_m4.analysis.presets import MAPPED, PROBED_LANGUAGES, RETRIEVED
 from pixel_m4.console.errors import UserError
 from pixel_m4.files import DataError
 from pixel_m4.published.flags import Command, Flags, Meaning, Value, accepted, asked, ours, say, settled
 from pixel_m4.published.training import REVISION
 
-PROBED = ("arabic", "armenian", "modern-greek", "macedonian", "russian")
-RETRIEVED = ("eng_Latn", "hin_Deva", "ukr_Cyrl", "zho_Hans")
-MAPPED = (
-    *("arb_Arab", "arb_Latn", "arz_Arab", "azb_Arab", "azj_Latn", "ben_Beng", "deu_Latn", "eng_Latn"),
-    *("fin_Latn", "fra_Latn", "hin_Deva", "jpn_Jpan", "kas_Arab", "kas_Deva", "kir_Cyrl", "kor_Hang"),
-    *("rus_Cyrl", "tam_Taml", "taq_Latn", "taq_Tfng", "tel_Telu", "tur_Latn", "uig_Arab", "ukr_Cyrl"),
-    *("urd_Arab", "uzn_Latn", "zho_Hans", "zho_Hant"),
-)
 TOPICS_DIR = Path("data/sib200")  # where `pixel-m4 data fetch sib200` puts them
 
 
@@ -76,7 +69,7 @@ def settle_probing(flags: Flags, command: Command) -> None:
     command.options["pooling"] = "published"
     folder = Path(flags.get("data_dir") or "data")
     there = sorted(path.parent for path in folder.glob("*/*/train.txt"))
-    wanted = command.options.get("languages") or PROBED
+    wanted = command.options.get("languages") or PROBED_LANGUAGES
     chosen = [place for place in there if place.name in wanted]
     tasks = sorted({place.parent.name for place in chosen if not place.parent.name.startswith("Character")})
     if not tasks:

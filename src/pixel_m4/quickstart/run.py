@@ -5,9 +5,7 @@ Its recipe was chosen on dev, within two minutes of a core without AVX-512 and b
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import logging
 import time
 from collections import defaultdict
@@ -32,7 +30,7 @@ from pixel_m4.finetune.run import finetune
 from pixel_m4.formats.conllu import Sentence
 from pixel_m4.model import PixelForBiaffineParsing
 from pixel_m4.render import TextRenderer
-from pixel_m4.render.images import picture
+from pixel_m4.render.images import data_url, picture
 from pixel_m4.tasks.parsing import Parsed, Parsing
 from pixel_m4.tasks.trees import draw_tree, tree_svg
 from pixel_m4.training.progress import Course
@@ -274,10 +272,8 @@ def _report(
 
 
 def _image(renderer: TextRenderer, text: str) -> str:
-    buffer = io.BytesIO()
-    picture(renderer(text), scale=2).save(buffer, format="PNG")
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
+    picture_url = data_url(picture(renderer(text), scale=2))
+    return f'<img alt="{html.escape(text)}" src="{picture_url}">'
 
 
 def _correct(gold: Sentence, before: Parsed, after: Parsed) -> str:

@@ -5,6 +5,8 @@ Dimensions: H pixels of a patch in each direction, P patches.
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -108,6 +110,13 @@ def strips(
             canvas[top : top + size, : right - left] = pixels[:, left:right]
     image = Image.fromarray(canvas).convert("RGB")
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+
+
+def data_url(image: Image.Image) -> str:
+    """A picture as PNG, in a form that a page of HTML can hold."""
+    stream = io.BytesIO()
+    image.save(stream, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
 def _place(patch: int, columns: int, size: int) -> tuple[int, int]:

@@ -50,10 +50,11 @@ def test_against_scikit_learn() -> None:
     assert np.abs(differences).max() < 0.04
 
 
-def test_all_together_are_as_one_alone() -> None:
+@pytest.mark.parametrize("keep", [False, True])
+def test_all_together_are_as_one_alone(keep: bool) -> None:
     """Layers and decays are trained at once, and stop apart."""
     states, labels = planted(0.5)
-    settings = ProbeSettings(passes=24, score_every=2, patience=2)
+    settings = ProbeSettings(passes=24, score_every=2, patience=2, keep_patience=keep)
     found = probe(states, labels, 3, settings)
     for layer in range(2):
         best = (-1.0, 0.0, 0.0)
@@ -74,7 +75,8 @@ def test_all_together_are_as_one_alone() -> None:
                         float((model(data[split]).argmax(1) == targets[split]).float().mean())
                         for split in ("dev", "test")
                     ]
-                    waiting = 0 if now[0] > dev else waiting + 1
+                    better = now[0] > dev
+                    waiting = waiting + (not better) if keep else (0 if better else waiting + 1)
                     dev, test = now if now[0] > dev else (dev, test)
                     if waiting == settings.patience:
                         break

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import io
 import json
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from pixel_m4.analysis.maps import MapSettings, draw, lay_out, page, same_neighbours
+from pixel_m4 import TextRenderer
+from pixel_m4.analysis.map_page import draw, page, strip_urls
+from pixel_m4.analysis.maps import MapSettings, lay_out, same_neighbours
 from pixel_m4.cli.main import main
 from pixel_m4.console.errors import UserError
 
@@ -51,11 +58,51 @@ def test_the_pictures(tmp_path: Path) -> None:
 
 
 def test_the_page_is_whole_and_escaped() -> None:
-    shown = page({2: np.array([[0.0, 1.0], [5.0, 3.0]])}, ["<a>", "b"], ["1 < 2", "two"], "a & b")
-    assert "<title>&lt;a&gt;: 1 &lt; 2</title>" in shown
+    shown = page({2: np.array([[0.0, 1.0], [5.0, 3.0]])}, ["<a>", "b"], ["1 < 2", "</script>"], "a & b")
+    assert "</span> &lt;a&gt;</li>" in shown
+    texts = re.search(r'<script type="application/json" id="texts">(.*?)</script>', shown)
+    assert texts is not None
+    assert json.loads(texts[1]) == [["1 < 2", "</script>"], ["<a>", "b"], None]
     assert 'cx="10.0" cy="10.0"' in shown
     assert 'cx="630.0" cy="258.0"' in shown
     assert "http" not in shown.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_the_page_shows_what_the_model_sees() -> None:
+    renderer = TextRenderer()
+    strips = strip_urls(renderer, ["cat", "a long text " * 40])
+    pictures = [
+        Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("L") for url in strips
+    ]
+    seen = renderer("cat")
+    assert pictures[0].size == (16 * seen.num_text_patches, 16)
+    assert pictures[1].size == (16 * 40, 16)  # its beginning
+    wanted = seen.pixel_values[:, : 16 * seen.num_text_patches].astype(int)
+    assert np.abs(np.asarray(pictures[0]).astype(int) - wanted).max() <= 9  # half a level of sixteen
+    shown = page({0: np.eye(2)}, ["a", "b"], ["cat", "long"], "title", strips)
+    assert strips[1] in shown
+
+
+@pytest.mark.parametrize("method", ["umap", "pacmap"])
+def test_other_methods(method: str) -> None:
+    pytest.importorskip(method, reason="needs the extra `maps`: pip install 'pixel-m4[maps]'")
+    vectors, groups = clusters(apart=3)
+    settings = MapSettings(method=method, neighbours=5)
+    places = lay_out(vectors, settings)
+    assert same_neighbours(places - places.mean(0), groups) > 0.9
+    assert np.array_equal(lay_out(vectors, settings), places)
+    with pytest.raises(UserError, match="at least 2 and below the number of texts, 90, got 90"):
+        lay_out(vectors, MapSettings(method=method, neighbours=90))
+
+
+def test_a_library_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(UserError, match=re.escape("umap is not there: pip install 'pixel-m4[maps]'")):
+        MapSettings(method="umap").check(100)
+    with pytest.raises(UserError, match="no method 'som' of maps; there are tsne, umap, pacmap"):
+        MapSettings(method="som").check(100)
+    with pytest.raises(UserError, match="--neighbours is for umap and pacmap"):
+        MapSettings(neighbours=5).check(100)
 
 
 def write(folder: Path) -> Path:
@@ -93,7 +140,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert {row["layer"] for row in rows} == {"0", "4"}
     assert rows[0]["text"] == "akatum lesum"
     assert (output / "map.html").read_text(encoding="utf-8").count("<circle") == 48
-    assert json.loads((output / "settings.json").read_text())["tsne"]["perplexity"] == 4
+    assert json.loads((output / "settings.json").read_text())["layout"]["perplexity"] == 4
     assert main(command) == 1
     assert "is there already; --overwrite" in capsys.readouterr().err
 

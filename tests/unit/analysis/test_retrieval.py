@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pixel_m4.analysis.retrieval import RANKS, read_parallel, retrieve
+from pixel_m4.analysis.retrieval import RANKS, read_parallel, retrieve, similarities_of
 from pixel_m4.cli.main import main
 
 
@@ -49,6 +49,23 @@ def test_against_a_slow_oracle() -> None:
         assert (found.source, found.target) == (source, target)
         assert found.recall == {k: pytest.approx(sum(rank <= k for rank in ranks) / 40) for k in RANKS}
         assert found.reciprocal_rank == pytest.approx(sum(1 / rank for rank in ranks) / 40)
+        similar, others = np.zeros(40, int), np.zeros(40, int)
+        for number, row in enumerate(vectors[source] - mean):
+            for other, column in enumerate(vectors[target] - mean):
+                cosine = float(row @ column) / np.linalg.norm(row) / np.linalg.norm(column)
+                (similar if number == other else others)[int((cosine + 1) * 20)] += 1
+        assert found.similar.tolist() == similar.tolist()
+        assert found.others.tolist() == others.tolist()
+
+
+def test_similarities_are_shares() -> None:
+    rows = np.eye(4) - 0.25
+    found = retrieve({"a": rows, "b": rows})
+    histogram = similarities_of(found, layer=3)
+    assert [row["layer"] for row in histogram] == [3] * 40
+    assert sum(row["translations"] for row in histogram) == pytest.approx(1)
+    assert histogram[-1] == {"layer": 3, "from": 0.95, "to": 1.0, "translations": 1.0, "others": 0.0}
+    assert [row["from"] for row in histogram if row["others"]] == [-0.35]  # −1/3
 
 
 def write(folder: Path, language: str, rows: dict[int, str]) -> None:
@@ -78,7 +95,8 @@ def test_the_command_aligns_and_leaves_a_tidy_table(
     assert {row["layer"] for row in rows} == {"1", "4"}
     assert all(row["recall@1"] == "1.0" for row in rows)
     assert json.loads((output / "settings.json").read_text())["sentences"] == 7
-    assert {"retrieval.png", "retrieval.svg"} < {path.name for path in output.iterdir()}
+    figures = {f"retrieval{part}{end}" for part in ("", ".matrix", ".similarity") for end in (".png", ".svg")}
+    assert {*figures, "retrieval.similarity.csv"} < {path.name for path in output.iterdir()}
     assert main(command) == 1
     assert "is there already; --overwrite" in capsys.readouterr().err
     assert main([*command[:6], "aa", "--output_dir", str(output / "x")]) == 1
