@@ -2,7 +2,7 @@
 
 Sources: Kesen et al. 2025; of saliency Rust et al. 2023.  Kept quirks: the sum of CLS, text and black patch
 by the number of patches without CLS ("published" pooling), and a classifier whose patience is never given
-back.  Published tables leave layer 0 out, search in one direction, and have no controls; ours have these, too.
+back.  Published tables leave layer 0 out, search in one direction and have no controls; ours have them, too.
 """
 
 from __future__ import annotations
