@@ -38,6 +38,8 @@ def grid_of(count: int) -> tuple[Any, list[Any]]:
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
     for axes in grid[count:]:
         axes.remove()
+    for axes in grid[:count]:
+        axes.tick_params(labelbottom=True)  # also of a panel above an empty place
     return figure, list(grid[:count])
 
 
