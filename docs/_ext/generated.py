@@ -225,11 +225,11 @@ def api(section: str) -> str:
 
 
 def notebook(name: str) -> str:
-    """A notebook's source as Markdown, its cells of code as blocks."""
+    """A notebook's source as Markdown without its title, its cells of code as blocks."""
     import jupytext
 
     text: str = jupytext.writes(jupytext.read(NOTEBOOKS / name), "md")
-    return re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL).replace("](../docs/", "](../")
+    return re.sub(r"\A---\n.*?\n---\n\s*# .*\n", "", text, flags=re.DOTALL)
 
 
 _FILLERS: Mapping[str, Callable[[str], str]] = {"options": options, "api": api, "notebook": notebook}
