@@ -50,15 +50,15 @@ before = pixel_m4.load("pixel-m4-ud").evaluate(folder)
 # ## Train
 #
 # `main` runs the command `pixel-m4` in this process; in a terminal the same words stand after `pixel-m4`. Muon trains the matrices of the layers, and AdamW all
-# else. An evaluation on dev comes every 40 steps, and the best checkpoint is kept.
+# else. An evaluation on dev comes every 30 steps, and the best checkpoint is kept.
 
 # %%
 settings = {
     "--model_name_or_path": "pixel-m4-ud",
     "--data_dir": "tatar",
     "--output_dir": "runs/tatar",
-    "--max_steps": 80,
-    "--eval_steps": 40,
+    "--max_steps": 60,
+    "--eval_steps": 30,
     "--per_device_train_batch_size": 16,
     "--muon_learning_rate": 0.01,
     "--learning_rate": 5e-4,

@@ -5,7 +5,8 @@ What is in a block is run, page by page, in a folder of its own:
 - ``python``: in one namespace a page;
 - ``bash``: by bash;
 - ``text`` after one of these: lines that it prints, whatever their numbers;
-- anything else, and what follows a comment ``<!-- not run: why -->``: not at all.
+- anything else, and what follows a comment ``<!-- not run: why -->``: not at all; what follows
+  ``<!-- needs: module -->`` only where that library is installed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -23,6 +25,7 @@ from markdown_it.token import Token
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _LEFT_OUT = re.compile(r"<!-- not run: \S.* -->")
+_NEEDS = re.compile(r"<!-- needs: (\w+) -->")
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,12 @@ def blocks(page: Path) -> Iterator[Block]:
             if language in ("python", "bash", "text") and not left_out:
                 assert token.map is not None
                 yield Block(page, token.map[0] + 1, language, token.content)
-        left_out = token.type == "html_block" and _LEFT_OUT.match(token.content) is not None
+        left_out = token.type == "html_block" and _is_left_out(token.content)
+
+
+def _is_left_out(comment: str) -> bool:
+    needed = _NEEDS.match(comment)
+    return _LEFT_OUT.match(comment) is not None or (needed is not None and find_spec(needed[1]) is None)
 
 
 def links(page: Path) -> Iterator[tuple[int, str]]:

@@ -83,6 +83,7 @@ def _shape(line: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"\d+(\.\d+)?", "0", line)).strip()
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pages also show what is warned of
 @pytest.mark.parametrize(
     "page",
     [page for page in documents.PAGES if "python" in languages(page) and "bash" not in languages(page)],
