@@ -1,10 +1,11 @@
-"""Ways to run a fine-tuned model on a CPU: speed, size, and how often they say the same; one thread, ratios of one run.
+"""Ways to run a fine-tuned model on a CPU: speed, size, and how often they say the same; one thread.
 
 python benchmarks/bench_deployment.py [MODEL] [--repeat 3] [--size base]
 
-Annotates the test sentences of the embedded treebank, drawn and sorted by length before anything is timed, in batches of 32.
---size takes random weights of a published size instead of a checkpoint: speed only, since what they say is noise.
-The ways that need onnxruntime are left out without it (`pip install 'pixel-m4[export]'`).
+Annotates the test sentences of the embedded treebank in batches of 32, drawn and sorted by length before
+anything is timed; CPU seconds, ratios of one run.  --size takes random weights of a published size instead
+of a checkpoint: speed only, since what they say is noise.  What needs onnxruntime is left out without it
+(`pip install 'pixel-m4[export]'`).
 """
 
 from __future__ import annotations
@@ -39,11 +40,17 @@ Way = Callable[[Arrays], Mapping[str, Any]]
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model", nargs="?", default="pixel-m4-ud", help="a parser; default: pixel-m4-ud")
-    parser.add_argument("--size", choices=["base", "small", "tiny"], help="random weights of this size instead")
+    parser.add_argument(
+        "--size", choices=["base", "small", "tiny"], help="random weights of this size instead"
+    )
     parser.add_argument("--sentences", type=int, default=180, help="how many; default: 180")
-    parser.add_argument("--repeat", type=int, default=3, help="passes, of which the quickest counts; default: 3")
+    parser.add_argument(
+        "--repeat", type=int, default=3, help="passes, of which the quickest counts; default: 3"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     task, model = open_task(arguments.model, device="cpu")
@@ -84,7 +91,9 @@ def ways_of(model: PixelPreTrainedModel) -> dict[str, tuple[Way, int]]:
     for name, content in (("float32", onnx := to_onnx(model)), ("int8", quantise(onnx))):
         session, outputs = open_session(content), outputs_of(model)
 
-        def run(inputs: Arrays, session: Any = session) -> Mapping[str, Any]:
+        def run(
+            inputs: Arrays, session: Any = session, outputs: Sequence[str] = outputs
+        ) -> Mapping[str, Any]:
             return dict(zip(outputs, session.run(list(outputs), inputs), strict=True))
 
         ways[f"onnxruntime, {name}"] = (run, len(content))
@@ -109,7 +118,9 @@ def size_of(network: nn.Module) -> int:
     return len(stream.getvalue())
 
 
-def print_ways(ways: Mapping[str, tuple[Way, int]], batches: Sequence[Arrays], count: int, repeat: int) -> None:
+def print_ways(
+    ways: Mapping[str, tuple[Way, int]], batches: Sequence[Arrays], count: int, repeat: int
+) -> None:
     table = Table(title=f"{count} sentences, batches of {BATCH}, one thread")
     for column in ("way", "MB", "sentences/s", "ratio", "heads alike", "parts of speech alike"):
         table.add_column(column, justify="left" if column == "way" else "right")

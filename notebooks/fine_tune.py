@@ -84,7 +84,9 @@ for score in ("uas", "las", "upos"):
 # %%
 parser = pixel_m4.load("runs/tatar")
 (parsed,) = parser.predict(["Мин яңа китап укыйм."])
-for word, tag, head, relation in zip(parsed.tree.words, parsed.tree.upos, parsed.tree.heads, parsed.tree.deprels, strict=True):
+for word, tag, head, relation in zip(
+    parsed.tree.words, parsed.tree.upos, parsed.tree.heads, parsed.tree.deprels, strict=True
+):
     print(f"{word:8} {tag:6} {relation:10} ← {parsed.tree.words[head - 1] if head else 'root'}")
 
 # %% [markdown]

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -76,10 +77,12 @@ def anchors(page: Path) -> frozenset[str]:
     tokens = _tokens(page)
     seen: Counter[str] = Counter()
     found = set()
-    for token, inline in zip(tokens, tokens[1:], strict=False):
+    for token, inline in pairwise(tokens):
         if token.type != "heading_open":
             continue
-        shown = "".join(child.content for child in inline.children or () if child.type in ("text", "code_inline"))
+        shown = "".join(
+            child.content for child in inline.children or () if child.type in ("text", "code_inline")
+        )
         slug = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
         found.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
         seen[slug] += 1

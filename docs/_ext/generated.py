@@ -1,7 +1,7 @@
 """Fills pages with what the code says: tables of contents, options of all commands, public names, notebooks.
 
-A page is plain Markdown, which code hosts show as it is. A comment in it, such as ``<!-- filled: options -->``,
-stands where the site has more.
+A page is plain Markdown, which code hosts show as it is. A comment in it, such as
+``<!-- filled: options -->``, stands where the site has more.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ def _finetuning() -> Iterator[str]:
         yield from _options([action for action in own._actions if action.dest != "config"])
     yield "### Options of training\n"
     yield (
-        "The arguments of transformers' `TrainingArguments`. Those that have no meaning for pixel models are refused "
-        "with the reason that stands here.\n"
+        "The arguments of transformers' `TrainingArguments`. Those that have no meaning for pixel models are "
+        "refused with the reason that stands here.\n"
     )
     yield from _options(_training())
 

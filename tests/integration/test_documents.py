@@ -12,8 +12,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import documents
 import pytest
+
+import documents
 
 TREEBANK = documents.ROOT / "src" / "pixel_m4" / "assets" / "treebank"
 BLOCKS = {page: list(documents.blocks(page)) for page in documents.PAGES}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import documents
 import jupytext
 import nbclient
 import pytest
+
+import documents
 
 NOTEBOOKS = documents.ROOT / "notebooks"
 # What is printed or shown, by notebook.
@@ -30,7 +31,9 @@ def test_a_notebook_runs(name: str, tmp_path: Path) -> None:
     resources = {"metadata": {"path": str(tmp_path)}}
     nbclient.NotebookClient(notebook, timeout=900, kernel_name="python3", resources=resources).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    printed = "\n".join(str(output.get("text") or output.get("data", {}).get("text/plain", "")) for output in outputs)
+    printed = "\n".join(
+        str(output.get("text") or output.get("data", {}).get("text/plain", "")) for output in outputs
+    )
     for words in SAYS[name]:
         assert words in printed
     assert sum("image/png" in output.get("data", {}) for output in outputs) == PICTURES[name]

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 
-import documents
 import pytest
 
+import documents
 from pixel_m4.cli import main as cli
 from pixel_m4.finetune.arguments import parse_arguments, task_of_recipe
 from pixel_m4.pretrain import arguments as pretrain_arguments

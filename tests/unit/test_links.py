@@ -1,4 +1,4 @@
-"""Links in the documentation lead somewhere, as code hosts show it; the build of the site checks them again."""
+"""Links in the documentation lead somewhere, as code hosts show it; the build of the site checks, too."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-import documents
 import pytest
+
+import documents
 
 
 def broken(page: Path, target: str) -> str | None:

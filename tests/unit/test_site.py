@@ -1,13 +1,13 @@
-"""What the site shows from the code is whole: options, public names, and every page in the table of contents."""
+"""What the site shows from the code is whole: options, public names, and every page in the contents."""
 
 from __future__ import annotations
 
 import re
 import sys
 
-import documents
 import pytest
 
+import documents
 import pixel_m4
 from pixel_m4.cli.main import COMMANDS, build_parser, options_of, subparsers
 from pixel_m4.cli.sources import finetune_options, pretrain_options
@@ -70,7 +70,11 @@ def test_public_names_are_there() -> None:
 
 def test_every_page_is_in_the_contents_once() -> None:
     index = generated.fill("index", (DOCS / "index.md").read_text(encoding="utf-8"))
-    listed = [line for tree in re.findall(r"```\{toctree\}\n(.*?)```", index, re.DOTALL) for line in tree.split("\n")]
+    listed = [
+        line
+        for tree in re.findall(r"```\{toctree\}\n(.*?)```", index, re.DOTALL)
+        for line in tree.split("\n")
+    ]
     pages = [line for line in listed if line and not line.startswith(":")]
     files = {page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md")}
     assert sorted(pages) == sorted(files - {"index"})
