@@ -46,7 +46,7 @@ $(ORACLE): $(INSTALLED)
 	@touch $@
 
 docs: $(DOCS) ## build the documentation site in build/docs; a warning is an error
-	$(BIN)/python -m sphinx -q -W --keep-going -n -b html docs build/docs
+	$(BIN)/python -m sphinx -q -E -a -W --keep-going -n -b html docs build/docs
 $(DOCS): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	@touch $@

@@ -229,7 +229,7 @@ def notebook(name: str) -> str:
     import jupytext
 
     text: str = jupytext.writes(jupytext.read(NOTEBOOKS / name), "md")
-    return re.sub(r"\A---\n.*?\n---\n\s*# .*\n", "", text, flags=re.DOTALL)
+    return re.sub(r"\A---\n.*?\n---\n\s*# [^\n]*\n", "", text, flags=re.DOTALL)
 
 
 _FILLERS: Mapping[str, Callable[[str], str]] = {"options": options, "api": api, "notebook": notebook}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 
+import jupytext
 import pytest
 
 import documents
@@ -78,6 +79,18 @@ def test_every_page_is_in_the_contents_once() -> None:
     pages = [line for line in listed if line and not line.startswith(":")]
     files = {page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md")}
     assert sorted(pages) == sorted(files - {"index"})
+
+
+def test_every_notebook_is_shown_whole() -> None:
+    shown = set()
+    for page in (DOCS / "notebooks").glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        (name,) = re.findall(r"filled: notebook (\S+)", text)
+        filled = generated.fill(page.stem, text)
+        for cell in jupytext.read(documents.ROOT / "notebooks" / name).cells[1:]:
+            assert cell.source in filled
+        shown.add(name)
+    assert shown == {file.name for file in (documents.ROOT / "notebooks").glob("*.py")}
 
 
 def test_a_comment_that_nobody_fills_is_seen() -> None:
