@@ -4,9 +4,10 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ORACLE := $(VENV)/.oracle
+DOCS := $(VENV)/.docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-all mutants oracle lint format bench bench-others clean
+.PHONY: help setup quickstart test test-all mutants oracle docs lint format bench bench-others clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +43,12 @@ $(ORACLE): $(INSTALLED)
 	  fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji fonts-inter fonts-dejavu-core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pycairo 'PyGObject<3.51' \
 	  fontpkg-noto-sans fontpkg-noto-sans-devanagari fontpkg-noto-sans-khmer fontpkg-noto-kufi-arabic
+	@touch $@
+
+docs: $(DOCS) ## build the documentation site in build/docs; a warning is an error
+	$(BIN)/python -m sphinx -q -E -a -W --keep-going -n -b html docs build/docs
+$(DOCS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	@touch $@
 
 lint: setup ## style, types and the import contract

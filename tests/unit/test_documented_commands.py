@@ -5,25 +5,27 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
+import documents
 from pixel_m4.cli import main as cli
 from pixel_m4.finetune.arguments import parse_arguments, task_of_recipe
 from pixel_m4.pretrain import arguments as pretrain_arguments
 from pixel_m4.tasks.registry import TASKS
 
-ROOT = Path(__file__).parents[2]
-FILES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "configs").rglob("*.yaml")]
+ROOT = documents.ROOT
+FILES = [*documents.PAGES, *(ROOT / "configs").rglob("*.yaml")]
 
 
 def commands() -> Iterator[tuple[str, str]]:
     for file in sorted(FILES):
         text = re.sub(r"^# ?", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
         text = re.sub(r" \\\n\s*", " ", text)
-        for line in re.findall(r"^ *(?:echo .*\| *)?pixel-m4 (.+)$", text, re.MULTILINE):
-            yield file.relative_to(ROOT).as_posix(), line
+        for line in re.findall(r"^ *(?:echo .*\| *)?(?:[A-Z_]+=\S+ )*pixel-m4 (.+)$", text, re.MULTILINE):
+            yield documents.name(file), line
 
 
 FOUND = list(commands())
@@ -38,7 +40,7 @@ def test_the_command_line_takes_it(file: str, line: str, monkeypatch: pytest.Mon
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(cli, "_guard", lambda *_, **__: 0)
     monkeypatch.setattr(cli, "_check_places", lambda _: None)  # the folders are examples
-    words = shlex.split(line, comments=True)
+    words = list(takewhile(lambda word: word not in ("|", "<", ">"), shlex.split(line, comments=True)))
     assert cli.main(words) == 0
     if words[0] == "finetune":
         name = words[1] if not words[1].startswith("--") else task_of_recipe(words[1:])

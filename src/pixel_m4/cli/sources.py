@@ -147,8 +147,12 @@ def _helps(file: str, name: str) -> dict[str, str]:
             continue
         for each in item.value.keywords:
             if each.arg == "metadata" and isinstance(each.value, ast.Dict):
-                (text,) = each.value.values
-                texts[option] = _with_default(_text(text), _keywords(item.value).get("default"))
+                said = {
+                    _text(key): value
+                    for key, value in zip(each.value.keys, each.value.values, strict=True)
+                    if key
+                }
+                texts[option] = _with_default(_text(said["help"]), _keywords(item.value).get("default"))
     return texts
 
 

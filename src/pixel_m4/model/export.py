@@ -281,7 +281,9 @@ def compare(model: PixelPreTrainedModel, session: Any, inputs: Arrays) -> Mappin
         if name.endswith("logits") and theirs.shape[-1] > 1:
             counted = real.any(-1)
             if name == "rel_logits":  # a relation is chosen for one head
-                counted &= np.arange(theirs.shape[2]) == expected["arc_logits"].argmax(-1)[:, :, None]
+                heads = real_places("arc_logits", inputs, expected["arc_logits"])
+                chosen = np.where(heads, expected["arc_logits"], -np.inf).argmax(-1)
+                counted &= np.arange(theirs.shape[2]) == chosen[:, :, None]
             choices = (np.where(real, logits, -np.inf).argmax(-1) for logits in (ours, theirs))
             agreement = float(np.equal(*choices)[counted].mean())
         differences[name] = Difference(
@@ -299,6 +301,8 @@ def real_places(name: str, inputs: Arrays, output: Array) -> Array:
     if name in ("arc_logits", "rel_logits", "tag_logits") or (name == "logits" and "word_starts" in inputs):
         starts = inputs["word_starts"]
         real = (starts[:, :-1] >= 0) & (starts[:, 1:] >= 0)  # [B, W]
+        if name in ("arc_logits", "rel_logits"):  # heads that are no words are no choice
+            real = real[:, :, None] & np.pad(real, ((0, 0), (1, 0)), constant_values=True)[:, None, :]
     elif name == "last_hidden_state":
         real = np.pad(attended, ((0, 0), (1, 0)), constant_values=True)
     elif name in ("start_logits", "end_logits"):

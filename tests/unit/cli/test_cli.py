@@ -11,6 +11,7 @@ import pytest
 import pixel_m4
 from pixel_m4 import __all__ as doors
 from pixel_m4.cli.main import COMMANDS, build_parser, main, subparsers, with_underscores
+from pixel_m4.cli.parts import TASKS
 from pixel_m4.cli.sources import finetune_options, pretrain_options
 from pixel_m4.render import fonts
 
@@ -191,3 +192,9 @@ def test_what_users_write_is_never_a_fault_of_the_program(
     err = capsys.readouterr().err
     assert said in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_has_help(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["finetune", task, "--help"]) == 0
+    assert "--skip_bad_rows" in capsys.readouterr().out
