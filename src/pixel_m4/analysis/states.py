@@ -34,11 +34,13 @@ class Running:
         device: cpu, cuda, cuda:1, mps …; None: an accelerator if there is one.
         batch_size: Texts, or parts of sentences, of a batch.
         renderer: Where the renderer comes from, for a checkpoint that has none.
+        fallback_fonts_dir: Folder with fonts for characters that the font lacks, or "noto".
     """
 
     device: str | None = None
     batch_size: int = 32
     renderer: str | Path | None = None
+    fallback_fonts_dir: str | Path | None = None
 
     def states(self, model: str | Path, *, random_weights: bool = False) -> PixelStates:
         """Open the encoder of a checkpoint, see :meth:`PixelStates.open`."""
@@ -48,13 +50,15 @@ class Running:
             device=self.device,
             batch_size=self.batch_size,
             renderer=self.renderer,
+            fallback_fonts_dir=self.fallback_fonts_dir,
             random_weights=random_weights,
         )
 
     def task(self, model: str | Path) -> tuple[Task, AnyModel]:
         """Open a fine-tuned model, see :func:`pixel_m4.checkpoint.open_task`."""
         transformers_logging.disable_progress_bar()
-        return open_task(model, device=self.device, renderer=self.renderer)
+        fonts = self.fallback_fonts_dir
+        return open_task(model, device=self.device, renderer=self.renderer, fallback_fonts_dir=fonts)
 
 
 class PixelStates:
@@ -83,6 +87,7 @@ class PixelStates:
         device: str | None = None,
         batch_size: int = 32,
         renderer: str | Path | None = None,
+        fallback_fonts_dir: str | Path | None = None,
         random_weights: bool = False,
     ) -> PixelStates:
         """Open the encoder of any checkpoint.
@@ -92,6 +97,7 @@ class PixelStates:
             device: Where to run it; default: an accelerator if there is one.
             batch_size: Texts of a batch.
             renderer: Where the renderer comes from, for a checkpoint that has none.
+            fallback_fonts_dir: Folder with fonts for characters that the font lacks.
             random_weights: Draw new weights for the same architecture, by torch's seed: a control.
 
         Raises:
@@ -101,7 +107,8 @@ class PixelStates:
         place = choose_device(device)
         checkpoint = Checkpoint.open(name)
         config = checkpoint.config
-        reader = checkpoint.reader(renderer, max_seq_length=config.max_seq_length)
+        fonts = {} if fallback_fonts_dir is None else {"fallback_fonts_dir": fallback_fonts_dir}
+        reader = checkpoint.reader(renderer, max_seq_length=config.max_seq_length, **fonts)
         encoder = PixelModel if checkpoint.reads_pixels else TextModel
         model = encoder(config) if random_weights else encoder.from_pretrained(name)
         return cls(model.to(place).eval(), reader, batch_size)

@@ -23,6 +23,10 @@ RENDERER_HELP = (
     "where the renderer comes from, for a model that has none: a folder or hub name that has one, or "
     "bigrams, words, graphemes, adaptive or continuous; default: the model"
 )
+FALLBACK_HELP = (
+    "folder with fonts for characters that the font lacks, or noto for those that `pixel-m4 fonts fetch "
+    "--fallback` has fetched; default: none"
+)
 ATTACKS_HELP = (
     "full_swap: the letters of a word in any order; inner_swap: all but the first and the last; disemvowel: "
     "without vowels (Latin, Greek and Cyrillic); truncate: without the last letter; drop_marks: without "
@@ -73,9 +77,7 @@ def new_parser(commands: Any, name: str, about: str, description: str, examples:
 def add_fonts(parser: argparse.ArgumentParser, default: str) -> None:
     """`--font_file` and `--fallback_fonts_dir`."""
     parser.add_argument("--font_file", help=f"the font; default: {default}")
-    parser.add_argument(
-        "--fallback_fonts_dir", help="folder with fonts for characters that the font lacks; default: none"
-    )
+    parser.add_argument("--fallback_fonts_dir", help=FALLBACK_HELP)
 
 
 def add_picture(parser: argparse.ArgumentParser) -> None:

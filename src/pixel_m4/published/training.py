@@ -22,7 +22,8 @@ from pixel_m4.published.flags import (
     say,
     settled,
 )
-from pixel_m4.render.fonts import FontError, find_fallback_fonts
+from pixel_m4.render.fallbacks import find_fallback_fonts
+from pixel_m4.render.fonts import FontError
 from pixel_m4.render.opening import renderer_file
 
 # Names that data sets had on the hub, and have now.

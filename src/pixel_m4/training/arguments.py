@@ -55,7 +55,11 @@ class ModelArguments:
     )
     font_file: str | None = field(default=None, metadata={"help": "font; default GoNotoCurrent.ttf"})
     fallback_fonts_dir: str | None = field(
-        default=None, metadata={"help": "folder with fonts for characters that the font lacks"}
+        default=None,
+        metadata={
+            "help": "folder with fonts for characters that the font lacks, or noto for those that `pixel-m4 "
+            "fonts fetch --fallback` has fetched"
+        },
     )
     renderer: str | None = field(
         default=None,
