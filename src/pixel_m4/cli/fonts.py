@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pixel_m4.cli.parts import add_fonts, new_parser
+from pixel_m4.cli.parts import add_fonts, add_revision, new_parser
 
 NAME = "fonts"
 DEFAULT_FONT = "GoNotoCurrent.ttf"
@@ -62,6 +62,7 @@ def configure(commands: Any) -> None:
         help="take the fonts of this checkpoint, a folder or a hub name; default: the published ones",
     )
     add_fonts(check, "the published one, or the model's")
+    add_revision(check)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich_argparse import RawDescriptionRichHelpFormatter, RichHelpFormatter
 
+from pixel_m4.shipped import with_revision
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -72,6 +74,27 @@ def new_parser(commands: Any, name: str, about: str, description: str, examples:
         epilog="examples:\n" + "\n".join(f"  {line}" for line in examples),
         formatter_class=Formatter,
     )
+
+
+def add_revision(parser: argparse.ArgumentParser) -> None:
+    """`--model_revision`; :func:`settle_revision` obeys it."""
+    parser.add_argument(
+        "--model_revision",
+        help="branch, tag or commit of a model on the hub; default: its main branch (owner/name@revision "
+        "says the same)",
+    )
+
+
+def settle_revision(arguments: argparse.Namespace) -> None:
+    """Put `--model_revision` behind the name of the model.
+
+    Raises:
+        ValueError: The model is none on the hub.
+    """
+    revision = getattr(arguments, "model_revision", None)
+    for name in ("model", "checkpoint"):
+        if revision is not None and getattr(arguments, name, None) is not None:
+            setattr(arguments, name, with_revision(getattr(arguments, name), revision, "--model_revision"))
 
 
 def add_fonts(parser: argparse.ArgumentParser, default: str) -> None:

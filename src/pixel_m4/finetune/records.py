@@ -146,6 +146,8 @@ def write_card(
     results: Mapping[str, float],
     files: Sequence[Path],
     state: TrainerState | None = None,
+    *,
+    hub_name: str | None = None,
 ) -> None:
     """Write ``README.md``, the card of a model: data, scores beside the baseline, recipe, how to load it.
 
@@ -157,6 +159,7 @@ def write_card(
         results: what ``all_results.json`` holds.
         files: of the data.
         state: the Trainer's, after training: how many steps there were and which checkpoint was kept.
+        hub_name: of the repository that the model is uploaded to.
     """
     source = arguments.data_dir or arguments.data_file or next(iter(arguments.split_files.values()), ".")
     data = getattr(task.options, "dataset_name", None) or Path(source).resolve().name
@@ -171,11 +174,13 @@ def write_card(
         language=found or None,
         library_name="transformers",
         pipeline_tag=_PIPELINES[task.model_class.__name__],
-        base_model=base if is_hub_name(base) else None,
+        datasets=_hub_datasets(task),
+        base_model=base.partition("@")[0] if base and is_hub_name(base) else None,
         tags=["pixel-m4", *(["pixel"] if pixels else []), task.name],
         model_name=output_dir.resolve().name,
         eval_results=_evaluation_results(task, data, scores) or None,
     )
+    place = hub_name or "PATH/TO/THIS/FOLDER"
     text = "questions.jsonl" if task.name == "qa" else "text.txt"
     body = f"""
 # {output_dir.resolve().name}
@@ -196,11 +201,11 @@ A {kind}, fine-tuned for **{task.name}** on {data}
 ```python
 import pixel_m4
 
-model = pixel_m4.load("PATH/TO/THIS/FOLDER")
+model = pixel_m4.load("{place}")
 model.predict([…])  # a list of texts; model.stream(file) and model.evaluate(file) take files
 ```
 
-or `pixel-m4 predict PATH/TO/THIS/FOLDER {text}`, and `pixel-m4 evaluate` to score it on other data.
+or `pixel-m4 predict {place} {text}`, and `pixel-m4 evaluate` to score it on other data.
 
 ## Training
 
@@ -216,6 +221,12 @@ started from bind this one too.
     with replacing(output_dir / "README.md") as scratch:
         card = redact_text(str(ModelCard(f"---\n{header.to_yaml()}\n---\n{body}")))
         scratch.write_text(card, encoding="utf-8")
+
+
+def _hub_datasets(task: Task) -> list[str] | None:
+    """The data set of the hub that was read; files of this machine may be any version of one."""
+    name = getattr(task.options, "dataset_name", None)
+    return [name] if name and not Path(name).exists() else None
 
 
 def _reading(reader: TextInput) -> dict[str, Any]:

@@ -291,11 +291,16 @@ def _finish(run: _Run, trainer: TaskTrainer, results: dict[str, float], course: 
     trained = run.training.do_train
     if trained:
         files = data_files(run.task, run.arguments, list(run.data))
-        write_card(run.output_dir, run.task, run.arguments, run.training, results, files, trainer.state)
+        card = (run.output_dir, run.task, run.arguments, run.training, results, files, trainer.state)
+        write_card(*card, hub_name=trainer.hub_model_id)
     run.record.finish(results, trainer.state if trained else None)
     if course is not None:
         course.stop()
         show_scores(course.console, results, run.output_dir)
+    if trained and run.training.push_to_hub:
+        place = trainer.push_to_hub("Upload the model with its renderer and card")
+        if course is not None:
+            course.console.print(f"uploaded: {place}", soft_wrap=True)
     if trained and run.training.save_total_limit == 1:
         keep_the_best(run.output_dir, trainer.state.best_model_checkpoint)
 

@@ -1,8 +1,8 @@
 """Fallback fonts: those of a folder, or the set of Noto fonts that is fetched by digest.
 
 The set is what the package index has of Noto's sans-serif fonts: 21 files for scripts and symbols, emoji in
-black, and one file for Chinese, Japanese and Korean.  The published code takes all Noto Sans fonts of Noto's own
-list instead.
+black, and one file for Chinese, Japanese and Korean.  The published code takes all Noto Sans fonts of Noto's
+own list instead.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ def fetched_fallback_fonts() -> list[Path]:
     missing = [font.name for font in FALLBACK_FONTS if not _is_there(font)]
     if missing:
         raise FontError(
-            f"{len(missing)} of the {len(FALLBACK_FONTS)} Noto fallback fonts are not in {noto_folder()}, such "
-            f"as {missing[0]}; fetch them once with `{FETCH}`"
+            f"{len(missing)} of the {len(FALLBACK_FONTS)} Noto fallback fonts are not in {noto_folder()}, "
+            f"such as {missing[0]}; fetch them once with `{FETCH}`"
         )
     return [noto_folder() / font.name for font in FALLBACK_FONTS]
 
