@@ -1,4 +1,4 @@
-"""PixelProcessor: the renderer behind the interface of transformers' processors, so that AutoProcessor finds it.
+"""PixelProcessor: the renderer behind the interface of transformers' processors, for AutoProcessor.
 
 processor = AutoProcessor.from_pretrained("pixel-m4-tiny")
 model(**processor(["The cat sleeps.", "Le chat dort."]))

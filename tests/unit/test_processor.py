@@ -108,7 +108,7 @@ def test_wrong_calls_are_told(arguments: tuple, options: dict, message: str) -> 
 
 def test_a_processor_without_a_renderer_is_an_error(tmp_path: Path) -> None:
     PixelConfig.named("nano").save_pretrained(tmp_path)
-    with pytest.raises(FileNotFoundError, match="no text_renderer_config.json"):
+    with pytest.raises(FileNotFoundError, match=r"no text_renderer_config\.json"):
         AutoProcessor.from_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"processor\.push_to_hub\(name\)"):
         PixelProcessor().save_pretrained(tmp_path, push_to_hub=True)
@@ -130,7 +130,7 @@ def test_who_asks_for_a_tokenizer_or_a_pipeline_is_told_what_to_write(folder: Pa
         "import pixel_m4; from transformers import AutoProcessor",
         "from transformers import AutoProcessor; import pixel_m4",
         "import pixel_m4.model; from transformers import AutoProcessor",
-        "from transformers import AutoTokenizer; import pixel_m4.checkpoint; from transformers import AutoProcessor",
+        "from transformers import AutoTokenizer, AutoProcessor; import pixel_m4.checkpoint",
     ],
 )
 def test_auto_processor_knows_ours_in_any_order_of_imports(first: str) -> None:

@@ -19,6 +19,7 @@ from pixel_m4.checkpoint import Checkpoint, choose_device, open_task
 from pixel_m4.console.errors import UserError
 from pixel_m4.model import AnyModel, PixelModel, TextModel
 from pixel_m4.render import TextRenderer
+from pixel_m4.shipped import with_revision
 from pixel_m4.tasks.base import Task
 from pixel_m4.tasks.text_input import TextInput
 
@@ -213,6 +214,7 @@ def embed(
     *,
     device: str | None = None,
     batch_size: int = 32,
+    revision: str | None = None,
 ) -> np.ndarray:
     """Vectors of texts.
 
@@ -223,6 +225,7 @@ def embed(
         pooling: See :meth:`PixelStates.embed`.
         device: Where to run it; default: an accelerator if there is one.
         batch_size: Texts of a batch.
+        revision: Branch, tag or commit of a model on the hub; default: its main branch.
 
     Returns:
         float32 [N, D]
@@ -233,7 +236,8 @@ def embed(
     """
     if isinstance(texts, str):
         raise TypeError("embed takes a list of texts, got one text; write [text]")
-    return PixelStates.open(model, device=device, batch_size=batch_size).embed(texts, [layer], pooling)[0]
+    states = PixelStates.open(with_revision(model, revision), device=device, batch_size=batch_size)
+    return states.embed(texts, [layer], pooling)[0]
 
 
 def pixel_statistics(renderer: TextRenderer, texts: Sequence[str]) -> np.ndarray:

@@ -165,6 +165,8 @@ def write_card(
     data = getattr(task.options, "dataset_name", None) or Path(source).resolve().name
     found = languages(task, files)
     scores = _scores(results)
+    name = (hub_name or output_dir.resolve().name).rpartition("/")[2]
+    place = hub_name or "PATH/TO/THIS/FOLDER"
     base = arguments.model_name_or_path
     pixels = isinstance(task.renderer, TextRenderer)
     kind = (
@@ -172,18 +174,17 @@ def write_card(
     )
     header = ModelCardData(
         language=found or None,
-        library_name="transformers",
+        library_name="pixel-m4",
         pipeline_tag=_PIPELINES[task.model_class.__name__],
         datasets=_hub_datasets(task),
         base_model=base.partition("@")[0] if base and is_hub_name(base) else None,
         tags=["pixel-m4", *(["pixel"] if pixels else []), task.name],
-        model_name=output_dir.resolve().name,
+        model_name=name,
         eval_results=_evaluation_results(task, data, scores) or None,
     )
-    place = hub_name or "PATH/TO/THIS/FOLDER"
     text = "questions.jsonl" if task.name == "qa" else "text.txt"
     body = f"""
-# {output_dir.resolve().name}
+# {name}
 
 A {kind}, fine-tuned for **{task.name}** on {data}
 ({", ".join(found) or "languages not named in the data"}), from {start_of(arguments)}.

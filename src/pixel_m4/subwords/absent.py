@@ -22,8 +22,8 @@ class NoTokenizer(PreTrainedTokenizer):
             ValueError: always.
         """
         raise UserError(
-            f"{pretrained_model_name_or_path} is a pixel model: it has no tokenizer and reads drawn text. Write "
-            "AutoProcessor instead of AutoTokenizer; and instead of a pipeline of transformers "
+            f"{pretrained_model_name_or_path} is a pixel model: it has no tokenizer and reads drawn text. "
+            "Write AutoProcessor instead of AutoTokenizer; and instead of a pipeline of transformers "
             "pixel_m4.load(name).predict(texts)"
         )
 

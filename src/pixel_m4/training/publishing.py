@@ -1,6 +1,6 @@
 """A finished model to the hub: its weights, configuration, renderer and card, and nothing else of a run.
 
-The record of a run (``run.json``), predictions and logs may tell of places and data of this machine, and stay.
+The record of a run (``run.json``), predictions and logs stay here: they may tell of places and private data.
 """
 
 from __future__ import annotations
