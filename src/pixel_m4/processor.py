@@ -50,7 +50,7 @@ class PixelProcessor(ProcessorMixin):
         """What every model takes; heads for words take ``word_starts``, too."""
         return ["pixel_values", "attention_mask"]
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self,
         text: Any = None,
         text_pair: Any = None,

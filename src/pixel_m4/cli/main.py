@@ -75,12 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _guard(lambda: pretrain.run(_all_help(rest), quiet), debug, again=arguments)
     if name == "evaluate":
         known, others = parser.parse_known_args(arguments)
-        return _guard(lambda: (settle_revision(known), evaluate.run(known, others)), debug)
+        return _guard(lambda: evaluate.run(settle_revision(known), others), debug)
     known = parser.parse_args(arguments)
     again = arguments if name in ("sweep", "quickstart") else None
     if name == "sweep" and not known.resume_runs:
         again = [*arguments, "--resume_runs"]
-    return _guard(lambda: (settle_revision(known), COMMANDS[name].run(known)), debug, again=again)
+    return _guard(lambda: COMMANDS[name].run(settle_revision(known)), debug, again=again)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -243,7 +243,7 @@ def _leave_group() -> None:
         distributed.destroy_process_group()
 
 
-def _guard(command: Callable[[], object], debug: bool, again: Sequence[str] | None = None) -> int:
+def _guard(command: Callable[[], None], debug: bool, again: Sequence[str] | None = None) -> int:
     """Run a command; its exit code.
 
     Args:

@@ -85,8 +85,8 @@ def add_revision(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settle_revision(arguments: argparse.Namespace) -> None:
-    """Put `--model_revision` behind the name of the model.
+def settle_revision(arguments: argparse.Namespace) -> argparse.Namespace:
+    """Put `--model_revision` behind the name of the model; return the arguments.
 
     Raises:
         ValueError: The model is none on the hub.
@@ -95,6 +95,7 @@ def settle_revision(arguments: argparse.Namespace) -> None:
     for name in ("model", "checkpoint"):
         if revision is not None and getattr(arguments, name, None) is not None:
             setattr(arguments, name, with_revision(getattr(arguments, name), revision, "--model_revision"))
+    return arguments
 
 
 def add_fonts(parser: argparse.ArgumentParser, default: str) -> None:

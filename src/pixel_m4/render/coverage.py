@@ -27,13 +27,13 @@ class Character(NamedTuple):
 
     Attributes:
         char: the character.
-        count: how often it comes.
+        times: how often it comes.
         script: ISO 15924 tag; :data:`COMMON` of those that have none.
         font: file of the font that draws it alone; None: it is drawn as the missing glyph.
     """
 
     char: str
-    count: int
+    times: int
     script: str
     font: Path | None
 
@@ -52,8 +52,9 @@ def characters(renderer: TextRenderer, texts: Iterable[str]) -> list[Character]:
     for char, count in counts.items():
         if not char.isspace():
             font = renderer.font_of(char)
-            found.append(Character(char, count, script_of(char) or COMMON, font and font.path))
-    return sorted(found, key=lambda one: (one.script, -one.count, one.char))
+            place = None if font is None else font.path
+            found.append(Character(char, count, script_of(char) or COMMON, place))
+    return sorted(found, key=lambda one: (one.script, -one.times, one.char))
 
 
 def check(renderer: TextRenderer, texts: Iterable[str], *, per_character: bool = False) -> list[Character]:
@@ -72,10 +73,10 @@ def check(renderer: TextRenderer, texts: Iterable[str], *, per_character: bool =
     console.print(_character_table(found) if per_character else _script_table(found))
     missing = [one for one in found if one.font is None]
     if missing:
-        times = sum(one.count for one in missing)
+        times = sum(one.times for one in missing)
         plain_console().print(
             f"missing: no font has {len(missing):,} of {len(found):,} characters ({times:,} of "
-            f"{sum(one.count for one in found):,} times): {_shown(missing)}"
+            f"{sum(one.times for one in found):,} times): {_shown(missing)}"
         )
     else:
         console.print("missing: nothing")
@@ -93,7 +94,7 @@ def _script_table(found: list[Character]) -> Table:
     for one in found:
         groups.setdefault((one.script, one.font), []).append(one)
     for (script, font), group in groups.items():
-        times = sum(one.count for one in group)
+        times = sum(one.times for one in group)
         examples = "".join(one.char for one in group[:_EXAMPLES] if one.char.isprintable())
         row = (script, f"{len(group):,}", f"{times:,}", font.name if font else MISSING, examples)
         table.add_row(*map(Text, row))
@@ -106,15 +107,15 @@ def _character_table(found: list[Character]) -> Table:
         name = unicodedata.name(one.char, "no name")
         char = one.char if one.char.isprintable() else ""
         font = one.font.name if one.font else MISSING
-        row = (char, f"U+{ord(one.char):04X}", name, one.script, f"{one.count:,}", font)
+        row = (char, f"U+{ord(one.char):04X}", name, one.script, f"{one.times:,}", font)
         table.add_row(*map(Text, row))
     return table
 
 
 def _shown(missing: list[Character]) -> str:
-    frequent = sorted(missing, key=lambda one: -one.count)[: 2 * _EXAMPLES]
+    frequent = sorted(missing, key=lambda one: -one.times)[: 2 * _EXAMPLES]
     shown = ", ".join(
-        f"U+{ord(one.char):04X}{f' {one.char}' if one.char.isprintable() else ''} ({one.count:,} ×)"
+        f"U+{ord(one.char):04X}{f' {one.char}' if one.char.isprintable() else ''} ({one.times:,} ×)"
         for one in frequent
     )
     more = len(missing) - len(frequent)
