@@ -195,7 +195,7 @@ A {kind}, fine-tuned for **{task.name}** on {data}
 
 {_kept(training, state)} {_splits(task, arguments)}
 
-{_left_behind(training, files)}
+{_left_behind(training, files, uploaded=hub_name is not None)}
 
 ## Use
 
@@ -339,11 +339,13 @@ def _splits(task: Task, arguments: FinetuneArguments) -> str:
     return ""
 
 
-def _left_behind(training: TrainingArguments, files: Sequence[Path]) -> str:
+def _left_behind(training: TrainingArguments, files: Sequence[Path], *, uploaded: bool) -> str:
     """What else is in the folder."""
     parts = ["versions", "all arguments"]
     parts = (["checksums of the data"] if files else []) + parts + (["the commit"] if checkout() else [])
     listed = f"{', '.join(parts[:-1])} and {parts[-1]}"
+    if uploaded:
+        return f"{listed[0].upper()}{listed[1:]} are in `{RUN}` where the model was trained."
     predicted = [name for name, done in (("dev", training.do_eval), ("test", training.do_predict)) if done]
     also = f" Predictions for {' and '.join(predicted)} lie beside it." if predicted else ""
     return f"{listed[0].upper()}{listed[1:]} are in `{RUN}`.{also}"

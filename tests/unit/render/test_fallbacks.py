@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from pixel_m4.cli.main import main
 from pixel_m4.render import FontError, TextRenderer, fallbacks, fonts
 from pixel_m4.render.fallbacks import FallbackFont, fetch_fallback_fonts, find_fallback_fonts
+
+# Code points that Unicode 14 assigns, of them in the default font, and with the set: docs/rendering.md.
+FIGURES = (144_534, 37_921, 59_186)
 
 
 def small_font(path: Path) -> bytes:
@@ -141,3 +145,24 @@ def test_checkpoints_know_the_set_by_its_digests(home: Path, tmp_path: Path) -> 
     shutil.rmtree(home / "noto")
     with pytest.raises(FontError, match=r"names the Noto fallback font MyB\.ttf.*fonts fetch --fallback"):
         TextRenderer.from_pretrained(tmp_path / "model")
+
+
+@pytest.mark.slow
+def test_the_set_can_be_fetched_and_covers_what_the_documents_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / fonts.FONT_NAME).symlink_to(fonts.find_font())
+    monkeypatch.setenv(fonts.CACHE_ENV, str(tmp_path))
+    try:
+        fetch_fallback_fonts()
+    except FontError as error:
+        pytest.skip(f"needs the package index: {error}")
+    renderer = TextRenderer(fallback_fonts_dir="noto")
+    main_font, *others = (font.coverage for font in renderer.fonts)
+    assigned = {code for code in range(0x110000) if unicodedata.category(chr(code))[0] not in "C"}
+    covered = (len(assigned & main_font), len(assigned & main_font.union(*others)))
+    print(f"{len(assigned):,} code points of Unicode {unicodedata.unidata_version}: {covered}")
+    if unicodedata.unidata_version == "14.0.0":
+        assert (len(assigned), *covered) == FIGURES
+    assert all(renderer.covers(char) for char in "鸫莨麽≥⋯─😸")
+    assert not renderer.covers("\N{CUNEIFORM SIGN A}")
