@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from transformers import (
 
 from pixel_m4 import PixelConfig, PixelForBiaffineParsing, PixelProcessor, TextRenderer
 from pixel_m4.model import PixelModel
+from pixel_m4.render import TruncationWarning
 
 TEXTS = ["The cat sleeps.", "Кіт спить на килимку.", "x"]
 
@@ -144,3 +146,19 @@ def test_opening_a_checkpoint_does_not_load_processors() -> None:
     code = "import sys, pixel_m4.checkpoint; print('transformers.models.auto.processing_auto' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_words_past_the_canvas_start_at_the_black_patch() -> None:
+    processor = PixelProcessor(TextRenderer(max_seq_length=16))
+    with pytest.warns(TruncationWarning):
+        inputs = processor([["word"] * 30, ["a"]], is_split_into_words=True)
+    black = int(inputs["attention_mask"][0].sum()) - 1
+    assert inputs["word_starts"][0].max() == black
+
+
+def test_the_code_of_the_documents_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "ecosystem.md").read_text(encoding="utf-8")
+    code = text.partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["outputs"].last_hidden_state.shape[0] == 2
