@@ -65,9 +65,11 @@ bench-others: setup ## rendering against other packages, each in an environment 
 	$(BIN)/python benchmarks/bench_other_renderers.py
 
 package: setup ## build wheel and sdist in dist/, and check what is in them
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,release]'
 	$(BIN)/python scripts/release.py package
 
 release: setup ## check, test, set the version, build and tag: `make release VERSION=0.2.0`; uploads nothing
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,release]'
 	$(BIN)/python scripts/release.py release $(VERSION)
 
 clean: ## remove the environment and what runs left behind
