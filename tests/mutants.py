@@ -1234,13 +1234,6 @@ _ECOSYSTEM = (
         "unit/training/test_publishing.py",
     ),
     (
-        "words-past-the-canvas",
-        "processor.py",
-        ".clip(max=batch.num_text_patches[:, None])",
-        "",
-        "unit/test_processor.py",
-    ),
-    (
         "offsets-of-padding",
         "processor.py",
         "np.full((len(texts), patches, 2), NOTHING, np.int64)",
