@@ -7,7 +7,7 @@ ORACLE := $(VENV)/.oracle
 DOCS := $(VENV)/.docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-all mutants oracle docs lint format bench bench-others clean
+.PHONY: help setup quickstart test test-all mutants oracle docs lint format bench bench-others package release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,14 @@ bench: setup ## exactness, speed and memory, as tables; speeds are ratios of one
 
 bench-others: setup ## rendering against other packages, each in an environment of its own (several GB of downloads)
 	$(BIN)/python benchmarks/bench_other_renderers.py
+
+package: setup ## build wheel and sdist in dist/, and check what is in them
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,release]'
+	$(BIN)/python scripts/release.py package
+
+release: setup ## check, test, set the version, build and tag: `make release VERSION=0.2.0`; uploads nothing
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,release]'
+	$(BIN)/python scripts/release.py release $(VERSION)
 
 clean: ## remove the environment and what runs left behind
 	rm -rf $(VENV) quickstart runs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "pixel_m4"
 ROOMS = (
     *("published", "cli", "quickstart", "sweep", "pretrain", "finetune", "predict", "analysis"),
     *("fill", "fetch", "info"),
-    *("training", "checkpoint", "tasks", "subwords", "corpus", "formats", "model", "render"),
+    *("training", "checkpoint", "tasks", "subwords", "processor", "corpus", "formats", "model", "render"),
     *("files", "shipped", "console"),
 )
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("src", "tests", "configs", "pyproject.toml", "constraints.txt", "README.md")
+COPIED = ("src", "tests", "configs", "pyproject.toml", "constraints.txt", "README.md", "docs")
 TIME_LIMIT = 600  # seconds for the tests of one mutation; a fault may also be an endless loop
 LIBRARIES = (
     "numpy",
@@ -80,7 +80,7 @@ TINY = "golden/test_tiny_model.py"
 
 
 def _mutations() -> Iterable[Mutation]:
-    for row in (*_RENDER, *_MODEL, *_DATA, *_TASKS, *_TRAIN, *_ANALYSIS, *_FILES, *_TEXT):
+    for row in (*_RENDER, *_MODEL, *_DATA, *_TASKS, *_TRAIN, *_ANALYSIS, *_FILES, *_TEXT, *_ECOSYSTEM):
         name, file, old, new, *tests = row
         yield Mutation(name=name, file=file, old=old, new=new, tests=tuple(tests))
 
@@ -1138,6 +1138,128 @@ _TEXT = (
         "capacity, between = self.renderer.capacity, self.renderer.between",
         "capacity, between = self.renderer.capacity, 0",
         "unit/tasks/test_sub_words.py",
+    ),
+)
+
+_ECOSYSTEM = (
+    (
+        "losses-of-workers-forgotten",
+        "render/losses.py",
+        '            file.write(losses.to_json() + "\\n")',
+        '            file.write("")',
+        "unit/render/test_losses.py",
+    ),
+    (
+        "losses-of-workers-twice",
+        "render/losses.py",
+        "            whole.replace(_left_at)\n            return",
+        "            whole.replace(_left_at)",
+        "unit/render/test_losses.py",
+    ),
+    (
+        "fallback-digest-not-checked",
+        "render/fallbacks.py",
+        "            if digest != font.sha256:",
+        "            if not digest:",
+        "unit/render/test_fallbacks.py",
+    ),
+    (
+        "fallback-damage-not-seen",
+        "render/fallbacks.py",
+        "if not (_is_there(font) and _digest(font) == font.sha256)",
+        "if not _is_there(font)",
+        "unit/render/test_fallbacks.py",
+    ),
+    (
+        "fallbacks-copied-into-checkpoints",
+        "render/settings.py",
+        "            if known_fallback(font.sha256):",
+        "            if False:",
+        "unit/render/test_fallbacks.py",
+    ),
+    (
+        "font-of-covers-everything",
+        "render/glyphs.py",
+        "        return face.file if face.has(char) or face.can_draw(char) else None",
+        "        return face.file",
+        "unit/render/test_coverage.py",
+    ),
+    (
+        "left-out-characters-uncounted",
+        "corpus/packing.py",
+        "        if len(undrawn):",
+        "        if len(undrawn) > 99:",
+        "unit/corpus/test_text_packing.py",
+    ),
+    (
+        "revision-passed-over",
+        "shipped.py",
+        'place: dict[str, Any] = {"revision": revision,',
+        'place: dict[str, Any] = {"revision": None,',
+        "unit/test_shipped.py",
+    ),
+    (
+        "revision-of-folders",
+        "shipped.py",
+        '    if not is_hub_name(f"{text}@{revision}"):',
+        "    if False:",
+        "unit/test_shipped.py",
+    ),
+    (
+        "upload-of-the-record",
+        "training/publishing.py",
+        '*("config.json", "README.md",',
+        '*("config.json", "run.json", "README.md",',
+        "unit/training/test_publishing.py",
+    ),
+    (
+        "upload-without-renderer",
+        "training/publishing.py",
+        '*("text_renderer_config.json", "processor_config.json",',
+        '*("processor_config.json",',
+        "unit/training/test_publishing.py",
+    ),
+    (
+        "upload-twice",
+        "training/publishing.py",
+        "        super().save_model(output_dir, _internal_call=True)",
+        "        super().save_model(output_dir, _internal_call)",
+        "unit/training/test_publishing.py",
+    ),
+    (
+        "upload-to-main-branch",
+        "training/publishing.py",
+        "            revision=revision,\n            commit_message=message,",
+        "            commit_message=message,",
+        "unit/training/test_publishing.py",
+    ),
+    (
+        "offsets-of-padding",
+        "processor.py",
+        "np.full((len(texts), patches, 2), NOTHING, np.int64)",
+        "np.zeros((len(texts), patches, 2), np.int64)",
+        "unit/test_processor.py",
+    ),
+    (
+        "length-of-the-canvas-kept",
+        "processor.py",
+        "            self._shorter = self.renderer.with_changes(max_seq_length=max_length)",
+        "            self._shorter = self.renderer",
+        "unit/test_processor.py",
+    ),
+    (
+        "no-word-on-tokenizers",
+        "subwords/absent.py",
+        "AutoTokenizer.register(PixelConfig, tokenizer_class=NoTokenizer, exist_ok=True)\n",
+        "",
+        "unit/test_processor.py",
+    ),
+    (
+        "processor-not-registered",
+        "processor.py",
+        "AutoProcessor.register(PixelConfig, PixelProcessor, exist_ok=True)\n",
+        "",
+        "unit/test_processor.py",
     ),
 )
 

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
         PixelModel,
     )
     from pixel_m4.predict.annotator import load
+    from pixel_m4.processor import PixelProcessor
     from pixel_m4.render import TextRenderer
 
 _MODULES = {
     "Checkpoint": "pixel_m4.checkpoint",
     "embed": "pixel_m4.analysis.states",
+    "PixelProcessor": "pixel_m4.processor",
     "TextRenderer": "pixel_m4.render",
     "load": "pixel_m4.predict.annotator",
 } | dict.fromkeys(
@@ -51,6 +53,7 @@ __all__ = [
     "PixelForSequenceClassification",
     "PixelForTokenClassification",
     "PixelModel",
+    "PixelProcessor",
     "TextRenderer",
     "__version__",
     "embed",

@@ -22,7 +22,7 @@ from pixel_m4.model.text_config import read_config
 from pixel_m4.model.text_heads import head_for
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.opening import open_renderer
-from pixel_m4.shipped import find_model
+from pixel_m4.shipped import find_model, with_revision
 from pixel_m4.subwords.tokenizer import open_tokenizer
 from pixel_m4.tasks.base import Task, TaskOptions, saved_labels
 from pixel_m4.tasks.registry import TASKS
@@ -48,14 +48,19 @@ class Checkpoint:
     dtypes: tuple[str, ...]
 
     @classmethod
-    def open(cls, name: str | Path) -> Checkpoint:
+    def open(cls, name: str | Path, *, revision: str | None = None) -> Checkpoint:
         """Look into a model folder, or at a name on the hub or in the package.
+
+        Args:
+            name: Where it is; ``owner/name@revision`` says a revision, too.
+            revision: Branch, tag or commit of a model on the hub; default: its main branch.
 
         Raises:
             FileNotFoundError: The folder or its `config.json` does not exist.
             OSError: The hub has no such model, or cannot be reached.
             ValueError: It is another architecture's, or its weights file is damaged.
         """
+        name = with_revision(name, revision)
         place = find_model(name)
         check_folder(place, needs_config=True)
         config = read_config(place)

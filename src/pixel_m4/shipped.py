@@ -10,6 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from pixel_m4.console.errors import UserError
+
 PRETRAINED = ("pixel-m4-tiny", "pixel-m4-tiny-english")
 """Checkpoints of the package to fine-tune."""
 SHIPPED = (*PRETRAINED, "pixel-m4-ud")
@@ -34,6 +36,9 @@ HUB_ALIASES = {
 }
 """Owners of text models on the hub that everybody names without them."""
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+_REVISION = re.compile(r"[^\s@:?*\[\\^~]+")
+# What a model consists of; of the weights only one kind is fetched.
+_FILES = ("*.json", "*.txt", "*.model", "*.ttf", "*.otf", "*.ttc", "README.md")
 _reached: set[tuple[str, str | None]] = set()
 
 
@@ -51,11 +56,16 @@ def find_shipped(name: Any) -> Any:
 def is_hub_name(name: Any) -> bool:
     """Whether a name can only be meant for the hub: ``owner/name``, and no folder ``owner`` is here.
 
-    Names of ``HUB_ALIASES`` are meant so, too.
+    Names of ``HUB_ALIASES`` are meant so, too; ``@`` and a revision may follow.
     """
-    if isinstance(name, str) and name in HUB_ALIASES:
+    if not isinstance(name, str) or Path(name).exists():
+        return False
+    name, at, revision = name.partition("@")
+    if at and not _REVISION.fullmatch(revision):
+        return False
+    if name in HUB_ALIASES:
         return not Path(name).exists()
-    if not isinstance(name, str) or not _HUB_NAME.fullmatch(name) or name.startswith("."):
+    if not _HUB_NAME.fullmatch(name) or name.startswith("."):
         return False
     owner = name.split("/")[0]
     return not Path(name).exists() and not Path(owner).is_dir() and owner not in _FOLDERS
@@ -67,6 +77,30 @@ def is_path(name: Any) -> bool:
         return False
     text = os.fspath(name)
     return text.startswith("~") or (bool({"/", os.sep} & set(text)) and not is_hub_name(text))
+
+
+def with_revision(name: Any, revision: str | None, option: str = "revision") -> Any:
+    """A name on the hub with its revision, as in ``owner/name@revision``; every other name as it is.
+
+    Args:
+        name: of a checkpoint.
+        revision: a branch, a tag or a commit; None: the default branch, or what the name says.
+        option: what messages call it.
+
+    Raises:
+        ValueError: there is a revision, and the name is not one on the hub, or says another one.
+    """
+    if revision is None:
+        return name
+    text, _, said = str(name).partition("@")
+    if said and said != revision:
+        raise UserError(f"{name} and {option} {revision} name two revisions; leave one of them out")
+    if not is_hub_name(f"{text}@{revision}"):
+        fault = (
+            "can be none" if is_hub_name(text) else f"is for names on the hub (owner/name), not for {name}"
+        )
+        raise UserError(f"{option} {revision!r} {fault}")
+    return f"{text}@{revision}"
 
 
 def find_model(
@@ -85,6 +119,7 @@ def find_model(
 
     Args:
         name: a folder (``~`` is the home folder), a checkpoint of the package, or ``owner/name`` on the hub.
+            ``owner/name@revision`` leads to the folder of a download.
         revision: of the hub's repository.
         subfolder: the folder inside of it that holds the checkpoint.
         cache_dir: where downloads are kept, if not where the hub's client keeps them.
@@ -104,7 +139,10 @@ def find_model(
         raise NotADirectoryError(f"{text} is a file; give the model's folder, such as {str(folder.parent)!r}")
     if not isinstance(name, str) or not is_hub_name(text):
         raise FileNotFoundError(_no_folder(text, folder))
+    text, _, said = text.partition("@")
     text = f"{HUB_ALIASES[text]}/{text}" if text in HUB_ALIASES else text
+    if said:
+        return _snapshot(text, said, cache_dir, local_files_only, token)
     if (text, revision) in _reached and not local_files_only:
         return text
     problem = "" if local_files_only else _ask_hub(text, revision, token)
@@ -123,6 +161,35 @@ def find_model(
         f"there is no folder {text!r} here, and the hub cannot be reached ({problem}); check the name, or "
         "the connection"
     )
+
+
+def _snapshot(
+    name: str,
+    revision: str,
+    cache_dir: str | os.PathLike[str] | None,
+    local_files_only: bool,
+    token: str | bool | None,
+) -> str:
+    """The folder of a download of a revision; what the cache has is taken where the hub cannot be reached."""
+    from huggingface_hub import snapshot_download
+
+    problem = "" if local_files_only else _ask_hub(name, revision, token)
+    place: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir, "token": token}
+    place["local_files_only"] = problem is not None
+    try:
+        folder = snapshot_download(name, allow_patterns=[*_FILES, "*.safetensors"], **place)
+        if not any(Path(folder).glob("*.safetensors")):
+            folder = snapshot_download(name, allow_patterns=[*_FILES, "pytorch_model*.bin*"], **place)
+    except FileNotFoundError as error:  # nothing of it in the cache
+        if not problem:
+            raise FileNotFoundError(
+                f"there is no earlier download of revision {revision!r} of {name} here"
+            ) from error
+        raise OSError(
+            f"revision {revision!r} of {name} is not among earlier downloads, and the hub cannot be reached "
+            f"({problem}); check the revision, or the connection"
+        ) from error
+    return str(folder)
 
 
 def _no_folder(text: str, folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,16 @@ import torch
 from huggingface_hub import constants
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
 
-from pixel_m4 import load, shipped
+from pixel_m4 import embed, load, shipped
 from pixel_m4.checkpoint import Checkpoint
-from pixel_m4.model import PixelConfig, PixelForBiaffineParsing, PixelForPreTraining
+from pixel_m4.cli.main import main
+from pixel_m4.finetune.arguments import FinetuneArguments
+from pixel_m4.model import (
+    PixelConfig,
+    PixelForBiaffineParsing,
+    PixelForPreTraining,
+    PixelForTokenClassification,
+)
 from pixel_m4.render import TextRenderer
 from pixel_m4.shipped import PRETRAINED, SHIPPED, find_model, find_shipped, is_hub_name
 
@@ -216,3 +224,68 @@ def test_text_models_may_be_named_without_their_owner(
     assert find_model("xlm-roberta-base") == "xlm-roberta-base"
     with pytest.raises(FileNotFoundError, match="there is no model folder 'bert-of-mine'"):
         find_model("bert-of-mine")
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hub cannot be reached; two revisions of a tagger are in its cache, the second as main."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--team--tagger"
+    commits = {"v1": "1" * 40, "main": "2" * 40}
+    for (name, commit), labels in zip(commits.items(), (["A", "B"], ["C", "D", "E"]), strict=True):
+        snapshot = repository / "snapshots" / commit
+        names = dict(enumerate(labels))
+        config = PixelConfig.named("nano", max_seq_length=16, id2label=names, task="pos")
+        PixelForTokenClassification(config).save_pretrained(snapshot)
+        TextRenderer(max_seq_length=16).save_pretrained(snapshot)
+        (repository / "refs").mkdir(exist_ok=True)
+        (repository / "refs" / name).write_text(commit)
+    return tmp_path
+
+
+def test_a_revision_of_a_model_is_opened_wherever_it_is_named(
+    cached: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, revision in (("team/tagger@v1", None), ("team/tagger", "v1"), ("team/tagger", "1" * 40)):
+        assert load(name, revision=revision).labels == ["A", "B"]
+        assert Checkpoint.open(name, revision=revision).labels == ["A", "B"]
+    assert load("team/tagger").labels == ["C", "D", "E"]
+    assert PixelForTokenClassification.from_pretrained("team/tagger@v1").config.num_labels == 2
+    assert embed(["a"], "team/tagger", revision="v1").shape == (1, 48)
+    text = tmp_path / "text.txt"
+    text.write_text("one two\n", encoding="utf-8")
+    for command, labels in (
+        (["predict", "team/tagger", str(text), "--model_revision", "v1"], "AB"),
+        (["predict", "team/tagger", str(text)], "CDE"),
+    ):
+        assert main(command) == 0
+        rows = [row.split("\t") for row in capsys.readouterr().out.splitlines() if row[:1].isdigit()]
+        assert {row[3] for row in rows} <= set(labels)
+    assert main(["info", "team/tagger", "--model-revision", "v1"]) == 0
+    assert "2: A, B" in capsys.readouterr().out
+
+
+def test_revisions_that_are_wrong_are_told(cached: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(
+        OSError, match="revision 'v9' of team/tagger is not among earlier downloads, and the hub"
+    ):
+        load("team/tagger", revision="v9")
+    with pytest.raises(
+        ValueError, match=r"revision 'v1' is for names on the hub \(owner/name\), not for pixel"
+    ):
+        load("pixel-m4-ud", revision="v1")
+    with pytest.raises(ValueError, match="team/tagger@v1 and revision v2 name two revisions"):
+        load("team/tagger@v1", revision="v2")
+    with pytest.raises(ValueError, match="revision 'a b' can be none"):
+        load("team/tagger", revision="a b")
+    assert main(["predict", "pixel-m4-ud", "--model_revision", "v1"]) == 1
+    assert "--model_revision 'v1' is for names on the hub" in capsys.readouterr().err
+
+
+def test_fine_tuning_starts_from_a_revision() -> None:
+    arguments = FinetuneArguments(model_name_or_path="team/tagger", model_revision="v1")
+    assert arguments.model_name_or_path == "team/tagger@v1"
+    assert replace(arguments, split_seed=1).model_name_or_path == "team/tagger@v1"
+    with pytest.raises(ValueError, match="--model_revision is for the checkpoint"):
+        FinetuneArguments(config_name="nano", model_revision="v1")

@@ -19,6 +19,7 @@ from pixel_m4.checkpoint import Checkpoint, choose_device, open_task
 from pixel_m4.console.errors import UserError
 from pixel_m4.model import AnyModel, PixelModel, TextModel
 from pixel_m4.render import TextRenderer
+from pixel_m4.shipped import with_revision
 from pixel_m4.tasks.base import Task
 from pixel_m4.tasks.text_input import TextInput
 
@@ -34,11 +35,13 @@ class Running:
         device: cpu, cuda, cuda:1, mps …; None: an accelerator if there is one.
         batch_size: Texts, or parts of sentences, of a batch.
         renderer: Where the renderer comes from, for a checkpoint that has none.
+        fallback_fonts_dir: Folder with fonts for characters that the font lacks, or "noto".
     """
 
     device: str | None = None
     batch_size: int = 32
     renderer: str | Path | None = None
+    fallback_fonts_dir: str | Path | None = None
 
     def states(self, model: str | Path, *, random_weights: bool = False) -> PixelStates:
         """Open the encoder of a checkpoint, see :meth:`PixelStates.open`."""
@@ -48,13 +51,15 @@ class Running:
             device=self.device,
             batch_size=self.batch_size,
             renderer=self.renderer,
+            fallback_fonts_dir=self.fallback_fonts_dir,
             random_weights=random_weights,
         )
 
     def task(self, model: str | Path) -> tuple[Task, AnyModel]:
         """Open a fine-tuned model, see :func:`pixel_m4.checkpoint.open_task`."""
         transformers_logging.disable_progress_bar()
-        return open_task(model, device=self.device, renderer=self.renderer)
+        fonts = self.fallback_fonts_dir
+        return open_task(model, device=self.device, renderer=self.renderer, fallback_fonts_dir=fonts)
 
 
 class PixelStates:
@@ -83,6 +88,7 @@ class PixelStates:
         device: str | None = None,
         batch_size: int = 32,
         renderer: str | Path | None = None,
+        fallback_fonts_dir: str | Path | None = None,
         random_weights: bool = False,
     ) -> PixelStates:
         """Open the encoder of any checkpoint.
@@ -92,6 +98,7 @@ class PixelStates:
             device: Where to run it; default: an accelerator if there is one.
             batch_size: Texts of a batch.
             renderer: Where the renderer comes from, for a checkpoint that has none.
+            fallback_fonts_dir: Folder with fonts for characters that the font lacks.
             random_weights: Draw new weights for the same architecture, by torch's seed: a control.
 
         Raises:
@@ -101,7 +108,8 @@ class PixelStates:
         place = choose_device(device)
         checkpoint = Checkpoint.open(name)
         config = checkpoint.config
-        reader = checkpoint.reader(renderer, max_seq_length=config.max_seq_length)
+        fonts = {} if fallback_fonts_dir is None else {"fallback_fonts_dir": fallback_fonts_dir}
+        reader = checkpoint.reader(renderer, max_seq_length=config.max_seq_length, **fonts)
         encoder = PixelModel if checkpoint.reads_pixels else TextModel
         model = encoder(config) if random_weights else encoder.from_pretrained(name)
         return cls(model.to(place).eval(), reader, batch_size)
@@ -206,6 +214,7 @@ def embed(
     *,
     device: str | None = None,
     batch_size: int = 32,
+    revision: str | None = None,
 ) -> np.ndarray:
     """Vectors of texts.
 
@@ -216,6 +225,7 @@ def embed(
         pooling: See :meth:`PixelStates.embed`.
         device: Where to run it; default: an accelerator if there is one.
         batch_size: Texts of a batch.
+        revision: Branch, tag or commit of a model on the hub; default: its main branch.
 
     Returns:
         float32 [N, D]
@@ -226,7 +236,8 @@ def embed(
     """
     if isinstance(texts, str):
         raise TypeError("embed takes a list of texts, got one text; write [text]")
-    return PixelStates.open(model, device=device, batch_size=batch_size).embed(texts, [layer], pooling)[0]
+    states = PixelStates.open(with_revision(model, revision), device=device, batch_size=batch_size)
+    return states.embed(texts, [layer], pooling)[0]
 
 
 def pixel_statistics(renderer: TextRenderer, texts: Sequence[str]) -> np.ndarray:

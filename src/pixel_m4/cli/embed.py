@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixel_m4.cli.parts import RENDERER_HELP, new_parser
+from pixel_m4.cli.parts import FALLBACK_HELP, RENDERER_HELP, add_revision, new_parser
 
 if TYPE_CHECKING:
     from pixel_m4.analysis.states import Running
@@ -58,6 +58,8 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         "--per_device_eval_batch_size", type=int, default=32, help="texts of a batch; default: 32"
     )
     parser.add_argument("--renderer", help=RENDERER_HELP)
+    parser.add_argument("--fallback_fonts_dir", help=FALLBACK_HELP)
+    add_revision(parser)
     parser.add_argument(
         "--overwrite", action="store_true", help="replace results that are there; default: refuse to"
     )
@@ -71,6 +73,7 @@ def running(arguments: argparse.Namespace) -> Running:
         device=arguments.device,
         batch_size=arguments.per_device_eval_batch_size,
         renderer=arguments.renderer,
+        fallback_fonts_dir=arguments.fallback_fonts_dir,
     )
 
 

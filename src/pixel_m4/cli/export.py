@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pixel_m4.cli.parts import RENDERER_HELP, new_parser
+from pixel_m4.cli.parts import RENDERER_HELP, add_revision, new_parser
 
 NAME = "export"
 
@@ -28,6 +28,7 @@ def configure(commands: Any) -> None:
         help="write matrix products in eight bits, and print what that costs; default: float32",
     )
     parser.add_argument("--renderer", help=RENDERER_HELP)
+    add_revision(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

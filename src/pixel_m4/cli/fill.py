@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pixel_m4.cli.parts import RENDERER_HELP, add_fonts, add_picture, new_parser
+from pixel_m4.cli.parts import RENDERER_HELP, add_fonts, add_picture, add_revision, new_parser
 
 NAME = "fill"
 
@@ -76,6 +76,7 @@ def configure(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print a JSON object a text, and no preview")
     add_picture(parser)
     add_fonts(parser, "the checkpoint's")
+    add_revision(parser)
     parser.add_argument("--renderer", help=RENDERER_HELP)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from pixel_m4.cli.parts import new_parser
+from pixel_m4.cli.parts import add_revision, new_parser
 
 NAME = "info"
 
@@ -23,6 +23,7 @@ def configure(commands: Any) -> None:
     parser.add_argument(
         "--max_seq_length", type=int, help="patches to count operations for; default: the model's maximum"
     )
+    add_revision(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

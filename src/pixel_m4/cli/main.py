@@ -28,7 +28,7 @@ from pixel_m4.cli import (
     render,
     sweep,
 )
-from pixel_m4.cli.parts import TASKS, Formatter
+from pixel_m4.cli.parts import TASKS, Formatter, settle_revision
 from pixel_m4.cli.sources import finetune_options, pretrain_options, task_options, unknown_option
 from pixel_m4.console.errors import explain, report
 from pixel_m4.console.spelling import RENAMED, did_you_mean
@@ -75,12 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _guard(lambda: pretrain.run(_all_help(rest), quiet), debug, again=arguments)
     if name == "evaluate":
         known, others = parser.parse_known_args(arguments)
-        return _guard(lambda: evaluate.run(known, others), debug)
+        return _guard(lambda: evaluate.run(settle_revision(known), others), debug)
     known = parser.parse_args(arguments)
     again = arguments if name in ("sweep", "quickstart") else None
     if name == "sweep" and not known.resume_runs:
         again = [*arguments, "--resume_runs"]
-    return _guard(lambda: COMMANDS[name].run(known), debug, again=again)
+    return _guard(lambda: COMMANDS[name].run(settle_revision(known)), debug, again=again)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich_argparse import RawDescriptionRichHelpFormatter, RichHelpFormatter
 
+from pixel_m4.shipped import with_revision
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -22,6 +24,10 @@ TASKS = {
 RENDERER_HELP = (
     "where the renderer comes from, for a model that has none: a folder or hub name that has one, or "
     "bigrams, words, graphemes, adaptive or continuous; default: the model"
+)
+FALLBACK_HELP = (
+    "folder with fonts for characters that the font lacks, or noto for those that `pixel-m4 fonts fetch "
+    "--fallback` has fetched; default: none"
 )
 ATTACKS_HELP = (
     "full_swap: the letters of a word in any order; inner_swap: all but the first and the last; disemvowel: "
@@ -87,12 +93,32 @@ def new_parser(commands: Any, name: str, about: str, description: str, examples:
     )
 
 
+def add_revision(parser: argparse.ArgumentParser) -> None:
+    """`--model_revision`; :func:`settle_revision` obeys it."""
+    parser.add_argument(
+        "--model_revision",
+        help="branch, tag or commit of a model on the hub; default: its main branch (owner/name@revision "
+        "says the same)",
+    )
+
+
+def settle_revision(arguments: argparse.Namespace) -> argparse.Namespace:
+    """Put `--model_revision` behind the name of the model; return the arguments.
+
+    Raises:
+        ValueError: The model is none on the hub.
+    """
+    revision = getattr(arguments, "model_revision", None)
+    for name in ("model", "checkpoint"):
+        if revision is not None and getattr(arguments, name, None) is not None:
+            setattr(arguments, name, with_revision(getattr(arguments, name), revision, "--model_revision"))
+    return arguments
+
+
 def add_fonts(parser: argparse.ArgumentParser, default: str) -> None:
     """`--font_file` and `--fallback_fonts_dir`."""
     parser.add_argument("--font_file", help=f"the font; default: {default}")
-    parser.add_argument(
-        "--fallback_fonts_dir", help="folder with fonts for characters that the font lacks; default: none"
-    )
+    parser.add_argument("--fallback_fonts_dir", help=FALLBACK_HELP)
 
 
 def add_picture(parser: argparse.ArgumentParser) -> None:

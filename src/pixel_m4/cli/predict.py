@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pixel_m4.cli.parts import RENDERER_HELP, add_fonts, new_parser
+from pixel_m4.cli.parts import RENDERER_HELP, add_fonts, add_revision, new_parser
 
 NAME = "predict"
 
@@ -66,6 +66,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps …; default: an accelerator if there is one")
     parser.add_argument("--bf16", action="store_true", help="compute in bfloat16; default: in float32")
     add_fonts(parser, "the model's")
+    add_revision(parser)
     parser.add_argument("--renderer", help=RENDERER_HELP)
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pixel_m4.cli.parts import add_fonts, add_picture, new_parser
+from pixel_m4.cli.parts import add_fonts, add_picture, add_revision, new_parser
 from pixel_m4.console.errors import UserError
 
 NAME = "render"
@@ -45,6 +45,7 @@ def configure(commands: Any) -> None:
         "--rgb", action="store_true", default=None, help="three channels, emoji in colour; default: grey"
     )
     add_fonts(parser, "GoNotoCurrent.ttf")
+    add_revision(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

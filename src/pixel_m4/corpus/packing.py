@@ -18,11 +18,12 @@ import numpy as np
 from pixel_m4.console.errors import UserError
 from pixel_m4.corpus.sources import Part, Reader, Source, nulls_of
 from pixel_m4.render import TextRenderer
+from pixel_m4.render.losses import left_out
 
 _CHUNK = 1 << 15  # characters that are measured at once
 _LONG, _UNIT = 24, 8  # longer words may be cut at the end of a block, every so many characters
 _BAD_CATEGORIES = ("Cn", "Cs", "Co")
-_SPACE, _KEEP = 1, 2
+_KEEP, _SPACE, _UNDRAWN = 1, 2, 3  # what becomes of a character; 0: not seen yet
 
 
 _START: dict[str, Any] = {
@@ -53,17 +54,22 @@ class Cleaner:
         kinds = self._table.take(codes)
         if not kinds.all():
             for code in np.unique(codes[kinds == 0]).tolist():
-                self._table[code] = _KEEP if self._keeps(chr(code)) else _SPACE
+                self._table[code] = self._kind(chr(code))
             kinds = self._table.take(codes)
-        bad = kinds == _SPACE
+        bad = kinds >= _SPACE
         if not bad.any():
             return text
+        undrawn = codes[kinds == _UNDRAWN]
+        if len(undrawn):
+            left_out(undrawn.astype("<u4").tobytes().decode("utf-32-le"))
         return np.where(bad, np.uint32(ord(" ")), codes).astype("<u4").tobytes().decode("utf-32-le")
 
-    def _keeps(self, char: str) -> bool:
+    def _kind(self, char: str) -> int:
         if char.isspace():
-            return True
-        return unicodedata.category(char) not in _BAD_CATEGORIES and self._covers(char)
+            return _KEEP
+        if unicodedata.category(char) in _BAD_CATEGORIES:
+            return _SPACE
+        return _KEEP if self._covers(char) else _UNDRAWN
 
 
 class Packed(NamedTuple):

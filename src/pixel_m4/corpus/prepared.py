@@ -402,8 +402,8 @@ def _run_on_ray(tasks: Sequence[ShardTask], workers: int) -> Iterator[dict[str, 
     """One row a shard through Ray Data; rows come back in any order."""
     try:
         import ray.data
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("the engine 'ray' needs Ray; install pixel-m4[ray]") from error
+    except ImportError as error:
+        raise UserError("--engine ray needs Ray: pip install 'pixel-m4[ray]'") from error
     rows = [{"number": i, "task": json.dumps(asdict(task))} for i, task in enumerate(tasks)]
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
     done = dataset.map(_ray_row, concurrency=workers).take_all()

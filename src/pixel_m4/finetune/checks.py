@@ -41,6 +41,7 @@ from pixel_m4.training.checks import (
     checkpoint_bytes,
 )
 from pixel_m4.training.limits import check_values
+from pixel_m4.training.publishing import check_hub
 
 OBEYED: Sequence[str] = (
     *("output_dir", "per_device_train_batch_size", "num_train_epochs", "max_steps", "learning_rate"),
@@ -61,6 +62,7 @@ OBEYED: Sequence[str] = (
     *("dataloader_multiprocessing_context", "train_sampling_strategy", "ddp_find_unused_parameters"),
     *("ddp_bucket_cap_mb", "ddp_broadcast_buffers", "ddp_static_graph", "ddp_backend", "ddp_timeout"),
     *("do_train", "do_eval", "do_predict", "resume_from_checkpoint"),
+    *("push_to_hub", "hub_model_id", "hub_private_repo", "hub_revision", "hub_token"),
 )
 """Arguments of the Trainer that fine-tuning obeys."""
 
@@ -79,6 +81,7 @@ def check_training(task_class: type[Task], arguments: FinetuneArguments, trainin
     _check_refused(training)
     check_precision(training)
     check_reports(training)
+    check_hub(training)
     check_workers(training)
     if training.do_train:
         _check_optimizer(arguments, training)

@@ -146,6 +146,8 @@ def write_card(
     results: Mapping[str, float],
     files: Sequence[Path],
     state: TrainerState | None = None,
+    *,
+    hub_name: str | None = None,
 ) -> None:
     """Write ``README.md``, the card of a model: data, scores beside the baseline, recipe, how to load it.
 
@@ -157,11 +159,14 @@ def write_card(
         results: what ``all_results.json`` holds.
         files: of the data.
         state: the Trainer's, after training: how many steps there were and which checkpoint was kept.
+        hub_name: of the repository that the model is uploaded to.
     """
     source = arguments.data_dir or arguments.data_file or next(iter(arguments.split_files.values()), ".")
     data = getattr(task.options, "dataset_name", None) or Path(source).resolve().name
     found = languages(task, files)
     scores = _scores(results)
+    name = (hub_name or output_dir.resolve().name).rpartition("/")[2]
+    place = hub_name or "PATH/TO/THIS/FOLDER"
     base = arguments.model_name_or_path
     pixels = isinstance(task.renderer, TextRenderer)
     kind = (
@@ -169,16 +174,17 @@ def write_card(
     )
     header = ModelCardData(
         language=found or None,
-        library_name="transformers",
+        library_name="pixel-m4",
         pipeline_tag=_PIPELINES[task.model_class.__name__],
-        base_model=base if is_hub_name(base) else None,
+        datasets=_hub_datasets(task),
+        base_model=base.partition("@")[0] if base and is_hub_name(base) else None,
         tags=["pixel-m4", *(["pixel"] if pixels else []), task.name],
-        model_name=output_dir.resolve().name,
+        model_name=name,
         eval_results=_evaluation_results(task, data, scores) or None,
     )
     text = "questions.jsonl" if task.name == "qa" else "text.txt"
     body = f"""
-# {output_dir.resolve().name}
+# {name}
 
 A {kind}, fine-tuned for **{task.name}** on {data}
 ({", ".join(found) or "languages not named in the data"}), from {start_of(arguments)}.
@@ -189,18 +195,18 @@ A {kind}, fine-tuned for **{task.name}** on {data}
 
 {_kept(training, state)} {_splits(task, arguments)}
 
-{_left_behind(training, files)}
+{_left_behind(training, files, uploaded=hub_name is not None)}
 
 ## Use
 
 ```python
 import pixel_m4
 
-model = pixel_m4.load("PATH/TO/THIS/FOLDER")
+model = pixel_m4.load("{place}")
 model.predict([…])  # a list of texts; model.stream(file) and model.evaluate(file) take files
 ```
 
-or `pixel-m4 predict PATH/TO/THIS/FOLDER {text}`, and `pixel-m4 evaluate` to score it on other data.
+or `pixel-m4 predict {place} {text}`, and `pixel-m4 evaluate` to score it on other data.
 
 ## Training
 
@@ -216,6 +222,12 @@ started from bind this one too.
     with replacing(output_dir / "README.md") as scratch:
         card = redact_text(str(ModelCard(f"---\n{header.to_yaml()}\n---\n{body}")))
         scratch.write_text(card, encoding="utf-8")
+
+
+def _hub_datasets(task: Task) -> list[str] | None:
+    """The data set of the hub that was read; files of this machine may be any version of one."""
+    name = getattr(task.options, "dataset_name", None)
+    return [name] if name and not Path(name).exists() else None
 
 
 def _reading(reader: TextInput) -> dict[str, Any]:
@@ -327,11 +339,13 @@ def _splits(task: Task, arguments: FinetuneArguments) -> str:
     return ""
 
 
-def _left_behind(training: TrainingArguments, files: Sequence[Path]) -> str:
+def _left_behind(training: TrainingArguments, files: Sequence[Path], *, uploaded: bool) -> str:
     """What else is in the folder."""
     parts = ["versions", "all arguments"]
     parts = (["checksums of the data"] if files else []) + parts + (["the commit"] if checkout() else [])
     listed = f"{', '.join(parts[:-1])} and {parts[-1]}"
+    if uploaded:
+        return f"{listed[0].upper()}{listed[1:]} are in `{RUN}` where the model was trained."
     predicted = [name for name, done in (("dev", training.do_eval), ("test", training.do_predict)) if done]
     also = f" Predictions for {' and '.join(predicted)} lie beside it." if predicted else ""
     return f"{listed[0].upper()}{listed[1:]} are in `{RUN}`.{also}"

@@ -37,6 +37,7 @@ from pixel_m4.model import AnyConfig, AnyModel, PixelConfig, TextConfig
 from pixel_m4.model.initialisation import begin, shrink
 from pixel_m4.model.text_config import HEAD_FIELDS, is_text_model, read_config
 from pixel_m4.model.text_heads import head_for
+from pixel_m4.render import told_at_end
 from pixel_m4.subwords.tokenizer import open_tokenizer
 from pixel_m4.tasks.base import Task, TaskOptions, saved_labels
 from pixel_m4.tasks.registry import TASKS
@@ -108,7 +109,13 @@ def finetune(
     check_training(task_class, arguments, training)
     stopping = Stopping()
     kept = kept_checkpoint(Path(training.output_dir)) if training.do_train else nullcontext()
-    with stopping.listening(), kept, _alone(training), Course(bar=not training.disable_tqdm) as course:
+    with (
+        stopping.listening(),
+        kept,
+        _alone(training),
+        told_at_end(logger.warning),
+        Course(bar=not training.disable_tqdm) as course,
+    ):
         shown = None if quiet else course
         return _finetune(task_class, arguments, training, options, callbacks, stopping, shown)
 
@@ -284,11 +291,16 @@ def _finish(run: _Run, trainer: TaskTrainer, results: dict[str, float], course: 
     trained = run.training.do_train
     if trained:
         files = data_files(run.task, run.arguments, list(run.data))
-        write_card(run.output_dir, run.task, run.arguments, run.training, results, files, trainer.state)
+        card = (run.output_dir, run.task, run.arguments, run.training, results, files, trainer.state)
+        write_card(*card, hub_name=trainer.hub_model_id)
     run.record.finish(results, trainer.state if trained else None)
     if course is not None:
         course.stop()
         show_scores(course.console, results, run.output_dir)
+    if trained and run.training.push_to_hub:
+        place = trainer.push_to_hub("Upload the model with its renderer and card")
+        if course is not None:
+            course.console.print(f"uploaded: {place}", soft_wrap=True)
     if trained and run.training.save_total_limit == 1:
         keep_the_best(run.output_dir, trainer.state.best_model_checkpoint)
 

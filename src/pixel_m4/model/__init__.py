@@ -3,10 +3,6 @@
 Importing it teaches transformers' auto classes what these models are and which checkpoints the package ships.
 """
 
-from functools import wraps
-from pathlib import Path
-from typing import Any
-
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -16,6 +12,7 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
+from pixel_m4.autos import know_our_places
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.heads import (
     PixelForBiaffineParsing,
@@ -35,28 +32,9 @@ from pixel_m4.model.text_heads import (
     TextForTokenClassification,
 )
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
-from pixel_m4.shipped import find_model, find_shipped, is_path
 
-
-def _know_our_places(auto: Any) -> None:
-    """Let an auto class of transformers find the package's checkpoints, and folders under `~`.
-
-    Paths of missing folders are told at once; it would ask the hub for them.
-    """
-    theirs = auto.__dict__["from_pretrained"].__func__
-
-    @wraps(theirs)
-    def from_pretrained(cls: Any, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
-        name = find_shipped(pretrained_model_name_or_path)
-        if is_path(name) and not Path(name).is_file():  # they also take the file of a configuration
-            name = find_model(name)
-        return theirs(cls, name, *args, **kwargs)
-
-    auto.from_pretrained = classmethod(from_pretrained)
-
-
-_know_our_places(AutoConfig)
-_know_our_places(AutoModel.__mro__[-2])  # the class that all of them have `from_pretrained` from
+know_our_places(AutoConfig)
+know_our_places(AutoModel.__mro__[-2])  # the class that all of them have `from_pretrained` from
 AutoConfig.register(PixelConfig.model_type, PixelConfig, exist_ok=True)
 AutoModel.register(PixelConfig, PixelModel, exist_ok=True)
 AutoModelForPreTraining.register(PixelConfig, PixelForPreTraining, exist_ok=True)

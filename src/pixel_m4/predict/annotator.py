@@ -18,6 +18,7 @@ from pixel_m4.checkpoint import open_task
 from pixel_m4.files import DataError
 from pixel_m4.formats.rows import InputFormat
 from pixel_m4.model import AnyModel
+from pixel_m4.shipped import with_revision
 from pixel_m4.tasks.base import Task, TaskOptions
 
 # Batches that are cut from texts sorted by length; more waste less, fewer answer sooner.
@@ -148,6 +149,7 @@ def load(
     font_file: str | Path | None = None,
     fallback_fonts_dir: str | Path | None = None,
     renderer: str | Path | None = None,
+    revision: str | None = None,
 ) -> Annotator:
     """Open a fine-tuned model for use.
 
@@ -162,13 +164,14 @@ def load(
         fallback_fonts_dir: Folder with fonts for characters that the font lacks.
         renderer: Where the renderer comes from, for a model that has none or a wrong one: a checkpoint or the
             name of a strategy.
+        revision: Branch, tag or commit of a model on the hub; default: its main branch.
 
     Raises:
         ValueError: The task is not known, or the model, a font or the device is no good.
         OSError: There is no such model, or it has no renderer and none is named.
     """
     opened, network = open_task(
-        model,
+        with_revision(model, revision),
         task=task,
         options=options,
         device=device,

@@ -22,6 +22,10 @@ _STREAM = "text is a stream that is shuffled by --seed and --shuffle_blocks"
 REFUSED_HERE = {
     **{name: why for name, why in REFUSED.items() if name not in _OBEYED_HERE},
     **dict.fromkeys(("train_sampling_strategy", "data_seed"), _STREAM),
+    **dict.fromkeys(
+        ("push_to_hub", "hub_model_id", "hub_private_repo", "hub_revision", "hub_token"),
+        "the finished model is uploaded with its own push_to_hub (docs/ecosystem.md)",
+    ),
     "num_train_epochs": "text is a stream; give --max_steps",
     "label_smoothing_factor": "pixels are no classes",
     "do_predict": "there is nothing to predict; `pixel-m4 fill` paints hidden text",

@@ -43,7 +43,7 @@ from pixel_m4.pretrain.text import (
 )
 from pixel_m4.pretrain.trainer import PretrainTrainer, last_losses
 from pixel_m4.pretrain.validation import Validation
-from pixel_m4.render import TextRenderer
+from pixel_m4.render import TextRenderer, told_at_end
 from pixel_m4.render.renderer import CONFIG_NAME as RENDERER_CONFIG_NAME
 from pixel_m4.training.checks import check_space, checkpoint_bytes
 from pixel_m4.training.progress import Course
@@ -85,7 +85,8 @@ def pretrain(
     check_pretraining(training)
     stopping = Stopping()
     kept = kept_checkpoint(Path(training.output_dir))
-    with stopping.listening(), kept, Course(bar=not training.disable_tqdm) as course:
+    bar = not training.disable_tqdm
+    with stopping.listening(), kept, told_at_end(logger.warning), Course(bar=bar) as course:
         return _pretrain(arguments, training, callbacks, stopping, None if quiet else course)
 
 

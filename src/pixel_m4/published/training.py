@@ -22,7 +22,8 @@ from pixel_m4.published.flags import (
     say,
     settled,
 )
-from pixel_m4.render.fonts import FontError, find_fallback_fonts
+from pixel_m4.render.fallbacks import find_fallback_fonts
+from pixel_m4.render.fonts import FontError
 from pixel_m4.render.opening import renderer_file
 
 # Names that data sets had on the hub, and have now.
@@ -154,10 +155,9 @@ TRAINER: Mapping[str, Meaning] = {
         "weights are divided with configs/accelerate-fsdp2.yaml (docs/pretraining.md)"
     ),
     "torchdynamo": refused("give --torch_compile in pretraining"),
-    **dict.fromkeys(
-        ("push_to_hub_model_id", "push_to_hub_organization", "push_to_hub_token"),
-        refused("the output folder can be uploaded when it is whole, with `hf upload`"),
-    ),
+    "push_to_hub_model_id": ours("hub_model_id"),
+    "push_to_hub_organization": refused("give --hub_model_id OWNER/NAME"),
+    "push_to_hub_token": ours("hub_token"),
 }
 """Arguments of transformers' Trainer of that day that are gone; others are ours, too, or refused there."""
 
@@ -243,17 +243,14 @@ def _language_of_data(value: Value, flags: Flags, command: Command) -> None:
     say("language", "the task has no use for it; the data tells the language")
 
 
-def _same_revision(value: Value, flags: Flags, command: Command) -> None:
-    if value not in (None, "", "main"):
-        raise UserError(
-            f"revision {value} is not obeyed: fetch it with `hf download NAME --revision {value}`, and give "
-            "its folder"
-        )
+def _revision(value: Value, flags: Flags, command: Command) -> None:
+    if value not in (None, "", "main"):  # what is given to folders too
+        _put(command, "model_revision", value)
 
 
 _HUB_LOGIN = "the hub's own login is used (`hf auth login`)"
 _WIDTHS = "batches are as wide as their longest text"
-REVISION = settled("main; another one is refused: fetch it, and give its folder", _same_revision)
+REVISION = settled("`--model_revision`, if it is not main", _revision)
 
 _MODEL: Mapping[str, Meaning] = {
     "model_name_or_path": ours("model_name_or_path"),

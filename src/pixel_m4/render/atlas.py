@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pixel_m4.render.fontfile import FontFile
 from pixel_m4.render.glyphs import Ink, Typesetter, paint, stamp, times
 from pixel_m4.render.itemize import Run
 from pixel_m4.render.strategies import Strategy, Unit
@@ -307,6 +308,10 @@ class Atlas:
     def covers(self, char: str) -> bool:
         """Whether a character comes out without a missing glyph."""
         return self._typesetter.covers(char)
+
+    def font_of(self, char: str) -> FontFile | None:
+        """The font that draws a character alone; None if it is drawn as a missing glyph."""
+        return self._typesetter.font_of(char)
 
     def store(self, patches: np.ndarray) -> int:
         """Keep patches [n, H, H, C] as they are, one after another; returns the number of the first."""

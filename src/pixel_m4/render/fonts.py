@@ -9,10 +9,10 @@ from __future__ import annotations
 # What only fetching needs is imported there: rendering starts in a fraction of a second.
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from pixel_m4.console.errors import UserError
-from pixel_m4.render.losses import notice
 
 FONT_NAME = "GoNotoCurrent.ttf"
 FONT_SIZE_BYTES = 15_645_492
@@ -24,7 +24,6 @@ CACHE_ENV = "PIXEL_M4_CACHE"
 _WHEEL = "pixar-render==0.5.1"
 _WHEEL_MEMBER = f"pixar_render/resources/fonts/{FONT_NAME}"
 _HUB_REPO = "Team-PIXEL/pixel-base"
-_FONT_SUFFIXES = {".ttf", ".otf", ".ttc", ".otc", ".woff", ".woff2"}
 
 
 class FontError(UserError):
@@ -34,7 +33,7 @@ class FontError(UserError):
 def cache_dir() -> Path:
     """The folder that keeps fetched fonts: ``$PIXEL_M4_CACHE`` or the user's cache folder."""
     if override := os.environ.get(CACHE_ENV):
-        return _expanded(override)
+        return expanded(override)
     from platformdirs import user_cache_path
 
     return user_cache_path("pixel-m4")
@@ -61,41 +60,14 @@ def find_font(font_file: str | os.PathLike[str] | None = None) -> Path:
         FontError: the named file does not exist, or the default font can neither be found nor fetched.
     """
     if font_file is not None:
-        return _existing(_expanded(font_file), "font_file")
+        return _existing(expanded(font_file), "font_file")
     if from_env := os.environ.get(FONT_ENV):
-        return _existing(_expanded(from_env), f"${FONT_ENV}")
+        return _existing(expanded(from_env), f"${FONT_ENV}")
     font = cached_font()
     # The size is enough here: the digest was checked before the file got this name.
     if font.is_file() and font.stat().st_size == FONT_SIZE_BYTES:
         return font
     return fetch_font()
-
-
-def find_fallback_fonts(folder: str | os.PathLike[str] | None) -> list[Path]:
-    """Return the fonts of a folder in the order of their names, the order in which they are tried.
-
-    What has the name of a font and is none is passed over with one notice: folders, broken links, and the
-    ``._name`` files that macOS leaves beside others.
-
-    Raises:
-        FontError: the folder does not exist or cannot be read, or holds no font.
-    """
-    if folder is None:
-        return []
-    path = _expanded(folder)
-    try:
-        named = sorted(file for file in path.iterdir() if file.suffix.lower() in _FONT_SUFFIXES)
-    except OSError as error:
-        raise FontError(
-            f"fallback_fonts_dir is no folder that can be read ({error.strerror}): {path}"
-        ) from error
-    fonts = [file for file in named if file.is_file() and not file.name.startswith("._")]
-    if not fonts:
-        raise FontError(f"fallback_fonts_dir holds no font ({', '.join(sorted(_FONT_SUFFIXES))}): {path}")
-    if len(fonts) < len(named):
-        others = ", ".join(file.name for file in named if file not in fonts)
-        notice(f"passed over in {path}, as they are no font files: {others}")
-    return fonts
 
 
 def fetch_font() -> Path:
@@ -153,7 +125,7 @@ def _existing(path: Path, origin: str) -> Path:
     return path
 
 
-def _expanded(path: str | os.PathLike[str]) -> Path:
+def expanded(path: str | os.PathLike[str]) -> Path:
     """A path whose ``~`` is the user's home folder."""
     try:
         return Path(path).expanduser()
@@ -161,7 +133,17 @@ def _expanded(path: str | os.PathLike[str]) -> Path:
         raise FontError(f"{path}: {error}; give the whole path") from error
 
 
-def _fetch_from_wheel(scratch: Path) -> Path:
+def fonts_from_wheel(wheel: str, members: Sequence[str], scratch: Path) -> list[Path]:
+    """Take plain files out of a wheel of the package index, fetched with pip and never installed.
+
+    Args:
+        wheel: as in ``name==version``.
+        members: places of the files in it.
+        scratch: an empty folder, which gets the files.
+
+    Raises:
+        FontError: pip cannot fetch it.
+    """
     import shutil
     import subprocess
     import sys
@@ -169,16 +151,22 @@ def _fetch_from_wheel(scratch: Path) -> Path:
 
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     done = subprocess.run(
-        [*command, "--dest", str(scratch), _WHEEL], capture_output=True, text=True, check=False
+        [*command, "--dest", str(scratch), wheel], capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise FontError((done.stderr or done.stdout).strip().splitlines()[-1])
-    (wheel,) = scratch.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive, archive.open(_WHEEL_MEMBER) as source:
-        target = scratch / FONT_NAME
-        with target.open("wb") as file:
-            shutil.copyfileobj(source, file)
-    return target
+    (archive,) = scratch.glob("*.whl")
+    targets = [scratch / Path(member).name for member in members]
+    with zipfile.ZipFile(archive) as content:
+        for member, target in zip(members, targets, strict=True):
+            with content.open(member) as source, target.open("wb") as file:
+                shutil.copyfileobj(source, file)
+    return targets
+
+
+def _fetch_from_wheel(scratch: Path) -> Path:
+    (font,) = fonts_from_wheel(_WHEEL, [_WHEEL_MEMBER], scratch)
+    return font
 
 
 def _fetch_from_hub(scratch: Path) -> Path:

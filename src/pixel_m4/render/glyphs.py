@@ -340,7 +340,12 @@ class Typesetter:
 
     def covers(self, char: str) -> bool:
         """Whether this character comes out without a missing glyph."""
-        return any(face.has(char) for face in self._faces) or self._faces[0].can_draw(char)
+        return self.font_of(char) is not None
+
+    def font_of(self, char: str) -> FontFile | None:
+        """The font that draws a character where it stands alone; None if it is drawn as a missing glyph."""
+        face = self._choose(char)[0]
+        return face.file if face.has(char) or face.can_draw(char) else None
 
     def draw(self, run: str, rtl: bool | None = None, script: str | None = None) -> list[Ink]:
         """Draw a run: one :class:`Ink`, from left to right, for each stretch of it that one font can draw.

@@ -1,21 +1,33 @@
 """What rendering could not show: characters that no font has, and text that does not fit on its canvas.
 
 Python users are warned: under the usual filters once for each kind and renderer, else at every call.
-Commands say it once, at their end: :func:`told_at_end`.
+Commands say it once, at their end: :func:`told_at_end`.  Processes that they start with fork or
+multiprocessing, such as the workers of a loader, leave their counts in a folder of the command's.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import sys
+import tempfile
+import uuid
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 _SHOWN = 12  # characters that a summary names
 _ONCE = ("default", "module", "once")
+_FONTS = (
+    "for fonts that have them, name their folder with --fallback_fonts_dir (in Python: fallback_fonts_dir), "
+    "or noto after `pixel-m4 fonts fetch --fallback`; `pixel-m4 fonts check` tells more"
+)
+_FOLDER_ENV = "PIXEL_M4_LOSSES"  # where processes of a command leave their counts
+_MOST_BYTES = 1 << 20  # of such a file, before its lines are added up
 
 
 class MissingGlyphWarning(UserWarning):
@@ -66,30 +78,49 @@ class Losses:
         missing: characters that no font has, and how often they were drawn as missing glyphs.
         cut: what did not fit.
         notices: what else a command tells, each once.
+        left_out: characters of text for pretraining that no font has, and how often they became spaces.
     """
 
     missing: Counter[str] = field(default_factory=Counter)
     cut: Cut = NOTHING
     notices: dict[str, None] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
 
     def add(self, missing: str, cut: Cut) -> None:
         """Count characters without a glyph (as often as they were drawn) and what did not fit."""
         self.missing.update(missing)
         self.cut = self.cut.plus(cut)
 
+    def to_json(self) -> str:
+        """All of it as a line, for :meth:`add_json`."""
+        content = {"missing": self.missing, "cut": self.cut, "left_out": self.left_out}
+        return json.dumps({**content, "notices": list(self.notices)})
+
+    def add_json(self, line: str) -> None:
+        """Add what another process has counted.
+
+        Raises:
+            ValueError: the line is not whole.
+        """
+        content = json.loads(line)
+        self.missing.update(content["missing"])
+        self.left_out.update(content["left_out"])
+        self.cut = self.cut.plus(Cut(*content["cut"]))
+        self.notices |= dict.fromkeys(content["notices"])
+
     def lines(self) -> list[str]:
         """A line for each kind of loss: what it is, how much, and what to do; none without losses."""
         lines = list(self.notices)
         if self.missing:
-            shown = ", ".join(
-                f"{_code(char)}{f' {char}' if char.isprintable() else ''} ({count:,} ×)"
-                for char, count in self.missing.most_common(_SHOWN)
-            )
-            more = f" and {len(self.missing) - _SHOWN:,} more" if len(self.missing) > _SHOWN else ""
             lines.append(
                 f"missing glyphs: no font has {_number(len(self.missing), 'character')}, drawn "
-                f"{_number(self.missing.total(), 'time')} as the missing glyph: {shown}{more}; for fonts "
-                "that have them, name their folder with --fallback_fonts_dir (in Python: fallback_fonts_dir)"
+                f"{_number(self.missing.total(), 'time')} as the missing glyph: {_shown(self.missing)}; "
+                f"{_FONTS}"
+            )
+        if self.left_out:
+            lines.append(
+                f"left out: no font has {_number(len(self.left_out), 'character')} of the text, which became "
+                f"spaces {_number(self.left_out.total(), 'time')}: {_shown(self.left_out)}; {_FONTS}"
             )
         if self.cut.texts:
             lines.append(
@@ -104,12 +135,15 @@ class RenderingNotice(UserWarning):
 
 
 _collected: Losses | None = None
+_left_at: Path | None = None  # where a process of a command leaves what it collects
 
 
 def notice(message: str) -> None:
     """Tell something once: at the end of a command, or as a warning."""
     if _collected is not None:
-        _collected.notices[message] = None
+        if message not in _collected.notices:
+            _collected.notices[message] = None
+            _leave(Losses(notices={message: None}))
     else:
         warnings.warn(message, RenderingNotice, stacklevel=2)
 
@@ -118,7 +152,8 @@ def notice(message: str) -> None:
 def told_at_end(write: Callable[[str], object]) -> Iterator[None]:
     """Warn of no losses inside; at the end, also after an error, tell the losses of all renderers together.
 
-    Inside of another one it does nothing: the outer one tells.
+    Inside of another one it does nothing: the outer one tells.  What processes lose that are started inside,
+    such as the workers of a loader, is told too.
 
     Args:
         write: takes a line without its end.
@@ -127,13 +162,23 @@ def told_at_end(write: Callable[[str], object]) -> Iterator[None]:
     if _collected is not None:
         yield
         return
-    _collected = losses = Losses()
-    try:
-        yield
-    finally:
-        _collected = None
-        for line in losses.lines():
-            write(line)
+    with ExitStack() as stack:
+        folder = None
+        with suppress(OSError):  # without a place for temporary files, other processes warn
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pixel-m4-")))
+            os.environ[_FOLDER_ENV] = str(folder)
+        _collected = losses = Losses()
+        try:
+            yield
+        finally:
+            _collected = None
+            os.environ.pop(_FOLDER_ENV, None)
+            for file in sorted(folder.glob("*.jsonl")) if folder else ():
+                for line in file.read_text(encoding="utf-8").splitlines():
+                    with suppress(ValueError):  # a process that was killed as it wrote
+                        losses.add_json(line)
+            for line in losses.lines():
+                write(line)
 
 
 def tell(losses: Losses, missing: str, cut: Cut, stacklevel: int) -> None:
@@ -149,6 +194,7 @@ def tell(losses: Losses, missing: str, cut: Cut, stacklevel: int) -> None:
     losses.add(missing, cut)
     if _collected is not None:
         _collected.add(missing, cut)
+        _leave(Losses(Counter(missing), cut))
         return
     if missing and (first_missing or not _heard_once(MissingGlyphWarning)):
         codes = ", ".join(map(_code, sorted(set(missing))))
@@ -167,6 +213,17 @@ def tell(losses: Losses, missing: str, cut: Cut, stacklevel: int) -> None:
         )
 
 
+def left_out(chars: str) -> None:
+    """Count characters of text for pretraining that became spaces as no font has them; else warn once."""
+    if _collected is not None:
+        _collected.left_out.update(chars)
+        _leave(Losses(left_out=Counter(chars)))
+    else:
+        warnings.warn(
+            f"characters that no font has become spaces; {_FONTS}", MissingGlyphWarning, stacklevel=2
+        )
+
+
 def _heard_once(category: type[Warning]) -> bool:
     """Whether Python would show a warning with always the same words only once.
 
@@ -178,6 +235,14 @@ def _heard_once(category: type[Warning]) -> bool:
     return True
 
 
+def _shown(counts: Counter[str]) -> str:
+    shown = ", ".join(
+        f"{_code(char)}{f' {char}' if char.isprintable() else ''} ({count:,} ×)"
+        for char, count in counts.most_common(_SHOWN)
+    )
+    return f"{shown} and {len(counts) - _SHOWN:,} more" if len(counts) > _SHOWN else shown
+
+
 def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
@@ -186,11 +251,34 @@ def _code(char: str) -> str:
     return f"U+{ord(char):04X}"
 
 
-def _forget_collected() -> None:
-    """A child process has nobody who tells its losses at the end, so it warns."""
-    global _collected
-    _collected = None
+def _leave(losses: Losses) -> None:
+    """In a process of a command, write down what is lost at once: nobody knows when it will be stopped."""
+    if _left_at is None or _collected is None:
+        return
+    with suppress(OSError):  # the command has ended, or the disk is full
+        if _left_at.is_file() and _left_at.stat().st_size > _MOST_BYTES:
+            whole = _left_at.with_suffix(".whole")
+            whole.write_text(_collected.to_json() + "\n", encoding="utf-8")
+            whole.replace(_left_at)
+            return
+        with _left_at.open("a", encoding="utf-8") as file:
+            file.write(losses.to_json() + "\n")
+
+
+def _collect_for_command() -> None:
+    """In a process that a command has started: collect, and leave it where the command looks."""
+    global _collected, _left_at
+    folder = os.environ.get(_FOLDER_ENV)
+    _collected = Losses() if folder else None
+    _left_at = Path(folder, f"{uuid.uuid4().hex}.jsonl") if folder else None
+
+
+def _started_by_multiprocessing() -> bool:
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_collected)
+    os.register_at_fork(after_in_child=_collect_for_command)
+if _started_by_multiprocessing():
+    _collect_for_command()

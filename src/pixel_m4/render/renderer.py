@@ -20,8 +20,9 @@ import numpy as np
 from pixel_m4.console.errors import UserError
 from pixel_m4.render.atlas import Atlas, AtlasStats
 from pixel_m4.render.encoding import BatchEncoding, Encoding
+from pixel_m4.render.fallbacks import find_fallback_fonts
 from pixel_m4.render.fontfile import FontFile
-from pixel_m4.render.fonts import FontError, find_fallback_fonts, find_font
+from pixel_m4.render.fonts import FontError, find_font
 from pixel_m4.render.glyphs import Typesetter
 from pixel_m4.render.layout import Layout, Line, stack
 from pixel_m4.render.lines import ContinuousLayout
@@ -55,7 +56,8 @@ class TextRenderer:
 
     Args:
         font_file: the main font; default GoNotoCurrent.ttf, which is fetched once.
-        fallback_fonts_dir: folder with fonts for characters that the main one lacks, tried by name.
+        fallback_fonts_dir: folder with fonts for characters that the main one lacks, tried by name; "noto" is
+            the set that `pixel-m4 fonts fetch --fallback` fetches.
         font_size: in points.
         dpi: dots per inch.
         pixels_per_patch: H, height of the strip and width of a patch.
@@ -323,6 +325,17 @@ class TextRenderer:
             raise UserError(f"covers takes one character, not {char!r}")
         with self._lock:
             return self._atlas.covers(char)
+
+    def font_of(self, char: str) -> FontFile | None:
+        """The font that draws a character where it stands alone; None if it is drawn as a missing glyph.
+
+        Raises:
+            ValueError: it is not one character.
+        """
+        if not isinstance(char, str) or len(char) != 1:
+            raise UserError(f"font_of takes one character, not {char!r}")
+        with self._lock:
+            return self._atlas.font_of(char)
 
     def with_changes(self, **changes: Any) -> TextRenderer:
         """A renderer like this one, but for some arguments; see the constructor."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from pixel_m4.console.errors import UserError
 from pixel_m4.files import replacing
+from pixel_m4.render.fallbacks import FETCH, known_fallback, noto_folder
 from pixel_m4.render.fontfile import FontFile, read_font
 from pixel_m4.render.fonts import FONT_NAME, FONT_SHA256, FontError, find_font
 from pixel_m4.render.losses import notice
@@ -42,7 +43,7 @@ _HUB_FOLDER = re.compile(r"models--([^/\\]+?)--([^/\\]+)[/\\]snapshots[/\\]")
 
 
 def write_settings(folder: Path, settings: Mapping[str, Any], fonts: Sequence[FontFile]) -> None:
-    """Write the file of a renderer into a folder, and beside it the fonts that are not the default one.
+    """Write the file of a renderer into a folder, and beside it the fonts that cannot be fetched.
 
     Args:
         folder: it is made if it does not exist.
@@ -64,14 +65,17 @@ def write_settings(folder: Path, settings: Mapping[str, Any], fonts: Sequence[Fo
     if main.sha256 != FONT_SHA256:
         _put(main, folder / config["font_file"])
     if fallbacks:
-        (folder / FALLBACK_FOLDER).mkdir(exist_ok=True)
         named: dict[str, str] = {}
         config[FALLBACK_FOLDER] = []
         for font in fallbacks:
             name = font.path.name
+            if known_fallback(font.sha256):  # fetched by its digest where the checkpoint is opened
+                config[FALLBACK_FOLDER].append({"file": f"{FALLBACK_FOLDER}/{name}", "sha256": font.sha256})
+                continue
             # Fonts of one name from several folders.
             if named.setdefault(name.lower(), font.sha256) != font.sha256:
                 name = f"{font.sha256}-{name}"
+            (folder / FALLBACK_FOLDER).mkdir(exist_ok=True)
             _put(font, folder / FALLBACK_FOLDER / name)
             config[FALLBACK_FOLDER].append({"file": f"{FALLBACK_FOLDER}/{name}", "sha256": font.sha256})
     with replacing(folder / CONFIG_NAME) as scratch:
@@ -200,8 +204,14 @@ def _add_fallbacks(
     fonts = []
     for entry in config.get(FALLBACK_FOLDER) or ():
         _check_inside(file, FALLBACK_FOLDER, entry["file"])
-        font = fetch(entry["file"])
+        font = fetch(entry["file"]) or _fetched(entry["sha256"])
         if font is None:
+            known = known_fallback(entry["sha256"])
+            if known:
+                raise FontError(
+                    f"{file} names the Noto fallback font {known.name}, which is not in {noto_folder()}: "
+                    f"fetch it with `{FETCH}`"
+                )
             raise FontError(
                 f"{file} names the fallback font {entry['file']} with the SHA-256 {entry['sha256']}, which "
                 "is not there; give fallback_fonts_dir=..., or put it there"
@@ -210,6 +220,13 @@ def _add_fallbacks(
         fonts.append(font)
     if fonts:
         options[FALLBACK_FOLDER] = fonts
+
+
+def _fetched(digest: str) -> Path | None:
+    """A font of the fetched set by its SHA-256."""
+    known = known_fallback(digest)
+    path = None if known is None else noto_folder() / known.name
+    return path if path is not None and path.is_file() else None
 
 
 def _check_digest(file: Path, font: Path, digest: str, argument: str) -> None:

@@ -9,6 +9,7 @@ from math import ceil
 from typing import Any
 
 from pixel_m4.console.errors import UserError
+from pixel_m4.shipped import with_revision
 from pixel_m4.training.limits import check_values
 from pixel_m4.training.overrides import parse_config_overrides
 from pixel_m4.training.settings import Settings, SettingsParser
@@ -26,6 +27,12 @@ class ModelArguments:
             "help": "checkpoint to start from: a folder, a name on the hub, or pixel-m4-tiny or "
             "pixel-m4-ud, which come with the package; for fine-tuning also a text model such as "
             "bert-base-cased; this or --config_name is needed"
+        },
+    )
+    model_revision: str | None = field(
+        default=None,
+        metadata={
+            "help": "branch, tag or commit of --model_name_or_path on the hub; default: its main branch"
         },
     )
     config_name: str | None = field(
@@ -55,7 +62,11 @@ class ModelArguments:
     )
     font_file: str | None = field(default=None, metadata={"help": "font; default GoNotoCurrent.ttf"})
     fallback_fonts_dir: str | None = field(
-        default=None, metadata={"help": "folder with fonts for characters that the font lacks"}
+        default=None,
+        metadata={
+            "help": "folder with fonts for characters that the font lacks, or noto for those that `pixel-m4 "
+            "fonts fetch --fallback` has fetched"
+        },
     )
     renderer: str | None = field(
         default=None,
@@ -69,6 +80,10 @@ class ModelArguments:
         if self.look_at_neighbours and not self.line_positions:
             raise UserError("--look_at_neighbours needs --line_positions true")
         check_values(self)
+        if self.model_revision is not None and self.model_name_or_path is None:
+            raise UserError("--model_revision is for the checkpoint that --model_name_or_path names")
+        name = with_revision(self.model_name_or_path, self.model_revision, "--model_revision")
+        object.__setattr__(self, "model_name_or_path", name)  # read with it wherever it is read
         parse_config_overrides(self.config_overrides)
         if self.model_name_or_path is not None:
             if self.config_name is not None:
@@ -87,7 +102,7 @@ class ModelArguments:
 
 _STARTS = ("line_positions", "look_at_neighbours")
 
-_NO_HUB = "the output folder can be uploaded when it is whole, with `hf upload`"
+_ONE_UPLOAD = "the finished model is uploaded, once"
 _OWN_SCORES = "the task decodes and scores on its own"
 _WIDTHS = "batches have many widths, and the model would be compiled anew for each"
 _OWN_LAUNCH = "fine-tuning runs on one device, or on several with torchrun"
@@ -105,12 +120,8 @@ REFUSED: Mapping[str, str] = {
     "eval_use_gather_object": _OWN_SCORES,
     "fsdp": _OWN_LAUNCH,
     "fsdp_config": _OWN_LAUNCH,
-    "hub_always_push": _NO_HUB,
-    "hub_model_id": _NO_HUB,
-    "hub_private_repo": _NO_HUB,
-    "hub_revision": _NO_HUB,
-    "hub_strategy": _NO_HUB,
-    "hub_token": _NO_HUB,
+    "hub_always_push": _ONE_UPLOAD,
+    "hub_strategy": _ONE_UPLOAD,
     "include_for_metrics": _OWN_SCORES,
     "include_num_input_tokens_seen": "models read pixels, there are no tokens to count",
     "label_names": _OWN_SCORES,
@@ -120,7 +131,6 @@ REFUSED: Mapping[str, str] = {
     "neftune_noise_alpha": "a pixel model has no table of token embeddings to add noise to",
     "parallelism_config": _OWN_LAUNCH,
     "prediction_loss_only": f"{_OWN_SCORES}; leave --do_eval and --do_predict out for no scores",
-    "push_to_hub": _NO_HUB,
     "remove_unused_columns": "examples have no columns",
     "skip_memory_metrics": "use the profiler of PyTorch",
     "torch_compile": _WIDTHS,

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINING_ARGS_NAME
 
 from pixel_m4.console.redact import remember
 from pixel_m4.training.busy import BusyNote
+from pixel_m4.training.publishing import PublishingTrainer
 
 
 def learning_rates(groups: Iterable[Mapping[str, Any]]) -> dict[str, float]:
@@ -29,7 +30,7 @@ def learning_rates(groups: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     return {**rates, "muon_learning_rate": float(muon[0]["lr"])} if adamw and muon else rates
 
 
-class ReportingTrainer(Trainer):
+class ReportingTrainer(PublishingTrainer):
     """The Trainer, with a log that says which rate is whose, and without pickles of its arguments.
 
     A ``hub_token`` goes to where the hub's client looks for it, the environment of this process, so that

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pixel_m4 import TextRenderer
 from pixel_m4.corpus.packing import Cleaner, Packed, Packer, published_fill
 from pixel_m4.corpus.sources import Part, local_sources
-from pixel_m4.render import MissingGlyphWarning
+from pixel_m4.render import MissingGlyphWarning, told_at_end
 
 
 class Documents:
@@ -188,9 +188,11 @@ def test_cleaned_text_has_no_missing_glyphs(renderer: TextRenderer) -> None:
     clean = Cleaner(renderer.covers)
     with pytest.warns(MissingGlyphWarning):
         renderer.batch([text])
+    with pytest.warns(MissingGlyphWarning):
+        cleaned = clean(text)
     with warnings.catch_warnings():
         warnings.simplefilter("error", MissingGlyphWarning)
-        renderer.batch([clean(text)])
+        renderer.batch([cleaned])
 
 
 def test_text_without_words_and_characters_wider_than_a_block(renderer: TextRenderer) -> None:
@@ -214,3 +216,16 @@ def test_fill_rate_on_real_text(shared: Path, language: str) -> None:
     packs = packer(local_sources(shared / "data" / "corpus")[language], renderer)
     patches = [block.num_patches for _ in range(200) if (block := packs.next())]
     assert np.mean(patches) / 529 >= 0.97
+
+
+def test_characters_that_no_font_has_become_spaces_and_are_counted(renderer: TextRenderer) -> None:
+    clean, lines = Cleaner(renderer.covers), list[str]()
+    with told_at_end(lines.append):
+        assert clean("a∑b ∞∑ c\ue000") == "a b    c "
+        assert clean("∑") == " "
+    (line,) = lines
+    assert line.startswith(
+        "left out: no font has 2 characters of the text, which became spaces 4 times: U+2211 ∑ (3 ×), U+221E"
+    )
+    with pytest.warns(MissingGlyphWarning, match="become spaces"):
+        clean("∑")

@@ -139,7 +139,7 @@ def test_every_argument_of_the_trainer_is_known() -> None:
     for ours in (cli.finetune_options("pos"), cli.pretrain_options()):
         assert gone | ours >= TRAINER
     # What is still there, and we refuse, says why by itself.
-    assert {"deepspeed", "push_to_hub", "label_names", "fsdp"} <= set(REFUSED) - gone
+    assert {"deepspeed", "hub_strategy", "label_names", "fsdp"} <= set(REFUSED) - gone
 
 
 @pytest.mark.parametrize("name", [name for name, script in SCRIPTS.items() if script.command])
@@ -232,6 +232,14 @@ def test_early_stopping_without_evaluation(capsys: pytest.CaptureFixture[str]) -
     assert "--early_stopping: has no effect" in capsys.readouterr().err
 
 
+def test_revisions_and_uploads_are_ours_now() -> None:
+    argv = ["--model_revision=v1", "--push_to_hub", "--push_to_hub_model_id=me/x"]
+    found = options("run_pos.py", *argv)
+    assert found["model_revision"] == "v1"
+    assert found["hub_model_id"] == "me/x"
+    assert "model_revision" not in options("run_pos.py", "--model_revision=main")
+
+
 def test_what_means_nothing_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["--overwrite_cache", "--render_rgb=False", "--rendering_backend", "pygame", "--log_predictions"]
     for _ in range(2):
@@ -244,8 +252,7 @@ def test_what_means_nothing_is_said_once(capsys: pytest.CaptureFixture[str]) -> 
     ("name", "argv", "message"),
     [
         ("run_pos.py", ["--tpu_num_cores=8"], "--tpu_num_cores 8 is not obeyed: there is no support of TPUs"),
-        ("run_pos.py", ["--push_to_hub_token=secret"], "--push_to_hub_token is not obeyed"),
-        ("run_pos.py", ["--model_revision=abc"], "hf download NAME --revision abc"),
+        ("run_pos.py", ["--push_to_hub_organization=us"], "give --hub_model_id OWNER/NAME"),
         ("run_pos.py", ["--model_name_or_path=m", "--config_name=c"], "--config_name c is not obeyed"),
         ("run_glue.py", ["--task_name=ax"], "GLUE has no such task; it has cola, mnli"),
         ("run_pretraining.py", ["--do_normalize"], "--do_normalize is not obeyed: pixels are not normalised"),
@@ -256,7 +263,6 @@ def test_what_means_nothing_is_said_once(capsys: pytest.CaptureFixture[str]) -> 
         ("run_pretraining.py", ["--train_dataset_names=me/rendered-books"], "data set of pictures"),
         ("run_pretraining.py", ["--train_dataset_names=a,b", "--train_splits=train"], "must be as many"),
         ("run_pretraining.py", ["--train_dataset_names=a", "--train_splits=test"], "reads the split train"),
-        ("visualize_pixel.py", ["--revision=x"], "revision x is not obeyed"),
         ("visualize_pixel.py", ["--masking_max_span_length=3"], "spans are drawn with 6"),
         ("plot_tsne.py", ["--result-dir=x"], "unknown flag --result_dir; did you mean --results_dir"),
     ],

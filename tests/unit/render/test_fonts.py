@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pixel_m4.render import FontError, TextRenderer, fonts
+from pixel_m4.render.fallbacks import find_fallback_fonts
 from pixel_m4.render.glyphs import FontFace
 from pixel_m4.render.losses import RenderingNotice
 
@@ -128,12 +129,12 @@ def test_truncated_font(tmp_path: Path) -> None:
 
 def test_fallback_folder_is_checked(tmp_path: Path) -> None:
     with pytest.raises(FontError, match="no folder"):
-        fonts.find_fallback_fonts(tmp_path / "none")
+        find_fallback_fonts(tmp_path / "none")
     with pytest.raises(FontError, match="holds no font"):
-        fonts.find_fallback_fonts(tmp_path)
+        find_fallback_fonts(tmp_path)
     for name in ("b.otf", "a.ttf", "notes.txt"):
         (tmp_path / name).write_bytes(b"x")
-    assert [path.name for path in fonts.find_fallback_fonts(tmp_path)] == ["a.ttf", "b.otf"]
+    assert [path.name for path in find_fallback_fonts(tmp_path)] == ["a.ttf", "b.otf"]
 
 
 def test_default_font_is_the_published_one() -> None:
@@ -152,7 +153,7 @@ def test_what_is_no_font_is_passed_over_with_one_notice(tmp_path: Path) -> None:
     folder = tmp_path / "fallbacks"
     folder.mkdir()
     with pytest.raises(FontError, match="holds no font"):
-        fonts.find_fallback_fonts(folder)
+        find_fallback_fonts(folder)
     shutil.copy(fonts.find_font(), folder / "good.ttf")
     for name in ("folder.ttf", "broken.ttf", "._good.ttf", "damaged.otf"):
         if name == "folder.ttf":
@@ -180,7 +181,7 @@ def test_home_folders_in_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert fonts.find_font("~/a.ttf") == tmp_path / "a.ttf"
     monkeypatch.setenv(fonts.FONT_ENV, "~/a.ttf")
     assert fonts.find_font() == tmp_path / "a.ttf"
-    assert fonts.find_fallback_fonts("~") == [tmp_path / "a.ttf"]
+    assert find_fallback_fonts("~") == [tmp_path / "a.ttf"]
     with pytest.raises(FontError, match="names a folder, not a font"):
         fonts.find_font("~")
 
@@ -201,4 +202,4 @@ def test_a_fallback_folder_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "none"):
         with pytest.raises(FontError, match="fallback_fonts_dir is no folder that can be read"):
-            fonts.find_fallback_fonts(folder)
+            find_fallback_fonts(folder)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from pixel_m4.cli.main import main
-from pixel_m4.render import MissingGlyphWarning, TextRenderer, TruncationWarning
+from pixel_m4.render import Losses, MissingGlyphWarning, TextRenderer, TruncationWarning, losses
 from pixel_m4.render.losses import told_at_end
 
 LONG = "字" * 600
@@ -90,15 +92,50 @@ def test_nothing_is_told_without_losses() -> None:
     assert lines == []
 
 
+def draw(renderer: TextRenderer, texts: list[str]) -> int:
+    """In a process of a pool: how many warnings there were."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for text in texts:
+            renderer(text)
+    return len(caught)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_what_processes_lose_is_told_once_by_the_command(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} here")
+    monkeypatch.setattr(losses, "_MOST_BYTES", 200)  # in forked processes, so that lines are added up
+    renderer = TextRenderer()
+    lines: list[str] = []
+    with told_at_end(lines.append):
+        renderer("∑")
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            shares = [["∑ ∞"] * 5, ["∑"] * 5, [LONG, "a"]]
+            assert pool.starmap(draw, [(renderer, share) for share in shares]) == [0, 0, 0]
+        # The pool was killed as it stood: nothing may wait for an orderly end.
+    missing, cut = lines
+    assert "drawn 16 times as the missing glyph: U+2211 ∑ (11 ×), U+221E ∞ (5 ×)" in missing
+    assert cut.startswith("truncated: a text does not fit: 0 of 1 words and 72 of 600 characters")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_a_forked_process_warns_itself() -> None:
+def test_a_forked_process_of_a_library_user_warns_itself() -> None:
     renderer = TextRenderer()
-    with told_at_end(lambda line: None):
-        child = os.fork()
-        if child == 0:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                renderer("∑")
-            os._exit(0 if len(caught) == 1 else 1)
-        assert os.waitpid(child, 0)[1] == 0
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(draw, (renderer, ["∑"])) == 1
+
+
+def test_a_line_that_was_cut_off_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    with told_at_end(lines.append):
+        left = Path(os.environ["PIXEL_M4_LOSSES"])
+        whole = Losses(Counter("∑∑")).to_json()
+        (left / "a.jsonl").write_text(f"{whole}\n{whole[:-5]}", encoding="utf-8")
+    assert len(lines) == 1
+    assert "U+2211 ∑ (2 ×)" in lines[0]
+    assert not left.exists()
