@@ -17,6 +17,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from pixel_m4.model.attention import Unpadded, attend, attend_padded, in_chunks
 from pixel_m4.model.config import PixelConfig
+from pixel_m4.model.inputs import readable
 from pixel_m4.model.positions import Rotation, rotate, rotation_of
 
 # What may be attended: everything, a mask bool [B, 1, 1, S], or each sequence of a packed row to itself.
@@ -33,12 +34,13 @@ def key_padding(attention_mask: Tensor | None) -> Tensor | None:
         attention_mask: [B, P]
 
     Returns:
-        bool [B, 1, 1, 1 + P], or None (then attention has its fastest kernels)
+        bool [B, 1, 1, 1 + P], or None (then attention has its fastest kernels), which is found out on the
+        CPU alone: elsewhere the host would have to wait, so pass None where nothing is padding
     """
     if attention_mask is None:
         return None
     attended = attention_mask != 0
-    if not torch.compiler.is_compiling() and bool(attended.all()):
+    if readable(attended) and bool(attended.all()):
         return None
     return F.pad(attended, (1, 0), value=True)[:, None, None, :]
 
@@ -47,7 +49,8 @@ def pattern_of(config: PixelConfig, attention_mask: Tensor | None, padded: bool 
     """Decide how a batch is computed: as it is, with a mask, or packed.
 
     Args:
-        config: `unpad_inputs` says whether to pack; by default where enough is padding for it to pay.
+        config: `unpad_inputs` says whether to pack; by default on the CPU, where enough is padding for it to
+            pay. On other devices it makes the host wait.
         attention_mask: [B, P], 0 for padding
         padded: Whether to leave the padding where it is, come what may.
     """
@@ -64,12 +67,12 @@ def unpadded_if_it_pays(config: PixelConfig, mask: Tensor) -> Tensor | Unpadded:
     """
     if config.unpad_inputs is False or torch.compiler.is_compiling():
         return mask
+    if config.unpad_inputs is None and not readable(mask):  # else the host would wait for nothing
+        return mask
     if config._attn_implementation == "eager" or not bool(mask.any(-1).all()):
         return mask
-    unpadded = Unpadded.of(mask[:, 0, 0])
-    padding = 1 - unpadded.index.numel() / unpadded.attended.numel()
-    if config.unpad_inputs or (mask.device.type == "cpu" and padding >= PADDING_TO_PACK):
-        return unpadded
+    if config.unpad_inputs or 1 - int(mask.sum()) / mask.numel() >= PADDING_TO_PACK:
+        return Unpadded.of(mask[:, 0, 0])
     return mask
 
 

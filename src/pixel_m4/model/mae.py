@@ -167,7 +167,8 @@ class PixelForPreTraining(PixelPreTrainedModel):
                 is wanted; None for random ones
             mask_ratio: Share of the patches to mask at random, instead of the configuration's. For exactly m
                 of P patches pass (m - 0.5) / P, which rounding cannot miss. A `patch_mask` is followed
-                whatever the ratio is; only a compiled model needs one that agrees with it.
+                whatever the ratio is; only a compiled model needs one that agrees with it, and on another
+                device than the CPU a ratio that is passed must agree, as the device is then not waited for.
             first_position: [B], the position of each text's first patch; None for 0. Short texts at places
                 all over the table teach a model all of its positions.
             output_hidden_states: Whether to return the encoder's hidden states
@@ -207,7 +208,7 @@ class PixelForPreTraining(PixelPreTrainedModel):
         if patch_mask is None:
             places, visible = choose_patches(attention_mask, ratio), attention_mask
         else:
-            places = follow_mask(patch_mask, ratio)
+            places = follow_mask(patch_mask, ratio, agreed=mask_ratio is not None)
             visible = attention_mask if places.seen is None else attention_mask * (patch_mask == 0)
         return Masked(patches=patches, attention_mask=attention_mask, places=places, visible=visible)
 
