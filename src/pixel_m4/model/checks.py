@@ -222,3 +222,12 @@ def check_batch(config: AnyConfig, batch: Mapping[str, Tensor]) -> None:
     labels = batch.get("labels")
     if labels is not None and not labels.is_floating_point():
         check_labels("labels", labels, tuple(labels.shape), config.num_labels, "num_labels")
+
+
+def checked_on_device(
+    config: AnyConfig, batch: Mapping[str, Tensor], device: torch.device
+) -> dict[str, Tensor]:
+    """A batch where the model is, its values checked before they are copied there; see `check_batch`."""
+    if device.type != "cpu":  # there the model looks at them itself
+        check_batch(config, batch)
+    return {name: values.to(device) for name, values in batch.items()}

@@ -22,7 +22,7 @@ from pixel_m4.model import (
     PixelModel,
     PixelPreTrainedModel,
 )
-from pixel_m4.model.checks import check_batch
+from pixel_m4.model.checks import check_batch, checked_on_device
 from pixel_m4.pretrain.patch_classes import PatchClasses, PixelWithPatchClasses
 
 Model = type[PixelPreTrainedModel]
@@ -173,6 +173,14 @@ def test_bad_values_are_refused_before_the_copy(name: str, change: Batch, messag
     model, batch = make(name)
     with pytest.raises(ValueError, match=message):
         check_batch(model.config, {**batch, **change})
+
+
+def test_the_way_to_a_device_checks() -> None:
+    model, batch = make("parser")
+    copied = checked_on_device(model.config, batch, torch.device("meta"))
+    assert {values.device.type for values in copied.values()} == {"meta"}
+    with pytest.raises(ValueError, match="word_starts must lie"):
+        checked_on_device(model.config, {**batch, "word_starts": STARTS + 9}, torch.device("meta"))
 
 
 def assert_one_graph(name: str, dynamic: bool | None, backend: str = "eager") -> None:
