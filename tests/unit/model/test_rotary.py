@@ -195,6 +195,7 @@ def test_every_kernel(attention: str) -> None:
     torch.testing.assert_close(found[real], expected[real], atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_it_compiles_without_a_break() -> None:
     model = make(PixelModel, num_hidden_layers=1)
     model.config.unpad_inputs = False
