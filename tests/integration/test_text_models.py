@@ -208,6 +208,7 @@ def test_what_is_for_pixel_models_is_refused(
         ("--fallback_fonts_dir x", "--fallback_fonts_dir x is for pixel models"),
         ("--config_overrides patch_size=8", "config_overrides: patch_size is for pixel models"),
         ("--config_overrides num_hidden_layers=1", "config_overrides: num_hidden_layers is for pixel models"),
+        ("--position_embedding_type rotary", "--position_embedding_type is for pixel models"),
         ("--max_seq_length 67", "max_seq_length 67: the model has positions for 66 sub-words"),
         ("--max_seq_length 3", "must be at least 8, got 3"),
         ("--do_predict true", "cannot do the task pos: it is a bertformaskedlm; give --do_train, too"),

@@ -19,7 +19,7 @@ def configure(commands: Any) -> None:
         "Show what a checkpoint is: sizes, labels, renderer, weights, and what a sequence costs.",
         ["pixel-m4 info pixel-m4-ud", "pixel-m4 info base --max_seq_length 256"],
     )
-    parser.add_argument("checkpoint", help="a folder, a hub name, or a size: base, small, tiny, nano")
+    parser.add_argument("checkpoint", help="a folder, a hub name, or a size: base, large, small, tiny, nano")
     parser.add_argument(
         "--max_seq_length", type=int, help="patches to count operations for; default: the model's maximum"
     )

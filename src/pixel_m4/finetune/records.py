@@ -376,6 +376,7 @@ def _recipe(
         lines.append(f"shrink: {arguments.shrink:g}")
     if arguments.config_overrides:
         lines.append(f"config_overrides: {arguments.config_overrides}")
+    lines += [f"{name}: {value}" for name, value in arguments.positions.items()]
     if training.load_best_model_at_end:
         lines.append(f"early_stopping_patience: {arguments.early_stopping_patience}")
     options = redact(asdict(task.options))

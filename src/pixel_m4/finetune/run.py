@@ -356,7 +356,7 @@ def make_config(arguments: FinetuneArguments) -> AnyConfig:
     Raises:
         ValueError: a value is not possible, such as a length that is no perfect square.
     """
-    changes = parse_overrides(arguments.config_overrides)
+    changes = {**parse_overrides(arguments.config_overrides), **arguments.positions}
     overrides = {
         "hidden_dropout_prob": arguments.dropout_prob,
         "attention_probs_dropout_prob": arguments.dropout_prob,
@@ -367,8 +367,9 @@ def make_config(arguments: FinetuneArguments) -> AnyConfig:
     if arguments.model_name_or_path is not None:
         others = [name for name in changes if name not in HEAD_FIELDS]
         if others and is_text_model(arguments.model_name_or_path):
+            option = "--" if others[0] in arguments.positions else "config_overrides: "
             raise UserError(
-                f"config_overrides: {others[0]} is for pixel models; of a text model only "
+                f"{option}{others[0]} is for pixel models; of a text model only "
                 f"{' and '.join(HEAD_FIELDS)} can be changed"
             )
         return read_config(arguments.model_name_or_path, **overrides)

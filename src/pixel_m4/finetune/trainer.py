@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.trainer_utils import EvalLoopOutput
 
 from pixel_m4.console.errors import UserError
+from pixel_m4.model import AnyConfig
+from pixel_m4.model.checks import check_batch
 from pixel_m4.tasks.base import Encoded, Task
 from pixel_m4.training.optim import muon_for
 from pixel_m4.training.reporting import ReportingTrainer
@@ -133,6 +136,17 @@ def shares(count: int, weights: Sequence[float]) -> list[int]:
     return whole.tolist()
 
 
+def collate_checked(task: Task, config: AnyConfig, items: Sequence[Any]) -> dict[str, torch.Tensor]:
+    """Collate, and check values before they are copied to a device that does not look at them.
+
+    Raises:
+        ValueError: The model that `config` is of cannot be given this batch.
+    """
+    batch = task.collate(items)
+    check_batch(config, batch)
+    return batch
+
+
 class TaskTrainer(WholeCheckpoints, ReportingTrainer):
     """Trainer whose evaluation decodes and scores through a :class:`Task`.
 
@@ -159,7 +173,11 @@ class TaskTrainer(WholeCheckpoints, ReportingTrainer):
         self._limit = kwargs["args"].save_total_limit
         kwargs["args"] = copy.copy(kwargs["args"])
         kwargs["args"].save_total_limit = None
-        super().__init__(data_collator=task.collate, processing_class=task.renderer, **kwargs)
+        # On the CPU the model looks at values itself.
+        on_cpu = kwargs["args"].device.type == "cpu"
+        config = kwargs["model"].config
+        self._collate = task.collate if on_cpu else partial(collate_checked, task, config)
+        super().__init__(data_collator=self._collate, processing_class=task.renderer, **kwargs)
         self.add_callback(_Course(self))
         self._order: SeededOrder | None = None
         self._goes_on_from: Path | None = None
@@ -203,7 +221,7 @@ class TaskTrainer(WholeCheckpoints, ReportingTrainer):
         """Batches in the order of the split, each with the items it was made from."""
 
         def collate(batch: list[Encoded]) -> dict[str, Any]:
-            return {**self._task.collate(batch), "items": batch}
+            return {**self._collate(batch), "items": batch}
 
         loader: DataLoader = DataLoader(
             eval_dataset if eval_dataset is not None else self.eval_dataset,

@@ -123,6 +123,8 @@ def describe(checkpoint: Checkpoint) -> list[tuple[str, str]]:
         facts += [("decoder", decoder), ("mask ratio", f"{config.mask_ratio:g}")]
         if classes := getattr(config, "patch_classes", None):
             facts.append(("second objective", f"names {classes['number']:,} patches"))
+    if config.rope_theta is not None:
+        facts.append(("positions", f"{config.position_embedding_type}, base {config.rope_theta:,g}"))
     side = math.isqrt(config.max_patches)
     facts += [
         ("patches", f"{config.patch_size} x {config.patch_size} x {config.num_channels} values"),

@@ -22,6 +22,8 @@ from pixel_m4.shipped import find_model, find_shipped
 CONFIG_FILE = "config.json"
 POOLING_MODES = ("mean", "max", "cls", *(f"pma{heads}" for heads in range(1, 9)))
 WORD_POOLING = ("first", "mean", "first_last_mean", "attention")
+POSITIONS = ("absolute", "rotary", "rotary_absolute")
+ROPE_THETA = 10_000.0
 HUB_OPTIONS = ("revision", "subfolder", "cache_dir", "local_files_only", "token")
 
 # What a value may be: the least whole number, the limits of a number, or yes and no.
@@ -57,6 +59,12 @@ _TRUTHS = (
 # Differences from the published base model (Rust et al. 2023; Kesen et al. 2025), which is the default.
 NAMED: Mapping[str, Mapping[str, int]] = {
     "base": {},
+    "large": {  # ViT-Large (Dosovitskiy et al. 2021), known as 307 M, with the decoder of base
+        "hidden_size": 1024,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "intermediate_size": 4096,
+    },
     "small": {
         "hidden_size": 384,
         "num_attention_heads": 6,
@@ -154,6 +162,11 @@ class PixelConfig(PoolingSizes, PreTrainedConfig):
             mean for parsing.
         num_word_layers: Layers over the states of words, before the head; 0 for none, as published.
         num_tags: Parts of speech that the parser also tells; 0 for none, as published.
+        position_embedding_type: How places are told: "absolute", as published, by vectors that are added to
+            patches; "rotary" by turning queries and keys (Su et al. 2021), without such vectors; or
+            "rotary_absolute" by both. It holds for the encoder and for the decoder of pretraining.
+        rope_parameters: Of rotary positions, as in transformers: `{"rope_type": "default", "rope_theta": …}`,
+            the base of the angles, 10,000 by default; None for absolute positions.
         padding_competes: Whether the losses of parsing and question answering count what is absent as a wrong
             choice, as published: words up to `max_seq_length` as heads with a score of 0, and patches up to
             it as places of the answer. Otherwise only what is there competes, which is quicker for answers.
@@ -161,6 +174,7 @@ class PixelConfig(PoolingSizes, PreTrainedConfig):
         unpad_inputs: Whether to compute batches without padding, sequences end to end (the same numbers,
             and zeros on padding). Default: on the CPU, where enough is padding for it to pay.
         max_seq_length: Longest rendering in patches, a perfect square; a shorter way to set `image_size`.
+        rope_theta: A shorter way to set the base in `rope_parameters`.
         **kwargs: What every configuration of transformers takes: `num_labels`, `id2label`, `problem_type` …
             Unknown keys, as old checkpoints have them, are kept and not used.
     """
@@ -194,9 +208,12 @@ class PixelConfig(PoolingSizes, PreTrainedConfig):
         word_pooling: str | None = None,
         num_word_layers: int = 0,
         num_tags: int = 0,
+        position_embedding_type: str = "absolute",
+        rope_parameters: Mapping[str, Any] | None = None,
         padding_competes: bool = True,
         unpad_inputs: bool | None = None,
         max_seq_length: int | None = None,
+        rope_theta: float | None = None,
         **kwargs: Any,
     ) -> None:
         self.hidden_size = hidden_size
@@ -224,6 +241,7 @@ class PixelConfig(PoolingSizes, PreTrainedConfig):
         self.word_pooling: Any = word_pooling
         self.num_word_layers = num_word_layers
         self.num_tags = num_tags
+        self.position_embedding_type: Any = position_embedding_type
         self.padding_competes = padding_competes
         self.unpad_inputs = unpad_inputs
         self._check_types()
@@ -235,6 +253,8 @@ class PixelConfig(PoolingSizes, PreTrainedConfig):
         self._check_sizes()
         check_common(kwargs)
         super().__init__(**_without_former(kwargs))
+        # Afterwards: transformers fills it where it is None, and absolute positions have none.
+        self.rope_parameters = self._checked_rope(rope_parameters, rope_theta)
 
     @property
     def max_patches(self) -> int:
@@ -246,9 +266,19 @@ class PixelConfig(PoolingSizes, PreTrainedConfig):
         """The renderer's name for `max_patches`."""
         return self.max_patches
 
+    @property
+    def adds_positions(self) -> bool:
+        """Whether vectors of places are added to patches."""
+        return self.position_embedding_type != "rotary"
+
+    @property
+    def rope_theta(self) -> float | None:
+        """The base of the angles of rotary positions; None where there are none."""
+        return None if self.rope_parameters is None else self.rope_parameters["rope_theta"]
+
     @classmethod
     def named(cls, name: str, **overrides: Any) -> PixelConfig:
-        """The configuration of a published size ("base", "small", "tiny"), or "nano" for tests.
+        """The configuration of a published size ("base", "small", "tiny"), "large", or "nano" for tests.
 
         Raises:
             ValueError: The name is unknown.
@@ -379,6 +409,43 @@ class PixelConfig(PoolingSizes, PreTrainedConfig):
         if not isinstance(self.hidden_act, str) or self.hidden_act not in ACT2CLS:
             raise UserError(f"hidden_act must be one of {', '.join(ACT2CLS)}; got {self.hidden_act!r}")
         check_pooling(self)
+
+    def _checked_rope(self, given: Any, theta: Any) -> dict[str, Any] | None:
+        """The parameters of rotary positions in full.
+
+        Raises:
+            ValueError: There is no such way or base, or heads have an odd width.
+        """
+        if not isinstance(self.position_embedding_type, str) or self.position_embedding_type not in POSITIONS:
+            raise UserError(
+                f"position_embedding_type must be one of {', '.join(POSITIONS)}; "
+                f"got {self.position_embedding_type!r}"
+            )
+        if self.position_embedding_type == "absolute":
+            if theta is not None:
+                raise UserError(
+                    "rope_theta is the base of rotary positions, and position_embedding_type is absolute: "
+                    "give rotary or rotary_absolute, or leave rope_theta out"
+                )
+            return None
+        if given is not None and (
+            not isinstance(given, Mapping) or given.keys() - {"rope_type", "rope_theta"}
+        ):
+            raise UserError(f"rope_parameters must map rope_type and rope_theta to values, got {given!r:.80}")
+        found = {"rope_type": "default", "rope_theta": ROPE_THETA, **(given or {})}
+        if found["rope_type"] != "default":
+            raise UserError(f"rope_type must be default, there is no other; got {found['rope_type']!r}")
+        base = found["rope_theta"] if theta is None else theta
+        if isinstance(base, bool) or not isinstance(base, Real) or not 1 < float(base) < math.inf:
+            raise UserError(f"rope_theta must be a finite number above 1, got {base!r}")
+        for part in ("", "decoder_"):
+            width, heads = (getattr(self, part + name) for name in ("hidden_size", "num_attention_heads"))
+            if width // heads % 2:
+                raise UserError(
+                    f"rotary positions turn pairs of values, so {part}hidden_size / "
+                    f"{part}num_attention_heads must be even; got {width} / {heads} = {width // heads}"
+                )
+        return {**found, "rope_theta": float(base)}
 
     def _check_sizes(self) -> None:
         """Refuse sizes that cannot work together, with the value in the message."""

@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pixel_m4.console.errors import UserError
+from pixel_m4.model.checks import IGNORED
 from pixel_m4.model.heads import (
-    IGNORED,
     PixelForBiaffineParsing,
     PixelForQuestionAnswering,
     PixelForSequenceClassification,

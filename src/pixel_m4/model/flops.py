@@ -58,7 +58,8 @@ def parameters(config: PixelConfig, model: Model) -> Cost:
         config: Its sizes.
         model: Its class, `PixelModel` for the encoder alone.
     """
-    width, pixels, rows = config.hidden_size, patch_values(config), 1 + config.max_patches
+    width, pixels = config.hidden_size, patch_values(config)
+    rows = 1 + config.max_patches if config.adds_positions else 0
     encoder = linear(pixels, width) + width + rows * width + 2 * width  # patches, CLS, positions, last norm
     encoder += config.num_hidden_layers * layer_parameters(config, width, config.intermediate_size)
     encoder += (1 + config.num_hidden_layers) * config.mix_layers

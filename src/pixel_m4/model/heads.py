@@ -24,38 +24,27 @@ from transformers.modeling_outputs import (
 )
 from transformers.utils import ModelOutput
 
+from pixel_m4.model.checks import (
+    IGNORED,
+    attended,
+    check_answers,
+    check_heads,
+    check_labels,
+    check_word_starts,
+    real_words,
+)
 from pixel_m4.model.config import PixelConfig
-from pixel_m4.model.inputs import add_white, as_in_transformers, check_inputs, count_patches, take
+from pixel_m4.model.inputs import (
+    add_white,
+    as_in_transformers,
+    check_inputs,
+    count_patches,
+    readable,
+    take,
+)
 from pixel_m4.model.text_config import AnyConfig
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
-from pixel_m4.model.words import WordEncoder, real_words
-
-IGNORED = -100  # the label that no loss counts, and the padding of word_starts
-
-
-def check_labels(
-    name: str, labels: Tensor | None, shape: tuple[int, ...], count: int, what: str
-) -> Tensor | None:
-    """Refuse labels of another shape, no whole numbers, or outside 0 … count - 1 and -100.
-
-    Returns:
-        The labels as int64
-
-    Raises:
-        ValueError: Names the shape, the type or the value.
-    """
-    if labels is None:
-        return None
-    if tuple(labels.shape) != shape:
-        raise ValueError(f"{name} must be {list(shape)}, got {list(labels.shape)}")
-    if labels.is_floating_point() or labels.dtype == torch.bool:
-        raise ValueError(f"{name} must be whole numbers, got {labels.dtype}")
-    if torch.compiler.is_compiling():
-        return labels.long()
-    wrong = labels[((labels < 0) & (labels != IGNORED)) | (labels >= count)]
-    if wrong.numel():
-        raise ValueError(f"{name} must be below {count} ({what}) or {IGNORED}, got {wrong[0].item()}")
-    return labels.long()
+from pixel_m4.model.words import WordEncoder
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -160,60 +149,6 @@ class PixelForTokenClassification(TokenLabels, PixelPreTrainedModel):
         return self.score(encoded, attention_mask, labels, word_starts)
 
 
-def attended(states: Tensor, attention_mask: Tensor | None) -> Tensor:
-    """Which patches are no padding: bool [B, P]."""
-    if attention_mask is None:
-        return torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
-    return attention_mask != 0
-
-
-def check_word_starts(word_starts: Tensor, seen: Tensor) -> Tensor:
-    """Refuse word boundaries of another batch, in another order, or beyond the patches of their text.
-
-    Args:
-        word_starts: [B, W + 1]
-        seen: bool [B, P], False for padding
-
-    Returns:
-        The boundaries as int64
-
-    Raises:
-        ValueError: Names the shape or the value.
-    """
-    batch, patches = seen.shape
-    if word_starts.ndim != 2 or word_starts.shape[0] != batch or word_starts.shape[1] < 2:
-        raise ValueError(
-            f"word_starts must be [B, W + 1] with B = {batch} and at least one word, "
-            f"got {list(word_starts.shape)}"
-        )
-    if word_starts.is_floating_point() or word_starts.dtype == torch.bool:
-        raise ValueError(f"word_starts must be whole numbers, got {word_starts.dtype}")
-    word_starts = word_starts.long()
-    if torch.compiler.is_compiling():
-        return word_starts
-    wrong = word_starts[((word_starts < 0) & (word_starts != IGNORED)) | (word_starts > patches)]
-    if wrong.numel():
-        raise ValueError(
-            f"word_starts must lie between 0 and the {patches} patches, or be {IGNORED}; "
-            f"got {wrong[0].item()}"
-        )
-    start, stop = word_starts[:, :-1], word_starts[:, 1:]
-    for bad, problem in (
-        ((start < 0) & (stop >= 0), f"go on after {IGNORED}, which must come last"),
-        ((stop >= 0) & (stop < start), "go back"),
-        (
-            (start >= 0) & (stop >= 0) & ~seen.gather(1, (stop - 1).maximum(start).clamp(0, patches - 1))
-            | ((start == patches) & (stop >= 0)),
-            "reach into the padding",
-        ),
-    ):
-        if bad.any():
-            text, word = bad.nonzero()[0].tolist()
-            found = word_starts[text, word : word + 2].tolist()
-            raise ValueError(f"word_starts {problem} at word {word + 1} of text {text}: got {found}")
-    return word_starts
-
-
 class Biaffine(nn.Module):
     """Scores [x; 1]ᵀ U [y; 1] of dependents x and heads y, one matrix U a relation (Dozat & Manning 2017)."""
 
@@ -260,6 +195,15 @@ class PixelForBiaffineParsingOutput(ModelOutput):
     attentions: tuple[Tensor, ...] | None = None
 
 
+def chosen(values: Tensor, counted: Tensor) -> Tensor:
+    """Rows that losses count, [N, ...] of [B, W, ...]: on the CPU, where that saves work.
+
+    Elsewhere all of them, since how many they are is not known without waiting for the device: those that
+    `counted` [B, W] leaves out must have labels that do not count.
+    """
+    return values[counted] if readable(counted) else values.flatten(0, 1)
+
+
 def head_loss(scores: Tensor, labels: Tensor, real: Tensor, places: int | None) -> Tensor:
     """Mean cross-entropy of choosing heads; that of a word does not depend on the other texts of its batch.
 
@@ -275,43 +219,14 @@ def head_loss(scores: Tensor, labels: Tensor, real: Tensor, places: int | None) 
     Returns:
         []
     """
-    text, word = (labels != IGNORED).nonzero(as_tuple=True)
-    candidates = scores[text, word].float().masked_fill(~F.pad(real, (1, 0), value=True)[text], -torch.inf)
+    counted = labels != IGNORED
+    there = F.pad(real, (1, 0), value=True)[:, None].expand(scores.shape)
+    candidates = chosen(scores, counted).float().masked_fill(~chosen(there, counted), -torch.inf)
     if places is not None:
         absent = (places - real.sum(1)).clamp(min=0).to(candidates.dtype).log()  # -inf for none
-        candidates = torch.cat([candidates, absent[text, None]], dim=1)
-    return cross_entropy(candidates, labels[text, word])
-
-
-def check_heads(arc_labels: Tensor, rel_labels: Tensor, real: Tensor) -> None:
-    """Refuse labels of words that are not there, heads that are not there, and relations without a head.
-
-    Args:
-        arc_labels: [B, W]
-        rel_labels: [B, W]
-        real: bool [B, W], which words there are
-
-    Raises:
-        ValueError: Names the place and the value.
-    """
-    words = real.sum(1)[:, None]
-    for labels, name, bad, problem in (
-        (arc_labels, "arc_labels", (arc_labels != IGNORED) & ~real, "a word that is not there"),
-        (rel_labels, "rel_labels", (rel_labels != IGNORED) & ~real, "a word that is not there"),
-        (arc_labels, "arc_labels", arc_labels > words, "a head that is not there"),
-        (
-            rel_labels,
-            "rel_labels",
-            (rel_labels != IGNORED) & (arc_labels == IGNORED),
-            f"a relation to no head, as arc_labels is {IGNORED} there",
-        ),
-    ):
-        if bad.any():
-            text, word = bad.nonzero()[0].tolist()
-            raise ValueError(
-                f"{name} has {problem}: got {labels[text, word].item()} for word {word + 1} of text {text}, "
-                f"which has {words[text].item()} words"
-            )
+        absent = absent[:, None, None].expand(*labels.shape, 1)
+        candidates = torch.cat([candidates, chosen(absent, counted)], dim=1)
+    return cross_entropy(candidates, chosen(labels, counted))
 
 
 class BiaffineParses:
@@ -371,10 +286,11 @@ class BiaffineParses:
             check_heads(arcs, rels, real)
             gold_heads = take(heads, arcs.clamp(min=0))
             counted = rels != IGNORED  # most of a padded batch is not
-            rel_logits = self.biaffine_rels.paired(words[counted], gold_heads[counted])
+            rel_logits = self.biaffine_rels.paired(chosen(words, counted), chosen(gold_heads, counted))
             # kept: what is absent competes for heads, as in published losses.
             places = self.config.max_patches if self.config.padding_competes else None
-            loss = head_loss(arc_logits, arcs, real, places) + cross_entropy(rel_logits, rels[counted])
+            rel_loss = cross_entropy(rel_logits, chosen(rels, counted))
+            loss = head_loss(arc_logits, arcs, real, places) + rel_loss
         tag_logits = None if self.tagger is None else self.tagger(words)
         if tag_labels is not None:
             if tag_logits is None:
@@ -582,7 +498,7 @@ class LabelsOfTexts:
         if labels.numel() != logits.numel():
             raise ValueError(f"labels for {problem} must be {list(logits.shape)}, got {list(labels.shape)}")
         labels = labels.view_as(logits).float()
-        if not torch.compiler.is_compiling() and not bool(labels.isfinite().all()):
+        if readable(labels) and not bool(labels.isfinite().all()):
             raise ValueError(f"labels for {problem} must be finite, got {labels.flatten().tolist()}")
         if problem == "regression":
             return F.mse_loss(logits.float(), labels)
@@ -623,25 +539,6 @@ class PixelForSequenceClassification(LabelsOfTexts, PixelPreTrainedModel):
             pixel_values, attention_mask, output_hidden_states, output_attentions, return_dict=True
         )
         return self.score(encoded, attention_mask, labels)
-
-
-def check_answers(name: str, positions: Tensor, attended: Tensor) -> None:
-    """Refuse answers on padding.
-
-    Args:
-        name: Of the positions.
-        positions: [B], -100 for none
-        attended: bool [B, P + 1], False for padding
-
-    Raises:
-        ValueError: Names the place and the value.
-    """
-    if torch.compiler.is_compiling():
-        return
-    bad = (positions != IGNORED) & ~attended.gather(1, positions.clamp(min=0)[:, None]).squeeze(1)
-    if bad.any():
-        text = int(bad.nonzero()[0])
-        raise ValueError(f"{name} must not lie on padding, got {positions[text].item()} for text {text}")
 
 
 def without_white(scores: Tensor, patches: int) -> Tensor:

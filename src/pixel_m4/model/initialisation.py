@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.model.layers import PixelLayer, SelfAttention
 from pixel_m4.model.text import AnyModel
 from pixel_m4.model.vit import PixelPreTrainedModel
@@ -114,7 +115,16 @@ class _Stack(NamedTuple):
 
 
 def _stacks(model: PixelPreTrainedModel) -> Iterator[_Stack]:
-    """The encoder, and the decoder of a model for pretraining."""
+    """The encoder, and the decoder of a model for pretraining.
+
+    Raises:
+        ValueError: They have no vectors of places.
+    """
+    if not model.config.adds_positions:
+        raise UserError(
+            "line_positions and look_at_neighbours are ways in which vectors of places begin, and a model "
+            "with position_embedding_type rotary has none: give rotary_absolute, or leave them out"
+        )
     embeddings, layers = model.base_model.embeddings, model.base_model.encoder.layer
     yield _Stack(
         embeddings.patch_embeddings.projection,

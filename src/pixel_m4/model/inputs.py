@@ -75,6 +75,14 @@ def as_tensor(name: str, value: Any, device: torch.device) -> Any:
     )
 
 
+def readable(values: Tensor) -> bool:
+    """Whether values can be looked at for free: on the CPU, and not while a graph is compiled.
+
+    On another device the host would have to wait until they are computed.
+    """
+    return values.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def split_patches(pixel_values: Tensor, patch_size: int = 16) -> Tensor:
     """Cut a strip of pixels into patches, each flattened row by row, column by column, channel last.
 
@@ -140,7 +148,7 @@ def check_inputs(
     attention_mask: Tensor | None,
     first_position: Tensor | None = None,
 ) -> None:
-    """Refuse inputs that would fail later with a riddle, or worse, not fail.
+    """Refuse inputs that would fail later with a riddle, or worse, not fail; values on the CPU alone.
 
     Raises:
         ValueError: Names the offending shape or value.
@@ -180,16 +188,16 @@ def check_inputs(
             f"first_position must be integers [B] = {[shape[0]]}, got {first_position.dtype} "
             f"{list(first_position.shape)}"
         )
-    if torch.compiler.is_compiling() or not pixel_values.numel():
+    if not pixel_values.numel():
         return
-    if pixel_values.is_floating_point():
+    if pixel_values.is_floating_point() and readable(pixel_values):
         lowest, highest = (value.item() for value in pixel_values.aminmax())
         if not (lowest >= 0 and highest <= 1):  # NaN is refused too
             raise ValueError(
                 f"float pixel_values must lie between 0 and 1, got {lowest:g} to {highest:g}: "
                 "divide by 255, or pass uint8"
             )
-    if first_position is not None:
+    if first_position is not None and readable(first_position):
         first, last = (value.item() for value in first_position.aminmax())
         if first < 0 or last > config.max_patches - patches:
             raise ValueError(

@@ -17,6 +17,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from pixel_m4.model.attention import Unpadded, attend, attend_padded, in_chunks
 from pixel_m4.model.config import PixelConfig
+from pixel_m4.model.inputs import readable
+from pixel_m4.model.positions import Rotation, rotate, rotation_of
 
 # What may be attended: everything, a mask bool [B, 1, 1, S], or each sequence of a packed row to itself.
 Pattern = Tensor | Unpadded | None
@@ -32,12 +34,13 @@ def key_padding(attention_mask: Tensor | None) -> Tensor | None:
         attention_mask: [B, P]
 
     Returns:
-        bool [B, 1, 1, 1 + P], or None (then attention has its fastest kernels)
+        bool [B, 1, 1, 1 + P], or None (then attention has its fastest kernels), which is found out on the
+        CPU alone: elsewhere the host would have to wait, so pass None where nothing is padding
     """
     if attention_mask is None:
         return None
     attended = attention_mask != 0
-    if not torch.compiler.is_compiling() and bool(attended.all()):
+    if readable(attended) and bool(attended.all()):
         return None
     return F.pad(attended, (1, 0), value=True)[:, None, None, :]
 
@@ -46,7 +49,8 @@ def pattern_of(config: PixelConfig, attention_mask: Tensor | None, padded: bool 
     """Decide how a batch is computed: as it is, with a mask, or packed.
 
     Args:
-        config: `unpad_inputs` says whether to pack; by default where enough is padding for it to pay.
+        config: `unpad_inputs` says whether to pack; by default on the CPU, where enough is padding for it to
+            pay. On other devices it makes the host wait.
         attention_mask: [B, P], 0 for padding
         padded: Whether to leave the padding where it is, come what may.
     """
@@ -63,13 +67,33 @@ def unpadded_if_it_pays(config: PixelConfig, mask: Tensor) -> Tensor | Unpadded:
     """
     if config.unpad_inputs is False or torch.compiler.is_compiling():
         return mask
+    if config.unpad_inputs is None and not readable(mask):  # else the host would wait for nothing
+        return mask
     if config._attn_implementation == "eager" or not bool(mask.any(-1).all()):
         return mask
-    unpadded = Unpadded.of(mask[:, 0, 0])
-    padding = 1 - unpadded.index.numel() / unpadded.attended.numel()
-    if config.unpad_inputs or (mask.device.type == "cpu" and padding >= PADDING_TO_PACK):
-        return unpadded
+    if config.unpad_inputs or 1 - int(mask.sum()) / mask.numel() >= PADDING_TO_PACK:
+        return Unpadded.of(mask[:, 0, 0])
     return mask
+
+
+def rotation_for(
+    config: PixelConfig, size: int, places: Tensor, pattern: Pattern, batch: int
+) -> Rotation | None:
+    """How the layers of a batch turn queries and keys; None where positions are not rotary.
+
+    Args:
+        config: `rope_parameters` says how.
+        size: d, the width of a head.
+        places: [B or 1, S]
+        pattern: How the batch is computed: its tokens may be packed.
+        batch: B
+    """
+    theta = config.rope_theta
+    if theta is None:
+        return None
+    if isinstance(pattern, Unpadded):
+        places = pattern.unpad(places.expand(batch, -1))
+    return rotation_of(places, size, theta)
 
 
 class Dense(nn.Module):
@@ -96,13 +120,16 @@ class SelfAttention(nn.Module):
         self.key = nn.Linear(width, width, bias=config.qkv_bias)
         self.value = nn.Linear(width, width, bias=config.qkv_bias)
 
-    def forward(self, states: Tensor, pattern: Pattern, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, states: Tensor, pattern: Pattern, weights: bool, rotation: Rotation | None
+    ) -> tuple[Tensor, Tensor | None]:
         """Attend, with PyTorch's fused kernels unless the weights are asked for.
 
         Args:
             states: [B, S, D], or [1, N, D] of packed sequences
             pattern: bool [B, 1, 1, S], what may be attended; None for everything; or the unpadded
             weights: Whether to return the attention weights, which takes the eager path
+            rotation: How to turn queries and keys, or None
 
         Returns:
             As states, and the weights [B, H, S, S] or None
@@ -111,6 +138,8 @@ class SelfAttention(nn.Module):
             projection(states).unflatten(-1, (self.heads, -1))  # [B, S, H, D / H]
             for projection in (self.query, self.key, self.value)
         )
+        if rotation is not None:
+            query, key = rotate(query, rotation), rotate(key, rotation)
         dropout = self.dropout if self.training else 0.0
         attention: Tensor | None = None
         eager = weights or self.config._attn_implementation == "eager"
@@ -138,9 +167,11 @@ class Attention(nn.Module):
         self.attention = SelfAttention(config, width, heads)
         self.output = Dense(width, width)
 
-    def forward(self, states: Tensor, pattern: Pattern, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, states: Tensor, pattern: Pattern, weights: bool, rotation: Rotation | None
+    ) -> tuple[Tensor, Tensor | None]:
         """[B, S, D] → [B, S, D] and the attention weights [B, H, S, S] or None."""
-        context, attention = self.attention(states, pattern, weights)
+        context, attention = self.attention(states, pattern, weights, rotation)
         return self.output(context), attention
 
 
@@ -157,16 +188,23 @@ class PixelLayer(GradientCheckpointingLayer):
         self.output = Dense(intermediate, width)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, states: Tensor, pattern: Pattern, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, states: Tensor, pattern: Pattern, weights: bool, rotation: Rotation | None
+    ) -> tuple[Tensor, Tensor | None]:
         """[B, S, D] → [B, S, D] and the attention weights [B, H, S, S] or None."""
-        attended, attention = self.attention(self.layernorm_before(states), pattern, weights)
+        attended, attention = self.attention(self.layernorm_before(states), pattern, weights, rotation)
         states = states + self.dropout(attended)
         transformed = self.output(self.activation(self.intermediate(self.layernorm_after(states))))
         return states + self.dropout(transformed), attention
 
 
 def run_layers(
-    layers: Iterable[nn.Module], states: Tensor, pattern: Pattern, weights: bool = False, every: bool = False
+    layers: Iterable[nn.Module],
+    states: Tensor,
+    pattern: Pattern,
+    weights: bool = False,
+    every: bool = False,
+    rotation: Rotation | None = None,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Pass states through layers.
 
@@ -176,6 +214,7 @@ def run_layers(
         pattern: bool [B, 1, 1, S], what may be attended; None for everything; or the unpadded
         weights: Whether to collect attention weights
         every: Whether to collect hidden states, which otherwise are freed as soon as they can be
+        rotation: How to turn queries and keys, or None
 
     Returns:
         The last layer's output, as states; the input and each layer's output; the attention weights,
@@ -183,7 +222,7 @@ def run_layers(
     """
     hidden_states, attentions = [states] if every else [], []
     for layer in layers:
-        states, attention = layer(states, pattern, weights)
+        states, attention = layer(states, pattern, weights, rotation)
         if every:
             hidden_states.append(states)
         if attention is not None:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from pixel_m4.console.errors import UserError
-from pixel_m4.model.config import CONFIG_FILE
+from pixel_m4.model.config import CONFIG_FILE, PixelConfig
 
 logger = logging.getLogger(__name__)
 # What a checkpoint holds beside the encoder. Published ones carry heads that were never trained.
@@ -44,6 +44,8 @@ HEADS = (
     "TextForSequenceClassification",
     "TextForQuestionAnswering",
 )
+TABLES = ("embeddings.position_embeddings", "decoder.decoder_pos_embed")
+"""Vectors of places, which a model with rotary positions alone leaves out."""
 REPORT = "LOAD REPORT"  # how transformers' table of weights begins, after the model's name
 
 
@@ -211,6 +213,20 @@ def check_loaded(
         logger.warning("%s: new weights, not from %s, to be trained: %s", kind, name, parts)
 
 
+def warn_of_positions(config: PixelConfig, saved: PixelConfig, name: Any) -> None:
+    """Say in one line of the log that a model tells places otherwise than its weights were trained to."""
+    before, now = (
+        each.position_embedding_type + ("" if each.rope_theta is None else f" (base {each.rope_theta:g})")
+        for each in (saved, config)
+    )
+    if before != now:
+        logger.warning(
+            "%s was trained with %s positions, and is opened with %s ones: its weights fit, but its "
+            "attention has to be trained anew",
+            *(name, before, now),
+        )
+
+
 def _refuse_sizes(source: str, wrong: Sequence[tuple[str, Any, Any]]) -> None:
     if wrong:
         key, found, expected = wrong[0]
@@ -251,11 +267,13 @@ def _leave_out(
 ) -> None:
     """Take weights of heads that the model does not have from `unexpected`; refuse others."""
     kind, over = type(model).__name__, sorted(unexpected)
+    tables = () if getattr(model.config, "adds_positions", True) else TABLES
     its_own = kind.lower() in {architecture.lower() for architecture in model.config.architectures or ()}
     misplaced = [
         key
         for key in over
-        if own.get(part_of(key) or "", True) or (its_own and part_of(key) in OF_SEVERAL_HEADS)
+        if (own.get(part_of(key) or "", True) or (its_own and part_of(key) in OF_SEVERAL_HEADS))
+        and not key.endswith(tables)
     ]
     if misplaced and not ignore:
         raise UserError(

@@ -19,10 +19,10 @@ from transformers.utils import ModelOutput
 from pixel_m4.model.attention import Unpadded
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.inputs import as_in_transformers, check_inputs, split_patches, take
-from pixel_m4.model.layers import PixelLayer, pattern_of, run_layers
+from pixel_m4.model.layers import PixelLayer, pattern_of, rotation_for, run_layers
 from pixel_m4.model.masks import Hidden, choose_patches, follow_mask
 from pixel_m4.model.objectives import mean_of, reconstruction_errors, targets_of
-from pixel_m4.model.positions import init_positions, patch_positions, resized_parameter
+from pixel_m4.model.positions import init_positions, patch_positions, places_of, resized_parameter
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
 
 
@@ -57,7 +57,9 @@ class PixelDecoder(nn.Module):
         width = config.decoder_hidden_size
         self.decoder_embed = nn.Linear(config.hidden_size, width)
         self.mask_token = nn.Parameter(torch.empty(1, 1, width))
-        self.decoder_pos_embed = nn.Parameter(torch.empty(1, 1 + config.max_patches, width))
+        self.decoder_pos_embed = (
+            nn.Parameter(torch.empty(1, 1 + config.max_patches, width)) if config.adds_positions else None
+        )
         self.decoder_layers = nn.ModuleList(
             PixelLayer(config, width, config.decoder_num_attention_heads, config.decoder_intermediate_size)
             for _ in range(config.decoder_num_hidden_layers)
@@ -94,12 +96,17 @@ class PixelDecoder(nn.Module):
         patches = tokens.scatter(
             1, hidden.keep.unsqueeze(-1).expand_as(kept), kept
         )  # [B, P, E], in the original order
-        positions = patch_positions(self.decoder_pos_embed, patches.shape[1], first_position)
-        states = torch.cat([cls + self.decoder_pos_embed[:, :1], patches + positions], dim=1)
+        if self.decoder_pos_embed is not None:
+            positions = patch_positions(self.decoder_pos_embed, patches.shape[1], first_position)
+            cls, patches = cls + self.decoder_pos_embed[:, :1], patches + positions
+        states = torch.cat([cls, patches], dim=1)
         pattern = pattern_of(self.config, attention_mask)
+        size = self.config.decoder_hidden_size // self.config.decoder_num_attention_heads
+        places = places_of(attention_mask.shape[1], None, states.device)
+        rotation = rotation_for(self.config, size, places, pattern, len(states))
         if isinstance(pattern, Unpadded):
             states = pattern.unpad(states)
-        states, _, _ = run_layers(self.decoder_layers, states, pattern)
+        states, _, _ = run_layers(self.decoder_layers, states, pattern, rotation=rotation)
         states = self.decoder_norm(states)
         if isinstance(pattern, Unpadded):
             return pattern.pad(states)[:, 1:], pattern.pad(self.decoder_pred(states))[:, 1:]
@@ -160,7 +167,8 @@ class PixelForPreTraining(PixelPreTrainedModel):
                 is wanted; None for random ones
             mask_ratio: Share of the patches to mask at random, instead of the configuration's. For exactly m
                 of P patches pass (m - 0.5) / P, which rounding cannot miss. A `patch_mask` is followed
-                whatever the ratio is; only a compiled model needs one that agrees with it.
+                whatever the ratio is; only a compiled model needs one that agrees with it, and on another
+                device than the CPU a ratio that is passed must agree, as the device is then not waited for.
             first_position: [B], the position of each text's first patch; None for 0. Short texts at places
                 all over the table teach a model all of its positions.
             output_hidden_states: Whether to return the encoder's hidden states
@@ -200,7 +208,7 @@ class PixelForPreTraining(PixelPreTrainedModel):
         if patch_mask is None:
             places, visible = choose_patches(attention_mask, ratio), attention_mask
         else:
-            places = follow_mask(patch_mask, ratio)
+            places = follow_mask(patch_mask, ratio, agreed=mask_ratio is not None)
             visible = attention_mask if places.seen is None else attention_mask * (patch_mask == 0)
         return Masked(patches=patches, attention_mask=attention_mask, places=places, visible=visible)
 
@@ -241,8 +249,9 @@ class PixelForPreTraining(PixelPreTrainedModel):
 
     def freeze_positions(self) -> None:
         """Positions stay the fixed table: encoder and decoder must agree on them."""
-        self.vit.embeddings.position_embeddings.requires_grad_(False)
-        self.decoder.decoder_pos_embed.requires_grad_(False)
+        for table in (self.vit.embeddings.position_embeddings, self.decoder.decoder_pos_embed):
+            if table is not None:
+                table.requires_grad_(False)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -250,7 +259,8 @@ class PixelForPreTraining(PixelPreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, PixelDecoder):
             initialization.normal_(module.mask_token, std=self.config.initializer_range)
-            init_positions(module.decoder_pos_embed)
+            if module.decoder_pos_embed is not None:
+                init_positions(module.decoder_pos_embed)
 
     def resize_positions(self, max_seq_length: int) -> None:
         """As the base, for encoder and decoder."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pixel_m4.model.inputs import readable
+
 
 @dataclass(frozen=True, kw_only=True)
 class Hidden:
@@ -48,27 +50,28 @@ def choose_patches(attention_mask: Tensor, mask_ratio: float) -> Hidden:
     return Hidden(keep=order[:, :kept].sort(dim=1).values, masked=order[:, kept:].sort(dim=1).values)
 
 
-def follow_mask(patch_mask: Tensor, mask_ratio: float) -> Hidden:
+def follow_mask(patch_mask: Tensor, mask_ratio: float, agreed: bool = False) -> Hidden:
     """Hide exactly the patches that a mask says.
 
     Args:
         patch_mask: [B, P], 1 for patches to mask, 0 for those to see
-        mask_ratio: Share of the patches to mask, which only `torch.compile` asks for: it must know sizes
-            before it sees a mask.
+        mask_ratio: Share of the patches to mask, for where sizes must be known before the mask is seen: in
+            `torch.compile`, and on another device than the CPU, which need not be waited for then.
+        agreed: Whether the caller says that the mask has this share.
 
     Raises:
         ValueError: A value is neither 0 nor 1.
-        RuntimeError: In a compiled model, the mask hides another share than `mask_ratio` says.
+        RuntimeError: The share is relied on, and the mask hides another one.
     """
     hide = patch_mask != 0
     patches, counts = hide.shape[1], (~hide).sum(1)
     order = hide.to(torch.uint8).argsort(dim=1, stable=True)  # seen, then hidden, each in ascending order
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or (agreed and not readable(patch_mask)):
         kept = int(patches * (1 - mask_ratio))
         torch._assert_async(
             (counts == kept).all(),
-            f"a compiled model masks {patches - kept} of {patches} patches: pass mask_ratio=(m - 0.5) / P "
-            "with a patch_mask that has m ones in each row",
+            f"by mask_ratio the model masks {patches - kept} of {patches} patches, and patch_mask says "
+            "another number: pass mask_ratio=(m - 0.5) / P with a patch_mask that has m ones in each row",
         )
         return Hidden(keep=order[:, :kept], masked=order[:, kept:])
     if not counts.numel():

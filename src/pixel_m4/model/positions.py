@@ -1,9 +1,12 @@
-"""Positions of patches: the fixed sine-cosine table, and its rows for another length.
+"""Positions of patches: the fixed sine-cosine table and its rows for another length, and rotary positions.
 
-Sources: He et al. 2022 (MAE). Dimensions: B batch, P patches, D width, L = P rows of the table without CLS.
+Sources: He et al. 2022 (MAE), Su et al. 2021 (RoFormer). Dimensions: B batch, P patches, K kept patches,
+S sequence with CLS, D width, H heads, d = D / H, L = P rows of the table without CLS.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -76,7 +79,58 @@ def init_positions(table: nn.Parameter) -> None:
     initialization.copy_(table, positions.to(table))
 
 
-def resized_parameter(table: nn.Parameter, max_seq_length: int) -> nn.Parameter:
-    """`resized_positions` for a parameter [1, 1 + L, D]; frozen stays frozen."""
+def resized_parameter(table: nn.Parameter | None, max_seq_length: int) -> nn.Parameter | None:
+    """`resized_positions` for a parameter [1, 1 + L, D]; frozen stays frozen, and None stays None."""
+    if table is None:
+        return None
     with torch.no_grad():
         return nn.Parameter(resized_positions(table, max_seq_length), requires_grad=table.requires_grad)
+
+
+class Rotation(NamedTuple):
+    """How queries and keys are turned, each pair of their values by its own angle.
+
+    Attributes:
+        cos: float32 [B or 1, S, 1, d / 2]
+        sin: float32 [B or 1, S, 1, d / 2]
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+
+def places_of(patches: int, keep: Tensor | None, device: torch.device) -> Tensor:
+    """The places of a sequence: CLS has 0 and patch p has p + 1, also where other patches are dropped.
+
+    Args:
+        patches: P
+        keep: [B, K], the patches that are kept; None for all
+        device: Where to make them.
+
+    Returns:
+        [1, 1 + P], or [B, 1 + K]
+    """
+    if keep is None:
+        return torch.arange(1 + patches, device=device)[None]
+    return F.pad(keep + 1, (1, 0))
+
+
+def rotation_of(places: Tensor, size: int, theta: float) -> Rotation:
+    """The angles of places: pair i is turned by place * theta^(-2i / d).
+
+    Args:
+        places: [B, S]
+        size: d, the width of a head, even.
+        theta: The base.
+    """
+    pairs = torch.arange(0, size, 2, dtype=torch.float32, device=places.device)
+    angle = places[..., None, None].float() * theta ** (-pairs / size)
+    return Rotation(angle.cos(), angle.sin())
+
+
+def rotate(states: Tensor, rotation: Rotation) -> Tensor:
+    """Turn queries or keys [B, S, H, d]; value i and value i + d / 2 are a pair, as in transformers."""
+    first, second = states.chunk(2, dim=-1)
+    cos, sin = rotation
+    turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+    return turned.to(states.dtype)

@@ -20,6 +20,7 @@ from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from pixel_m4.console.errors import UserError
+from pixel_m4.model.checks import check_ids
 from pixel_m4.model.config import HUB_OPTIONS
 from pixel_m4.model.inputs import as_in_transformers
 from pixel_m4.model.loading import (
@@ -228,31 +229,4 @@ class TextModel(TextPreTrainedModel):
             pooler_output=pooled,
             hidden_states=encoded.hidden_states if output_hidden_states else None,
             attentions=encoded.get("attentions"),
-        )
-
-
-def check_ids(config: TextConfig, input_ids: Tensor, attention_mask: Tensor | None) -> None:
-    """Refuse sequences of a wrong shape or type, or longer than the positions.
-
-    Raises:
-        ValueError: Names the shape or the value.
-    """
-    if input_ids.ndim != 2 or input_ids.shape[1] < 2 or input_ids.is_floating_point():
-        raise ValueError(
-            f"input_ids must be whole numbers [B, 1 + P], got {input_ids.dtype} {list(input_ids.shape)}"
-        )
-    batch, length = input_ids.shape
-    if attention_mask is not None and tuple(attention_mask.shape) != (batch, length - 1):
-        raise ValueError(
-            f"attention_mask must be [B, P] = {[batch, length - 1]}, without CLS, to match input_ids "
-            f"{[batch, length]}; got {list(attention_mask.shape)}"
-        )
-    if torch.compiler.is_compiling():
-        return
-    if config.positions is not None and length > config.positions:
-        raise ValueError(f"input_ids are {length} long, but the model has positions for {config.positions}")
-    lowest, highest = (value.item() for value in input_ids.aminmax())
-    if lowest < 0 or highest >= config.vocab_size:
-        raise ValueError(
-            f"input_ids must lie between 0 and {config.vocab_size - 1}, got {lowest} to {highest}"
         )

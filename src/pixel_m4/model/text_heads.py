@@ -16,6 +16,7 @@ from transformers.modeling_outputs import (
     TokenClassifierOutput,
 )
 
+from pixel_m4.model.checks import check_ids
 from pixel_m4.model.heads import (
     AnswerSpans,
     BiaffineParses,
@@ -28,7 +29,7 @@ from pixel_m4.model.heads import (
     TokenLabels,
 )
 from pixel_m4.model.inputs import as_in_transformers
-from pixel_m4.model.text import TextModel, TextPreTrainedModel, check_ids
+from pixel_m4.model.text import TextModel, TextPreTrainedModel
 from pixel_m4.model.text_config import TextConfig
 from pixel_m4.model.vit import PixelPreTrainedModel
 

@@ -21,11 +21,23 @@ from transformers import PreTrainedModel, initialization
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from pixel_m4.model.attention import Unpadded
-from pixel_m4.model.config import HUB_OPTIONS, PixelConfig
-from pixel_m4.model.inputs import as_in_transformers, check_inputs, split_patches, take
-from pixel_m4.model.layers import Pattern, PixelLayer, pattern_of, run_layers
-from pixel_m4.model.loading import check_folder, check_loaded, named_errors, without_report
-from pixel_m4.model.positions import init_positions, patch_positions, resized_parameter
+from pixel_m4.model.config import HUB_OPTIONS, PixelConfig, config_file
+from pixel_m4.model.inputs import as_in_transformers, check_inputs, count_patches, split_patches, take
+from pixel_m4.model.layers import Pattern, PixelLayer, pattern_of, rotation_for, run_layers
+from pixel_m4.model.loading import (
+    check_folder,
+    check_loaded,
+    named_errors,
+    warn_of_positions,
+    without_report,
+)
+from pixel_m4.model.positions import (
+    Rotation,
+    init_positions,
+    patch_positions,
+    places_of,
+    resized_parameter,
+)
 from pixel_m4.model.text_config import AnyConfig
 from pixel_m4.model.words import PoolingWeights
 from pixel_m4.shipped import find_model
@@ -53,13 +65,17 @@ class PatchEmbeddings(nn.Module):
 
 
 class PixelEmbeddings(nn.Module):
-    """CLS and patch embeddings plus their positions."""
+    """CLS and patch embeddings plus their positions, where those are vectors."""
 
     def __init__(self, config: PixelConfig, dropout: float) -> None:
         super().__init__()
         self.cls_token = nn.Parameter(torch.empty(1, 1, config.hidden_size))
         self.patch_embeddings = PatchEmbeddings(config)
-        self.position_embeddings = nn.Parameter(torch.empty(1, 1 + config.max_patches, config.hidden_size))
+        self.position_embeddings = (
+            nn.Parameter(torch.empty(1, 1 + config.max_patches, config.hidden_size))
+            if config.adds_positions
+            else None
+        )
         self.dropout = nn.Dropout(dropout)
 
     def forward(
@@ -75,13 +91,17 @@ class PixelEmbeddings(nn.Module):
         Returns:
             [B, 1 + P, D], or [B, 1 + K, D]
         """
-        cls_position = self.position_embeddings[:, :1]
-        positions = patch_positions(self.position_embeddings, patches.shape[1], first_position)
+        table, count = self.position_embeddings, patches.shape[1]
+        cls: Tensor = self.cls_token
         if keep is not None:
             patches = take(patches, keep)
-            positions = take(positions.expand(len(patches), -1, -1), keep)
-        embeddings = self.patch_embeddings(patches) + positions
-        cls = (self.cls_token + cls_position).expand(len(patches), -1, -1)
+        embeddings: Tensor = self.patch_embeddings(patches)
+        if table is not None:
+            positions = patch_positions(table, count, first_position)
+            if keep is not None:
+                positions = take(positions.expand(len(patches), -1, -1), keep)
+            embeddings, cls = embeddings + positions, cls + table[:, :1]
+        cls = cls.expand(len(patches), -1, -1)
         return self.dropout(torch.cat([cls.to(embeddings.dtype), embeddings], dim=1))
 
 
@@ -96,10 +116,15 @@ class PixelEncoder(nn.Module):
         )
 
     def forward(
-        self, states: Tensor, pattern: Pattern, weights: bool = False, every: bool = False
+        self,
+        states: Tensor,
+        pattern: Pattern,
+        weights: bool = False,
+        every: bool = False,
+        rotation: Rotation | None = None,
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """See `run_layers`."""
-        return run_layers(self.layer, states, pattern, weights, every)
+        return run_layers(self.layer, states, pattern, weights, every, rotation)
 
 
 class LayerMix(nn.Module):
@@ -165,7 +190,8 @@ class PixelPreTrainedModel(PreTrainedModel):
         init_weights(module, std)
         if isinstance(module, PixelEmbeddings):
             initialization.normal_(module.cls_token, std=std)
-            init_positions(module.position_embeddings)
+            if module.position_embeddings is not None:
+                init_positions(module.position_embeddings)
 
     @classmethod
     def _can_set_attn_implementation(cls) -> bool:
@@ -178,7 +204,8 @@ class PixelPreTrainedModel(PreTrainedModel):
     def resize_positions(self, max_seq_length: int) -> None:
         """Give the model another maximum length: shorter cuts the positions, longer interpolates them.
 
-        Call it before an optimizer is made, as the parameter is a new one; `config.image_size` follows.
+        Rotary positions need neither: longer texts have places beyond the ones that were trained. Call it
+        before an optimizer is made, as the parameter is a new one; `config.image_size` follows.
 
         Args:
             max_seq_length: The new maximum in patches, a perfect square.
@@ -207,6 +234,8 @@ class PixelPreTrainedModel(PreTrainedModel):
         What the checkpoint does not have, such as a new head, is named in one line of the log. Heads that it
         has and the model has not are left out. Positions for another length than the checkpoint's, asked for
         by `max_seq_length`, `image_size` or `config`, are cut or interpolated, see `resize_positions`.
+        With another `position_embedding_type` than the checkpoint's, vectors of places are left out or made
+        anew, and one line of the log says that the attention has to be trained anew.
 
         Args:
             pretrained_model_name_or_path: A folder (`~` is the home folder), "pixel-m4-tiny" or another of
@@ -239,6 +268,8 @@ class PixelPreTrainedModel(PreTrainedModel):
         with named_errors(folder), without_report():
             model, info = super().from_pretrained(name, *model_args, **options)
         check_loaded(model, folder, info, ignore_sizes=asked, ignore_unexpected=ignore_unexpected_keys)
+        if name is not None and config_file(name, hub.get("subfolder") or "").is_file():
+            warn_of_positions(model.config, PixelConfig.from_pretrained(name, **hub), name)
         if length is not None:
             model.resize_positions(length)
         model.freeze_positions()  # transformers makes new parameters, which are trainable
@@ -322,7 +353,8 @@ class PixelModel(PixelPreTrainedModel):
             output_hidden_states: Whether to return the embeddings and each layer's output (no last norm)
             output_attentions: Whether to return attention weights (slower)
             keep: [B, K], places of the patches to encode; the others are dropped after positions are added
-            first_position: [B], the position of each text's first patch; None for 0
+            first_position: [B], the position of each text's first patch; None for 0. Rotary positions only
+                know distances, which it does not change.
             keeps_padding: Whether what stands on padding is read too, so that the batch must not be packed;
                 the attribute of that name says it for every call
 
@@ -340,10 +372,14 @@ class PixelModel(PixelPreTrainedModel):
         padded = output_attentions or keeps_padding or self.keeps_padding
         pattern = pattern_of(self.config, attention_mask, padded=padded)
         states = self.embeddings(split_patches(pixel_values, self.config.patch_size), keep, first_position)
+        patches = count_patches(pixel_values, self.config.patch_size)
+        size = self.config.hidden_size // self.config.num_attention_heads
+        places = places_of(patches, keep, states.device)
+        rotation = rotation_for(self.config, size, places, pattern, len(states))
         if isinstance(pattern, Unpadded):
             states = pattern.unpad(states)
         states, hidden_states, attentions = self.encoder(
-            states, pattern, output_attentions, output_hidden_states or self.mix is not None
+            states, pattern, output_attentions, output_hidden_states or self.mix is not None, rotation
         )
         states = self.layernorm(states) if self.mix is None else self.mix(hidden_states, self.layernorm)
         if isinstance(pattern, Unpadded):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import initialization
 
 from pixel_m4.model.attention import Unpadded
+from pixel_m4.model.checks import real_words
 from pixel_m4.model.inputs import take
 from pixel_m4.model.layers import PixelLayer, run_layers, unpadded_if_it_pays
 from pixel_m4.model.text_config import AnyConfig
@@ -98,11 +99,6 @@ class WordEncoder(nn.Module):
         scores = self.weight(states).mT.float().expand(inside.shape)
         scores = scores.masked_fill(~inside, torch.finfo(scores.dtype).min)
         return scores.softmax(-1).to(states.dtype) @ states
-
-
-def real_words(word_starts: Tensor) -> Tensor:
-    """Which words there are: [B, W + 1] → bool [B, W]."""
-    return (word_starts[:, :-1] >= 0) & (word_starts[:, 1:] >= 0)
 
 
 def patches_of_words(patches: int, word_starts: Tensor) -> Tensor:

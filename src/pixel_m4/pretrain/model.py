@@ -19,7 +19,7 @@ _FIXED = (
     *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act"),
     *("image_size", "patch_size", "num_channels", "qkv_bias", "norm_pix_loss"),
     *(f"decoder_{name}" for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")),
-    "decoder_intermediate_size",
+    *("decoder_intermediate_size", "position_embedding_type", "rope_parameters"),
 )
 
 
@@ -64,6 +64,7 @@ def _overrides(arguments: PretrainArguments) -> dict[str, Any]:
         "attention_probs_dropout_prob": arguments.dropout_prob,
         "mask_ratio": arguments.mask_ratio,
         "norm_pix_loss": arguments.norm_pix_loss,
+        **arguments.positions,
         **parse_overrides(arguments.config_overrides),
     }
 

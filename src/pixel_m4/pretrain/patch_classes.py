@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixel_m4.model import PixelConfig, PixelForPreTraining, PixelForPreTrainingOutput
+from pixel_m4.model.checks import IGNORED, check_labels
 from pixel_m4.model.flops import linear, product
-from pixel_m4.model.heads import IGNORED, check_labels
 from pixel_m4.model.inputs import as_in_transformers, blank_out, take
 from pixel_m4.model.masks import Hidden
 

@@ -20,6 +20,7 @@ from pixel_m4.files import DataError, content_suffix, read_lines, writing
 from pixel_m4.formats.folders import TABLES, find_split
 from pixel_m4.formats.rows import BadRows, InputFormat
 from pixel_m4.model import AnyConfig, AnyModel, PixelPreTrainedModel
+from pixel_m4.model.checks import checked_on_device
 from pixel_m4.render.windows import windows
 from pixel_m4.tasks.batch import render_words
 from pixel_m4.tasks.text_input import TextInput
@@ -373,7 +374,7 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
         results: list[Result] = []
         for first in range(0, len(encoded), batch_size):
             batch = encoded[first : first + batch_size]
-            inputs = {name: tensor.to(model.device) for name, tensor in self.collate(batch).items()}
+            inputs = checked_on_device(model.config, self.collate(batch), model.device)
             results += self.decode(model(**inputs), batch)
         return self.predict(examples, encoded, results)
 

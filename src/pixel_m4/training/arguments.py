@@ -38,7 +38,8 @@ class ModelArguments:
     config_name: str | None = field(
         default=None,
         metadata={
-            "help": "start from random weights instead, in a model of this size: base, small, tiny or nano"
+            "help": "start from random weights instead, in a model of this size: base, large, small, tiny "
+            "or nano"
         },
     )
     config_overrides: str = field(
@@ -47,6 +48,17 @@ class ModelArguments:
             "help": "changes to the model's configuration, such as num_hidden_layers=6,hidden_size=192; "
             "default: none"
         },
+    )
+    position_embedding_type: str | None = field(
+        default=None,
+        metadata={
+            "help": "how places are told: absolute, as published, rotary, or rotary_absolute for both; "
+            "default: as the checkpoint has it, absolute with random weights"
+        },
+    )
+    rope_theta: float | None = field(
+        default=None,
+        metadata={"help": "base of the angles of rotary positions; default: the checkpoint's, or 10000"},
     )
     line_positions: bool = field(
         default=False, metadata={"help": "random weights begin with places on a line, not on a square grid"}
@@ -84,6 +96,11 @@ class ModelArguments:
             raise UserError("--model_revision is for the checkpoint that --model_name_or_path names")
         name = with_revision(self.model_name_or_path, self.model_revision, "--model_revision")
         object.__setattr__(self, "model_name_or_path", name)  # read with it wherever it is read
+        if self.line_positions and self.position_embedding_type == "rotary":
+            raise UserError(
+                "--line_positions says how vectors of places begin, and --position_embedding_type rotary has "
+                "none: give rotary_absolute, or leave one of the two out"
+            )
         parse_config_overrides(self.config_overrides)
         if self.model_name_or_path is not None:
             if self.config_name is not None:
@@ -93,6 +110,12 @@ class ModelArguments:
                 )
             for name in self.starts:
                 raise UserError(f"--{name} is for random weights (--config_name), not for a checkpoint")
+
+    @property
+    def positions(self) -> dict[str, Any]:
+        """Changes to how the configuration tells places."""
+        names = ("position_embedding_type", "rope_theta")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
     def starts(self) -> list[str]:

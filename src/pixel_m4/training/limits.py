@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pixel_m4.console.errors import UserError
-from pixel_m4.model.config import NAMED
+from pixel_m4.model.config import NAMED, POSITIONS
 from pixel_m4.model.text_config import is_text_model
 
 
@@ -90,6 +90,7 @@ LIMITS: Mapping[str, Limit] = {
         ),
         _COUNT,
     ),
+    "rope_theta": Limit(above=1),
     "sampling_power": Limit(least=0, most=1),
     "seed": _SEED,
     "data_seed": _SEED,
@@ -98,6 +99,7 @@ LIMITS: Mapping[str, Limit] = {
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "config_name": tuple(NAMED),
     "masking": ("span", "random"),
+    "position_embedding_type": POSITIONS,
     "exhausted": ("repeat", "drop", "stop"),
     "problem_type": ("regression", "single_label_classification"),
     "train_sampling_strategy": ("random", "sequential", "group_by_length"),

@@ -35,6 +35,11 @@ def parse_config_overrides(text: str) -> dict[str, Any]:
     for name, node in _overrides(text).items():
         if name in ("image_size", "max_seq_length"):
             raise UserError(f"config_overrides: {name} follows from --max_seq_length; give that")
+        if name in ("position_embedding_type", "rope_theta", "rope_parameters"):
+            raise UserError(
+                f"config_overrides: {name} has an option of its own: give --position_embedding_type, and "
+                "--rope_theta"
+            )
         if name not in known:
             raise UserError(f"config_overrides: a model has no {name!r}{did_you_mean(name, known)}")
         found[name] = typed(node, hints[name])

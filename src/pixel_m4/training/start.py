@@ -46,6 +46,11 @@ def start_of(arguments: ModelArguments) -> str:
         ways = [
             words
             for wanted, words in (
+                (arguments.position_embedding_type == "rotary", "rotary positions"),
+                (
+                    arguments.position_embedding_type == "rotary_absolute",
+                    "rotary positions beside absolute ones",
+                ),
                 (arguments.line_positions, "places on a line"),
                 (arguments.look_at_neighbours, "attention to the patches nearby"),
             )

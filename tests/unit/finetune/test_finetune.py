@@ -26,6 +26,20 @@ def test_what_competes_in_losses_is_an_option_and_is_saved(tmp_path: Path) -> No
     assert make_config(other).padding_competes
 
 
+def test_positions_are_options_and_are_saved(tmp_path: Path) -> None:
+    start = FinetuneArguments(
+        config_name="nano", data_dir="x", position_embedding_type="rotary_absolute", rope_theta=200
+    )
+    make_config(start).save_pretrained(tmp_path)
+    again = FinetuneArguments(model_name_or_path=str(tmp_path), data_dir="x")
+    assert make_config(again).rope_theta == 200  # as the checkpoint says
+    other = FinetuneArguments(
+        model_name_or_path=str(tmp_path), data_dir="x", position_embedding_type="rotary", rope_theta=300
+    )
+    found = make_config(other)
+    assert (found.position_embedding_type, found.rope_theta) == ("rotary", 300)
+
+
 def test_it_is_refused_where_nothing_competes(tmp_path: Path) -> None:
     arguments = FinetuneArguments(config_name="nano", data_dir="x", padding_competes=False)
     training = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)

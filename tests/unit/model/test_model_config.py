@@ -38,7 +38,7 @@ def test_named_takes_overrides() -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(ValueError, match=r"'huge'.*base, small, tiny, nano"):
+    with pytest.raises(ValueError, match=r"'huge'.*base, large, small, tiny, nano"):
         PixelConfig.named("huge")
 
 

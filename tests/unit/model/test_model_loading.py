@@ -308,6 +308,21 @@ def test_a_weight_that_nobody_knows(tmp_path: Path) -> None:
         PixelModel.from_pretrained(tmp_path)
 
 
+def test_weights_under_names_of_another_code(tmp_path: Path) -> None:
+    """Such as those of a checkpoint whose names are not known to us: refused, not loaded in part."""
+    rotary = PixelConfig.named("nano", max_seq_length=64, position_embedding_type="rotary")
+    PixelModel(rotary).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    renamed = {
+        f"backbone.{key.replace('attention.attention.query', 'attn.q_proj')}": weights[key] for key in weights
+    }
+    save_file(renamed, tmp_path / "model.safetensors")
+    with pytest.raises(
+        ValueError, match=r"lacks \d+ weights of the encoder, such as .*another architecture's"
+    ):
+        PixelModel.from_pretrained(tmp_path)
+
+
 @pytest.mark.parametrize("saved", [PixelForPreTraining, *HEADS])
 @pytest.mark.parametrize("opened", [PixelModel, PixelForPreTraining, *HEADS])
 def test_every_head_gives_its_encoder_to_every_other(

@@ -66,6 +66,16 @@ def test_a_model_from_nothing() -> None:
     assert not plain.config.norm_pix_loss
 
 
+def test_rotary_positions_are_options() -> None:
+    options: dict[str, Any] = {"data_dir": "d", "config_name": "nano", "max_seq_length": 64}
+    arguments = PretrainArguments(**options, position_embedding_type="rotary", rope_theta=200)
+    model = make_model(arguments)
+    assert model.config.rope_theta == 200
+    assert model.decoder.decoder_pos_embed is None
+    with pytest.raises(ValueError, match="position_embedding_type is absolute"):
+        make_model(PretrainArguments(**options, rope_theta=200))
+
+
 def test_colour_and_the_second_objective_do_not_go_together() -> None:
     options = {"data_dir": "d", "config_name": "nano", "max_seq_length": 64}
     colour, config = TextRenderer(max_seq_length=64, rgb=True), PixelConfig.named("nano", max_seq_length=64)

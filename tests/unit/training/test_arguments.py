@@ -144,6 +144,10 @@ def test_two_sources_of_data(capsys: pytest.CaptureFixture[str]) -> None:
     ("options", "message"),
     [
         ("--look_at_neighbours true", "needs --line_positions true"),
+        (
+            "--line_positions true --position_embedding_type rotary",
+            "--position_embedding_type rotary has none",
+        ),
         ("--shrink 0", "--shrink must be more than 0, got 0"),
     ],
 )
@@ -232,6 +236,9 @@ def test_what_is_written_higher_wins(tmp_path: Path, recipe: str, argv: str, exp
         ("config_overrides: hidden_sise=3", "a model has no 'hidden_sise'; did you mean hidden_size"),
         ("config_overrides: hidden_size=x", "config_overrides: hidden_size: x is no whole number"),
         ("config_overrides: hidden_size=48,hidden_size=96", "hidden_size stands twice"),
+        ("config_overrides: rope_theta=200", "rope_theta has an option of its own: give --pos"),
+        ("rope_theta: 1", "rope_theta: must be more than 1, got 1"),
+        ("position_embedding_type: rotari", "must be one of absolute, rotary, rotary_absolute, got 'rotari'"),
         ("config_overrides: max_seq_length=64", "max_seq_length follows from --max_seq_length"),
         ("config_overrides: hidden_act=geluu", "no activation 'geluu'"),
         ("config_overrides: hidden_size=", "is no whole number|there is no value|has no value"),
