@@ -34,7 +34,7 @@ class Answers:
         self._searched = {name: Searched(model.states, sentences) for name, model in models.served.items()}
 
     def warm_up(self) -> None:
-        """Do once what would make the first answers slow: vectors of the sentences, units of Latin letters."""
+        """Do once what would make the first answers slow, such as the vectors of the sentences."""
         for searched in self._searched.values():
             searched.nearest("a", 1)
         for name in self.models.names(decode=True):

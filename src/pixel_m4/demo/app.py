@@ -15,15 +15,14 @@ from anyio import fail_after
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pixel_m4.console.errors import UserError, explain
+from pixel_m4.console.errors import UserError
 from pixel_m4.demo.answers import Answers, check_text
 from pixel_m4.demo.models import Models
 from pixel_m4.demo.pool import Full, Pool
@@ -37,6 +36,7 @@ MOST_WAITING = 512  # texts in the queue
 MOST_OF_CLIENT = 64
 SECONDS_TO_SEND, SECONDS_TO_ANSWER = 10.0, 30.0
 _RETRY = "1"
+_GONE = "the client has gone"
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +127,6 @@ def create_app(
         middleware=[
             Middleware(SafeHeaders, frame_ancestors=frame_ancestors),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False),
-            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5),
         ],
     )
 
@@ -175,7 +174,7 @@ def _answering(endpoint: Endpoint, pool: Pool) -> Callable[[Request], Any]:
             asked = endpoint.checked(await _read(request))
             for text in asked["texts"]:
                 check_text(text)
-            works = [partial(endpoint.call, text, asked) for text in asked["texts"]]
+            works: list[Callable[[], Any]] = [partial(endpoint.call, text, asked) for text in asked["texts"]]
             client = request.client.host if request.client else ""
             return JSONResponse({"results": await _wait(request, pool.submit(client, works))})
         except Full:
@@ -183,9 +182,9 @@ def _answering(endpoint: Endpoint, pool: Pool) -> Callable[[Request], Any]:
             return JSONResponse({"error": message}, 429, headers={"Retry-After": _RETRY})
         except Refused as error:
             return JSONResponse({"error": str(error)}, error.status)
-        except Exception as error:
-            if (line := explain(error)) is not None:
-                return JSONResponse({"error": line}, 422)
+        except UserError as error:
+            return JSONResponse({"error": str(error)}, 422)
+        except Exception:
             logger.exception("/api/%s", endpoint.name)
             return JSONResponse({"error": "this is an error of the program"}, 500)
 
@@ -207,6 +206,8 @@ async def _read(request: Request) -> Any:
                 body += part
                 if len(body) > MOST_BYTES:
                     raise Refused(413, f"a request may have {MOST_BYTES:,} bytes")
+    except ClientDisconnect:
+        raise Refused(499, _GONE) from None
     except TimeoutError:
         raise Refused(408, f"the request took longer than {SECONDS_TO_SEND:g} seconds to come") from None
     try:
@@ -224,13 +225,12 @@ async def _wait(request: Request, futures: list[asyncio.Future[Any]]) -> list[An
     results = asyncio.gather(*futures)
     gone = asyncio.ensure_future(_disconnected(request))
     try:
-        await asyncio.wait(
-            {results, gone}, timeout=SECONDS_TO_ANSWER, return_when=asyncio.FIRST_COMPLETED
-        )
+        waited: set[asyncio.Future[Any]] = {results, gone}
+        await asyncio.wait(waited, timeout=SECONDS_TO_ANSWER, return_when=asyncio.FIRST_COMPLETED)
         if results.done():
             return results.result()
         if gone.done():
-            raise Refused(499, "the client has gone")
+            raise Refused(499, _GONE)
         raise Refused(503, f"no answer after {SECONDS_TO_ANSWER:g} seconds")
     finally:
         gone.cancel()

@@ -83,7 +83,8 @@ def saliency(model: Served, text: str, method: str, decision: int) -> dict[str, 
     (example,) = annotator.task.read_raw([" ".join(text.splitlines())], "the text", "text")
     strip = Strip.open(annotator.task, annotator.model, example)
     if decision >= len(strip.decisions.names):
-        raise UserError(f"decision {decision} is not there; the text has {len(strip.decisions.names)}, from 0")
+        count = len(strip.decisions.names)
+        raise UserError(f"decision {decision} is not there; the text has {count}, numbered from 0")
     relevance = explain(strip, [method], [decision])[method][0]
     most = float(np.abs(relevance[strip.shown]).max(initial=0)) or 1.0
     by_word = [float(relevance[patches].sum()) for _, patches in strip.words()]

@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
 from pixel_m4.console.threads import processors
+from pixel_m4.render.losses import untold
 
 MODELS = ("pixel-m4-ud", "pixel-m4-tiny")
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -96,7 +97,8 @@ def demo(settings: Settings) -> None:
             ws="none",
         )
     )
-    server.run(sockets=[listening])
+    with untold():  # the page tells, and nobody's characters are to be seen in the terminal
+        server.run(sockets=[listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -115,6 +117,6 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         found.close()
         raise UserError(
-            f"cannot listen at --host {host} --port {port}: {error.strerror}; choose another --port, 0 for any"
+            f"cannot listen at --host {host} --port {port}: {error.strerror}; choose another --port"
         ) from error
     return found

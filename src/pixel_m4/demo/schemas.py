@@ -88,7 +88,7 @@ STRIP = _object(
     text={**_TEXT, "description": "what is drawn; characters are code points of it"},
     png=_PNG,
     patches={**_COUNT, "description": "how many, the last black one included"},
-    rtl={**_TRUTH, "description": "whether it is drawn right-to-left"},
+    rtl={**_TRUTH, "description": "whether the words run right-to-left"},
     patch_chars={**_array(_or_null(_SPAN)), "description": "the characters that each patch shows"},
     patch_word={**_array(_or_null(_COUNT)), "description": "the number of the word that each patch shows"},
     char_patches={**_array(_or_null(_SPAN)), "description": "the patches that each character takes"},
@@ -137,9 +137,7 @@ FILLED = _object(
             patches=_SPAN,
             chars=_SPAN,
             truth=_or_null(_TEXT),
-            readings=_array(
-                _object(text=_TEXT, units=_array(_TEXT), probability=_NUMBER, distance=_NUMBER)
-            ),
+            readings=_array(_object(text=_TEXT, units=_array(_TEXT), probability=_NUMBER, distance=_NUMBER)),
         )
     ),
     original=_PNG,

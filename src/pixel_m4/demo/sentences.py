@@ -67,7 +67,7 @@ def read_sentences(file: Path | None, longest: int) -> list[Example]:
         return [*EXAMPLES, *(each for each in found if len(each.text) <= longest)]
     sentences = []
     for number, line in enumerate(read_lines(file), 1):
-        language, tab, text = (part.strip() for part in line.partition("\t"))
+        language, _, text = (part.strip() for part in line.partition("\t"))
         if not (language and text):
             raise DataError(
                 f"{file}:{number}: write a language, a tab and a sentence, not {line.strip()[:60]!r}"

@@ -41,7 +41,8 @@ def drawn(renderer: TextRenderer, text: str | Sequence[str], rtl: bool | None = 
         "text": joined,
         "png": png(encoding),
         "patches": count,
-        "rtl": bool(rtl) or is_rtl(joined),
+        # Kept: words that are given one by one are not reversed; published weights saw them so.
+        "rtl": isinstance(text, str) and (bool(rtl) or is_rtl(text)),
         "patch_chars": [None if start < 0 else [start, end] for start, end in offsets.spans.tolist()],
         "patch_word": [None if word < 0 else word for word in offsets.word_of_patch.tolist()],
         "char_patches": [None if start < 0 else [start, end] for start, end in places],

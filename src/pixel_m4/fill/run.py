@@ -141,8 +141,8 @@ def fill(
         rtl: Draw right-to-left even if the text does not look so.
         reader: Knows the units that may be read; default: those that the text's alphabet can make.
         top: Readings of each gap.
-        read: Whether the reconstruction is read; without, which is quick, there are no gaps, and holes get mean
-            and deviation of the visible patches.
+        read: Whether the reconstruction is read; without, which is quick, there are no gaps, and holes get
+            mean and deviation of the visible patches.
 
     Raises:
         ValueError: There is nothing to hide, what is to be hidden does not exist, the text is too long, or

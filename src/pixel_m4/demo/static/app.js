@@ -26,6 +26,8 @@ async function begin() {
   document.querySelector("[role=tablist]").addEventListener("keydown", moveTab);
   document.getElementById("link").addEventListener("click", copyLink);
   document.getElementById("input").addEventListener("submit", (event) => event.preventDefault());
+  // Chromium draws form controls again with a font that came late only when their style changes.
+  document.fonts.addEventListener("loadingdone", () => document.documentElement.classList.add("fonts"));
   bind(info.examples[0].text, onChange);
 }
 

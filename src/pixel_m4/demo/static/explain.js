@@ -35,7 +35,7 @@ export async function update(info) {
 // The words in colours; those that a decision is about choose it.
 function showWords(said) {
   const most = Math.max(...said.word_relevance.map(Math.abs)) || 1;
-  out.text.dir = said.strip.rtl ? "rtl" : "auto";
+  out.text.dir = "auto";
   const byWord = said.decisions.length === said.words.length && said.about_word !== null;
   out.text.replaceChildren(...said.words.flatMap((word, number) => {
     const value = said.word_relevance[number] / most;
@@ -43,7 +43,7 @@ function showWords(said) {
       ? make("button", { type: "button", ariaPressed: String(number === said.decision), title: said.decisions[number] })
       : make("span");
     part.className = `weighed ${value > 0 ? "for" : "against"}`;
-    part.append(make("bdi", { textContent: word }));
+    part.textContent = word;
     part.style.setProperty("--weight", Math.abs(value));
     if (byWord) part.addEventListener("click", () => set({ decision: String(number) }));
     return [part, " "];

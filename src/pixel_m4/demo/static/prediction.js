@@ -12,15 +12,23 @@ export function showPrediction(place, said, changed = { heads: new Set(), tags: 
     place.replaceChildren(bars(said), scroller("the text as pixels", list));
     return;
   }
-  const words = make("div", { className: "words", dir: said.strip.rtl ? "rtl" : "ltr" });
-  const spans = said.words.map((word) => make("bdi", { className: "word", textContent: word }));
+  const words = make("div", { className: "words", dir: "auto" });
+  const spans = said.words.map((word) => make("span", { className: "word", textContent: word }));
   words.append(...spans);
   const groups = said.words.map((_, word) => cells.filter((_, patch) => said.strip.patch_word[patch] === word));
   const overText = over(words, () => spans.map((span) => [span]), said, changed);
   const overPixels = over(list, () => groups, said, changed);
   place.replaceChildren(
-    scroller("over text", overText), scroller("over pixels", overPixels),
+    scroller("over text", overText), scroller("over pixels", overPixels), note(words),
     make("details", {}, make("summary", { textContent: "As a table" }), table(said)));
+}
+
+// Words of right-to-left text stand in another order on the canvas than on the page.
+function note(words) {
+  const told = "The model gets these words one by one: on its canvas they stand from left to right, each drawn right-to-left.";
+  const hint = make("p", { className: "hint", textContent: told });
+  queueMicrotask(() => { hint.hidden = getComputedStyle(words).direction !== "rtl"; });
+  return hint;
 }
 
 // A row of words with what is said of them above and below; drawn again when its size changes.
