@@ -18,8 +18,8 @@ def configure(commands: Any) -> None:
         NAME,
         "open a page on this machine that shows what models see and say",
         "Serve a page, and a JSON API at /api/openapi.json. Type text in any script: see its patches, hide "
-        "some and watch a model paint them, parse and tag, attack the text, ask what a decision rests on, and "
-        "find the nearest sentences. The page loads nothing from elsewhere and stores nothing.",
+        "some and watch a model paint them, parse and tag, attack the text, ask what a decision rests on, "
+        "and find the nearest sentences. The page loads nothing from elsewhere and stores nothing.",
         ["pixel-m4 demo", "pixel-m4 demo --models pixel-m4-ud pixel-m4-tiny runs/my-entities --port 8000"],
     )
     parser.add_argument(

@@ -121,7 +121,7 @@ def create_app(
         Route("/font.ttf", partial(_font, font)),
         Mount("/", StaticFiles(packages=[("pixel_m4.demo", "static")], html=True)),
     ]
-    return Starlette(
+    app = Starlette(
         routes=routes,
         lifespan=lifespan,
         middleware=[
@@ -129,6 +129,8 @@ def create_app(
             Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False),
         ],
     )
+    app.state.pool = pool
+    return app
 
 
 def _about(models: Models, sentences: list[Example]) -> dict[str, Any]:
