@@ -225,6 +225,7 @@ async def _wait(request: Request, futures: list[asyncio.Future[Any]]) -> list[An
         Refused: It took too long, or the client has gone.
     """
     results = asyncio.gather(*futures)
+    results.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may wait for it
     gone = asyncio.ensure_future(_disconnected(request))
     try:
         waited: set[asyncio.Future[Any]] = {results, gone}

@@ -67,17 +67,17 @@ function onChange(names) {
     document.getElementById(viewOf(tab)).hidden = !chosen;
   }
   clearTimeout(waiting);
+  document.body.ariaBusy = String(stale.has(state.tab));
   waiting = setTimeout(refresh, names.includes("text") ? PAUSE : 0);
 }
 
 async function refresh() {
   const name = state.tab;
   if (!stale.has(name)) return;
-  if (!state.text.trim()) return say("Type a text.");
   stale.delete(name);
   const began = performance.now();
-  document.body.ariaBusy = "true";
   try {
+    if (!state.text.trim()) throw new Error("Type a text.");
     await VIEWS[name].update(info);
     say(`${Math.round(performance.now() - began)} ms`);
   } catch (error) {

@@ -26,8 +26,8 @@ export async function update() {
     attacked.missing ? `${percent(attacked.missing)} of the characters are missing glyphs` : "",
     changed.told,
   ].filter(Boolean).join("; ") + ".";
-  showPrediction(out.before, before.said);
-  showPrediction(out.after, after, changed);
+  showPrediction(out.before, before.said, { name: "before" });
+  showPrediction(out.after, after, { changed, name: "after" });
 }
 
 // Words of the attacked text, with those marked that an attack has changed.

@@ -6,10 +6,11 @@ import { showPicture } from "./strip.js";
 
 // Show a prediction (see the schema Prediction) in an element.
 //   changed.heads, changed.tags   numbers of words that are marked
-export function showPrediction(place, said, changed = { heads: new Set(), tags: new Set() }) {
+//   name                          what screen readers call it
+export function showPrediction(place, said, { changed = { heads: new Set(), tags: new Set() }, name = "" } = {}) {
   const { list, cells } = showPicture(said.strip, `${said.strip.patches} patches`);
   if (!said.words) {
-    place.replaceChildren(bars(said), scroller("the text as pixels", list));
+    place.replaceChildren(bars(said), scroller(`${name} the text as pixels`.trim(), list));
     return;
   }
   const words = make("div", { className: "words", dir: "auto" });
@@ -19,7 +20,7 @@ export function showPrediction(place, said, changed = { heads: new Set(), tags: 
   const overText = over(words, () => spans.map((span) => [span]), said, changed);
   const overPixels = over(list, () => groups, said, changed);
   place.replaceChildren(
-    scroller("over text", overText), scroller("over pixels", overPixels), note(words),
+    scroller(`${name} over text`.trim(), overText), scroller(`${name} over pixels`.trim(), overPixels), note(words),
     make("details", {}, make("summary", { textContent: "As a table" }), table(said)));
 }
 
