@@ -70,7 +70,7 @@ def demo(settings: Settings) -> None:
     from pixel_m4.demo.schemas import LONGEST
     from pixel_m4.demo.sentences import read_sentences
 
-    listening = _listen(settings.host, settings.port)
+    listening = listen(settings.host, settings.port)
     sentences = read_sentences(settings.sentences, LONGEST)
     transformers_logging.disable_progress_bar()
     logging.getLogger("pixel_m4.formats").setLevel(logging.ERROR)  # hints for the terminal
@@ -101,7 +101,7 @@ def demo(settings: Settings) -> None:
         server.run(sockets=[listening])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """A socket at an address.
 
     Raises:

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, 
 
 from pixel_m4.demo.app import create_app
 from pixel_m4.demo.models import Models
-from pixel_m4.demo.run import _listen
+from pixel_m4.demo.run import listen
 from pixel_m4.demo.sentences import EXAMPLES
 
 ARABIC = next(each.text for each in EXAMPLES if each.language == "Arabic")
@@ -34,7 +34,7 @@ expect.set_options(timeout=10_000)
 def address(models: Models) -> Iterator[str]:
     app = create_app(models, list(EXAMPLES), allowed_hosts=["127.0.0.1"], threads=2)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    with _listen("127.0.0.1", 0) as listening:
+    with listen("127.0.0.1", 0) as listening:
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -72,5 +72,5 @@ def test_the_defaults_of_the_command_are_those_of_the_function(monkeypatch: pyte
 
 
 def test_small_answers_are_sent_at_once() -> None:
-    with run._listen("127.0.0.1", 0) as listening:
+    with run.listen("127.0.0.1", 0) as listening:
         assert listening.proto == socket.IPPROTO_TCP  # what asyncio asks for before it sets TCP_NODELAY
