@@ -27,7 +27,7 @@ from pixel_m4.demo.sentences import EXAMPLES, read_sentences
 ARGUMENTS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
 ARGUMENTS += "--disable-component-update --disable-sync"
 TEXTS = {each.language: each.text for each in EXAMPLES}
-COLOURS = 64  # of a picture; screens of text need no more
+COLOURS = 128  # of a picture; screens of text need no more
 
 
 class Shot(NamedTuple):

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pixel_m4.analysis.attacked import Shown, attacked, moved
+from pixel_m4.analysis.attacked import Shown, moved
+from pixel_m4.analysis.attacks import SEGMENTATION, attack, join_words
 from pixel_m4.console.errors import UserError
 from pixel_m4.demo import predictions
 from pixel_m4.demo.models import Models
@@ -15,6 +16,7 @@ from pixel_m4.demo.sentences import Example, Searched
 from pixel_m4.demo.strips import drawn, png
 from pixel_m4.fill.hiding import Hiding
 from pixel_m4.fill.run import as_json, fill
+from pixel_m4.formats.segment import segment
 from pixel_m4.tasks.classification import LabelledText
 
 Asked = Mapping[str, Any]
@@ -79,11 +81,12 @@ class Answers:
 
     def attack(self, text: str, asked: Asked) -> dict[str, Any]:
         """An attacked text, and how far the attack goes in the eyes of a model."""
-        before = [LabelledText(place="the text", text=text)]
-        after = attacked(before, asked["attack"], asked["strength"], asked["seed"])
+        how = asked["attack"], asked["strength"], asked["seed"]
+        changed = join_words([text], *how[1:])[0] if how[0] == SEGMENTATION else attack_words(text, *how)
+        before, after = ([LabelledText(place="the text", text=each)] for each in (text, changed))
         renderer = self.models.served[asked["model"]].renderer
         change = moved(Shown(before, [renderer]), Shown(after, [renderer]))
-        return {"text": after[0].text, **change._asdict()}
+        return {"text": changed, **change._asdict()}
 
     def embed(self, text: str, asked: Asked) -> dict[str, Any]:
         """The vector of a text."""
@@ -100,6 +103,18 @@ class Answers:
                 for each, similarity in found
             ]
         }
+
+
+def attack_words(text: str, name: str, strength: float, seed: int) -> str:
+    """Attack the words of a text as tasks cut it: punctuation stays where it is, and so does white space."""
+    words = [each.word for each in segment(text)]
+    changed, end = "", 0
+    for span, word in zip(
+        predictions.word_spans(text, words), attack(words, name, strength, seed), strict=True
+    ):
+        assert span is not None
+        changed, end = changed + text[end : span[0]] + word, span[1]
+    return changed + text[end:]
 
 
 def check_text(text: str) -> None:

@@ -7,10 +7,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 from pixel_m4.analysis.attacks import ATTACKS, NATURAL_TYPO, SEGMENTATION, attack
-from pixel_m4.analysis.extras import MissingLibrary, needed
+from pixel_m4.analysis.extras import MissingLibrary
 from pixel_m4.analysis.saliency import METHODS
 from pixel_m4.analysis.states import PixelStates
 from pixel_m4.checkpoint import Checkpoint
@@ -139,11 +140,8 @@ class Models:
     @cached_property
     def methods(self) -> list[str]:
         """The methods of saliency whose libraries are there."""
-        try:
-            needed("captum", "analysis")
-        except MissingLibrary:
-            return [method for method in METHODS if method != "integrated_gradients"]
-        return list(METHODS)
+        there = find_spec("captum") is not None
+        return [method for method in METHODS if there or method != "integrated_gradients"]
 
     def reader(self, model: Served, text: str) -> UnitReader:
         """Knows the units that the alphabet of a text can make; the last few alphabets are kept.

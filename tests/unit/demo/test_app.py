@@ -96,6 +96,15 @@ def test_an_attack_grows_with_its_strength(client: TestClient) -> None:
     assert ask(client, "attack", text, strength=0.5, attack="full_swap", seed=1)[0] != found[1]
 
 
+def test_an_attack_leaves_punctuation_and_spaces_where_they_are(client: TestClient) -> None:
+    text = "  Foxes, hounds:  jumped.\nLazily!"
+    attacked = ask(client, "attack", text, attack="full_swap", strength=1)[0]["text"]
+    assert attacked != text
+    assert re.sub(r"\w", "x", attacked) == re.sub(r"\w", "x", text)
+    joined = ask(client, "attack", text, attack="segmentation", strength=1)[0]["text"]
+    assert joined == "  Foxes,hounds:jumped.Lazily!"
+
+
 @pytest.mark.parametrize(
     ("endpoint", "body", "message"),
     [

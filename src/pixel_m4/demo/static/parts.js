@@ -17,7 +17,7 @@ export function places(id) {
   return Object.fromEntries([...panel.querySelectorAll("[data-out]")].map((each) => [each.dataset.out, each]));
 }
 
-export const percent = (share) => `${Math.round(100 * share)} %`;
+export const percent = (share) => (share > 0 && share < 0.005 ? "< 1 %" : `${Math.round(100 * share)} %`);
 
 // The code points of a text: what the server counts characters in.
 export const codePoints = (text) => [...text];

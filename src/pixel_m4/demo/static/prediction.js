@@ -28,7 +28,11 @@ export function showPrediction(place, said, { changed = { heads: new Set(), tags
 function note(words) {
   const told = "The model gets these words one by one: on its canvas they stand from left to right, each drawn right-to-left.";
   const hint = make("p", { className: "hint", textContent: told });
-  queueMicrotask(() => { hint.hidden = getComputedStyle(words).direction !== "rtl"; });
+  queueMicrotask(() => {
+    const rtl = getComputedStyle(words).direction === "rtl";
+    hint.hidden = !rtl;
+    if (rtl) requestAnimationFrame(() => { words.closest(".scroll").scrollLeft = words.scrollWidth; }); // where it begins
+  });
   return hint;
 }
 
@@ -77,7 +81,7 @@ function bars(said) {
   const ordered = Object.entries(said.probabilities).sort(([, one], [, other]) => other - one);
   const rows = ordered.map(([label, share]) => {
     const bar = make("span", { className: "bar" });
-    bar.style.width = percent(share).replace(" ", "");
+    bar.style.width = `${100 * share}%`;
     return make("li", {}, make("span", { textContent: `${label} ${percent(share)}` }), bar);
   });
   return make("ul", { className: "bars" }, ...rows);
