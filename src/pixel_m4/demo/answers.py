@@ -11,7 +11,7 @@ from pixel_m4.analysis.attacked import Shown, moved
 from pixel_m4.analysis.attacks import SEGMENTATION, attack, join_words
 from pixel_m4.console.errors import UserError
 from pixel_m4.demo import predictions
-from pixel_m4.demo.models import Models
+from pixel_m4.demo.models import PHONETIC, Models
 from pixel_m4.demo.sentences import Example, Searched
 from pixel_m4.demo.strips import drawn, png
 from pixel_m4.fill.hiding import Hiding
@@ -43,6 +43,8 @@ class Answers:
             self.fill("Ab", {"model": name, "patches": [0], "read": True, "top": 1, "rtl": False})
         for name in self.models.names(annotate=True):
             predictions.predict(self.models.served[name], "a")
+        if PHONETIC in self.models.attacks:
+            attack(["a"], PHONETIC, 1)
 
     def render(self, text: str, asked: Asked) -> dict[str, Any]:
         """What a model sees."""

@@ -29,6 +29,7 @@ from pixel_m4.demo.pool import Full, Pool
 from pixel_m4.demo.schemas import LONGEST, LONGEST_EXPLAINED, MOST_TEXTS, Endpoint, endpoints, openapi
 from pixel_m4.demo.sentences import EXAMPLES, Example
 from pixel_m4.render.fonts import find_font
+from pixel_m4.render.losses import untold
 from pixel_m4.render.strategies import STRATEGIES
 
 MOST_BYTES = 256 * 1024  # of a request
@@ -110,7 +111,8 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         if warm:
             pool.submit("", [answers.warm_up])
-        yield
+        with untold():  # the page tells, and nobody's characters are to be seen in the terminal
+            yield
         pool.close()
 
     font = find_font()
@@ -213,9 +215,15 @@ async def _read(request: Request) -> Any:
     except TimeoutError:
         raise Refused(408, f"the request took longer than {SECONDS_TO_SEND:g} seconds to come") from None
     try:
-        return json.loads(body)
+        return json.loads(body, parse_float=_number)
     except (ValueError, RecursionError):
         raise Refused(400, "the request is no JSON in UTF-8") from None
+
+
+def _number(text: str) -> int | float:
+    """A number that is written with a point; JSON Schema takes 3.0 for an integer."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
 
 
 async def _wait(request: Request, futures: list[asyncio.Future[Any]]) -> list[Any]:

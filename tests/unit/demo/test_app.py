@@ -296,6 +296,18 @@ def test_no_answer_in_time_is_told(slow: tuple[Any, Slow], monkeypatch: pytest.M
     assert answers.order == ["a", "c"]  # nobody waited for b any more
 
 
+def test_a_whole_number_may_have_a_point(client: TestClient) -> None:
+    assert ask(client, "attack", seed=3.0) == ask(client, "attack", seed=3)
+
+
+def test_nobodys_characters_are_told_on_the_terminal(
+    client: TestClient, recwarn: pytest.WarningsRecorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(client, "render", "a \U0010ffff")[0]["missing"] == [2]
+    assert not recwarn.list
+    assert capsys.readouterr() == ("", "")
+
+
 def test_json_numbers_that_are_none_are_refused(client: TestClient) -> None:
     body = json.dumps({"texts": ["a"], "strength": float("nan")})
     answer = client.post("/api/attack", content=body, headers={"Content-Type": "application/json"})

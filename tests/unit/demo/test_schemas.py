@@ -9,6 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from pixel_m4.console.errors import UserError
 from pixel_m4.demo.answers import Answers
@@ -51,18 +52,22 @@ def test_only_what_the_models_can_do_is_offered() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", GenerationMode.all())
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("mode", list(GenerationMode))
 def test_any_request_gets_an_answer_that_the_document_knows(models: Models, mode: GenerationMode) -> None:
     app = create_app(models, list(EXAMPLES), allowed_hosts=["*"], threads=1, warm=False)
     asked = Counter[str]()
     for found in schemathesis.openapi.from_asgi("/api/openapi.json", app).get_all_operations():
         operation = found.ok()
+        if mode is GenerationMode.NEGATIVE and operation.method == "get":
+            continue  # it takes nothing that could be wrong
 
         @given(case=operation.as_strategy(generation_mode=mode))
         @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
         def ask(case: schemathesis.Case) -> None:
             asked[case.path] += 1
-            case.call_and_validate()
+            # No schema knows how many patches or decisions a text has.
+            case.call_and_validate(excluded_checks=[positive_data_acceptance], timeout=100)
 
         ask()
     assert len(asked) >= 7

@@ -12,6 +12,8 @@ from PIL import Image
 from pixel_m4.demo.strips import drawn
 from pixel_m4.render import TextRenderer
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of what is lost on purpose
+
 
 @pytest.fixture(scope="module")
 def renderer() -> TextRenderer:
