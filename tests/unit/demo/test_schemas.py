@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from pixel_m4.analysis.respellings import homophones
 from pixel_m4.console.errors import UserError
 from pixel_m4.demo.answers import Answers
 from pixel_m4.demo.app import create_app
@@ -55,6 +56,7 @@ def test_only_what_the_models_can_do_is_offered() -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_any_request_gets_an_answer_that_the_document_knows(models: Models, mode: GenerationMode) -> None:
+    homophones()  # which takes longer than a request may
     app = create_app(models, list(EXAMPLES), allowed_hosts=["*"], threads=1, warm=False)
     asked = Counter[str]()
     for found in schemathesis.openapi.from_asgi("/api/openapi.json", app).get_all_operations():
