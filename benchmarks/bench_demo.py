@@ -94,10 +94,12 @@ def row(
 @contextmanager
 def serving(models: Models, threads: int) -> Iterator[httpx.Client]:
     """A server, warm, and a client of it; 127.0.0.2 may stand for another client."""
-    app = create_app(models, read_sentences(None, 1000), allowed_hosts=["127.0.0.1"], threads=threads)
+    app = create_app(
+        models, read_sentences(None, 1000), allowed_hosts=["127.0.0.1"], threads=threads, warm=False
+    )
     server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
     with listen("127.0.0.1", 0) as listening:
-        thread = threading.Thread(target=server.run, args=([listening],))
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
         with httpx.Client(base_url=address, timeout=60) as client:
