@@ -2,6 +2,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
+BROWSER := $(VENV)/.browser
 INSTALLED := $(VENV)/.installed
 ORACLE := $(VENV)/.oracle
 DOCS := $(VENV)/.docs
@@ -25,12 +26,19 @@ quickstart: setup ## teach pixel-m4-ud languages that it has never seen, and sho
 # One thread a worker: two workers with two threads each on two cores would wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
-test: setup ## the quick tests
+test: setup $(BROWSER) ## the quick tests
 	$(PYTEST)
 
-test-all: setup oracle ## all tests, the slow ones and those against PangoCairo too
+test-all: setup oracle $(BROWSER) ## all tests, the slow ones and those against PangoCairo too
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,export,ray,maps]'
 	$(PYTEST) -m ''
+
+# For the tests of the demo's page, which skip without it. Only root can install it, and only where apt has it.
+$(BROWSER): | $(INSTALLED)
+	@command -v chromium || command -v chromium-browser || command -v google-chrome \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium; } \
+	  || echo "no browser, and none can be installed here: tests of the demo's page will skip"
+	@touch $@
 
 mutants: setup ## break the code on purpose, and show which test notices
 	$(BIN)/python tests/mutants.py

@@ -14,7 +14,7 @@ import grimp
 ROOT = Path(__file__).resolve().parents[1] / "src" / "pixel_m4"
 # From the top down, as the import contract in pyproject.toml has them.
 ROOMS = (
-    *("published", "cli", "quickstart", "sweep", "pretrain", "finetune", "predict", "analysis"),
+    *("published", "cli", "demo", "quickstart", "sweep", "pretrain", "finetune", "predict", "analysis"),
     *("fill", "fetch", "info"),
     *("training", "checkpoint", "tasks", "subwords", "processor", "corpus", "formats", "model", "render"),
     *("files", "shipped", "console"),

@@ -89,13 +89,15 @@ def retrieve(vectors: Mapping[str, np.ndarray]) -> list[Found]:
     Args:
         vectors: float [N, D] of each language.
     """
-    everything = np.concatenate(list(vectors.values())).astype(np.float64)
-    mean = everything.mean(0)
-    near = {}
-    for language, rows in vectors.items():
-        centred = rows.astype(np.float64) - mean
-        near[language] = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    mean = np.concatenate(list(vectors.values())).astype(np.float64).mean(0)
+    near = {language: centred(rows, mean) for language, rows in vectors.items()}
     return [_search(source, target, near[source], near[target]) for source, target in permutations(near, 2)]
+
+
+def centred(rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Vectors [N, D] without the mean [D] of all vectors, and of length 1: float64 [N, D]."""
+    centred = rows.astype(np.float64) - mean
+    return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
 
 
 def _search(source: str, target: str, asking: np.ndarray, searched: np.ndarray) -> Found:

@@ -15,6 +15,7 @@ from typing import Any
 from pixel_m4.cli import (
     analyze,
     data,
+    demo,
     embed,
     evaluate,
     export,
@@ -40,7 +41,7 @@ COMMANDS: dict[str, ModuleType] = {
     command.NAME: command
     for command in (
         *(quickstart, predict, evaluate, finetune, sweep, pretrain),
-        *(fill, embed, analyze, render, info, export, data, fonts),
+        *(fill, embed, analyze, render, info, export, data, fonts, demo),
     )
 }
 _HELP = ("-h", "--help")

@@ -121,6 +121,7 @@ def fill(
     rtl: bool = False,
     reader: UnitReader | None = None,
     top: int = 5,
+    read: bool = True,
 ) -> Filled:
     """Hide parts of a text, reconstruct them, and read the reconstruction.
 
@@ -140,6 +141,8 @@ def fill(
         rtl: Draw right-to-left even if the text does not look so.
         reader: Knows the units that may be read; default: those that the text's alphabet can make.
         top: Readings of each gap.
+        read: Whether the reconstruction is read; without, which is quick, there are no gaps, and holes get
+            mean and deviation of the visible patches.
 
     Raises:
         ValueError: There is nothing to hide, what is to be hidden does not exist, the text is too long, or
@@ -147,6 +150,8 @@ def fill(
     """
     _check(model, renderer, reader, top)
     hidden = hide(renderer, text, hiding, rtl)
+    if not read:
+        hidden = replace(hidden, stretches=[])
     normalised = bool(model.config.norm_pix_loss)
     if reader is None and hidden.stretches:
         reader = UnitReader(renderer, possible_units(renderer, [HOLE.sub(" ", text)]), normalised)

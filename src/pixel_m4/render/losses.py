@@ -181,6 +181,17 @@ def told_at_end(write: Callable[[str], object]) -> Iterator[None]:
                 write(line)
 
 
+@contextmanager
+def untold() -> Iterator[None]:
+    """Neither warn of losses inside, nor tell them at the end: for programs that show them in another way."""
+    global _collected
+    outer, _collected = _collected, Losses()
+    try:
+        yield
+    finally:
+        _collected = outer
+
+
 def tell(losses: Losses, missing: str, cut: Cut, stacklevel: int) -> None:
     """Count losses of a call, and warn of them unless they are told at the end.
 
