@@ -980,8 +980,8 @@ _ANALYSIS = (
     (
         "map-of-lengths",
         "analysis/maps.py",
-        "tsne.fit_transform(unit(vectors))",
-        "tsne.fit_transform(vectors)",
+        "METHODS[settings.method](unit(vectors), settings)",
+        "METHODS[settings.method](vectors, settings)",
         "unit/analysis/test_maps.py",
     ),
     (

@@ -189,6 +189,7 @@ PUBLIC: Mapping[str, Sequence[tuple[str, str, Sequence[str]]]] = {
     ),
     "render": (
         ("autoclass", "pixel_m4.TextRenderer", (":members:", ":special-members: __call__")),
+        ("autoclass", "pixel_m4.PixelProcessor", (":special-members: __call__",)),
         ("autoclass", "pixel_m4.render.encoding.Encoding", _MEMBERS),
         ("autoclass", "pixel_m4.render.encoding.BatchEncoding", _MEMBERS),
     ),

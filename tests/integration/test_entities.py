@@ -54,6 +54,7 @@ def test_entities_are_learnt_saved_and_loaded(tmp_path: Path) -> None:
     assert task.score(gold, task.annotate(model, gold))["f1"] == pytest.approx(results["test_f1"])
 
 
+@pytest.mark.slow
 def test_one_file_is_divided_alike_in_training_and_testing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

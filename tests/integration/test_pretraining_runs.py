@@ -113,6 +113,7 @@ def test_a_run_cut_off_anywhere_ends_in_the_same_weights(corpus: Path, whole: Pa
     assert last[0]["patches_seen"] == last[1]["patches_seen"]
 
 
+@pytest.mark.slow
 def test_nothing_is_read_twice(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Going on begins at the saved position: earlier batches are not made again to be thrown away."""
     options = BARE + "--max_steps 10 --save_steps 1 --report_to none --picture_steps 0 "

@@ -51,6 +51,7 @@ def run(script: str, *flags: str) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 def test_parsing(checkpoint: Path, tmp_path: Path) -> None:
     treebank = make_treebank(tmp_path / "ud", {"train": 16, "dev": 4, "test": 4})
     fonts, output = tmp_path / "fonts", tmp_path / "out"

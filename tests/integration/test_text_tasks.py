@@ -102,7 +102,8 @@ def make_questions(path: Path, paragraphs: int, *, unanswerable: bool = False) -
     return path
 
 
-@pytest.mark.parametrize("unanswerable", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("unanswerable", [False, True])
 def test_answers_are_learnt_from_a_single_file(tmp_path: Path, unanswerable: bool) -> None:
     file = make_questions(tmp_path / "xquad.xx.json", 80, unanswerable=unanswerable)
     output = tmp_path / "run"

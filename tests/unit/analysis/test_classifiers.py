@@ -39,6 +39,7 @@ def test_a_planted_feature_is_found_and_chance_is_chance() -> None:
     assert all(found.test == 0 for found in probe(states, unknown, 3))
 
 
+@pytest.mark.slow
 def test_against_scikit_learn() -> None:
     differences = []
     for seed in range(5):

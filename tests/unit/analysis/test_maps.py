@@ -83,6 +83,7 @@ def test_the_page_shows_what_the_model_sees() -> None:
     assert strips[1] in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["umap", "pacmap"])
 def test_other_methods(method: str) -> None:
     pytest.importorskip(method, reason="needs the extra `maps`: pip install 'pixel-m4[maps]'")

@@ -97,6 +97,7 @@ def test_holes_and_their_pixels(model: PixelForPreTraining, renderer: TextRender
     assert (filled.masked.pixel_values[:, 32:64] == 160).all()
 
 
+@pytest.mark.slow
 def test_raw_pixels(renderer: TextRenderer) -> None:
     filled = fill(taught(renderer, 400, [TEXT], norm_pix_loss=False), renderer, TEXT, Hiding(words=[2]))
     assert filled.filled == TEXT
@@ -157,6 +158,7 @@ def test_a_published_format(shared: Path, tmp_path: Path, capsys: pytest.Capture
     assert Image.open(out).size == (9 * 16 * 2, 3 * 32 + 2 * 8)
 
 
+@pytest.mark.slow
 def test_preview_and_units_of_a_file(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

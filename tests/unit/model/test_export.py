@@ -205,6 +205,13 @@ def test_padding_does_not_count() -> None:
             assert difference.agreement in (None, 1)
 
 
+def test_heads_that_are_no_words_do_not_count() -> None:
+    inputs = {"word_starts": np.array([[0, 2, 3, -1]]), "attention_mask": np.ones((1, 4), np.int64)}
+    real = real_places("arc_logits", inputs, np.zeros((1, 3, 4)))
+    # Two words, and the root before them, may be heads of the two.
+    assert real[0].astype(int).tolist() == [[1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 0]]
+
+
 @pytest.mark.parametrize("error", [0.01, np.nan])
 def test_a_wrong_export_is_refused(monkeypatch: pytest.MonkeyPatch, error: float) -> None:
     made = make(PixelForQuestionAnswering)

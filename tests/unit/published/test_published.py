@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from pixel_m4.analysis.presets import MAPPED, PROBED_LANGUAGES, RETRIEVED
 from pixel_m4.cli import main as cli
 from pixel_m4.console.errors import UserError
 from pixel_m4.finetune.arguments import parse_arguments
 from pixel_m4.pretrain.arguments import parse_arguments as parse_pretraining
 from pixel_m4.published import flags, run, training
-from pixel_m4.published.analyses import MAPPED, PROBED, RETRIEVED
 from pixel_m4.published.flags import split_flags
 from pixel_m4.published.scripts import SCRIPTS
 from pixel_m4.render.fonts import FontError
@@ -523,7 +523,7 @@ def test_probing(tmp_path: Path) -> None:
     assert parsed(translate("run_linspector.py", *argv, "--lang=turkish"))["languages"] == ["turkish"]
     with pytest.raises(UserError, match="data fetch linspector"):
         translate("run_linspector.py", "--data_dir", str(tmp_path / "Case"))
-    assert len(PROBED) == 5
+    assert len(PROBED_LANGUAGES) == 5
 
 
 def test_retrieval_and_maps() -> None:

@@ -195,6 +195,7 @@ def test_interrupted_runs_go_on_from_whole_checkpoints(place: Place) -> None:
     assert not (folder / "checkpoint-10").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_repeats_no_finished_run(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     (place.data / "hold").touch()
     script = (
