@@ -6,6 +6,7 @@ Dimensions: B batch, P patches, K kept patches, D width, W pixels of width, C ch
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -17,6 +18,8 @@ from torch import Tensor
 from transformers.utils import can_return_tuple
 
 from pixel_m4.model.config import PixelConfig
+
+logger = logging.getLogger(__name__)
 
 Forward = TypeVar("Forward", bound=Callable[..., Any])
 
@@ -73,6 +76,15 @@ def as_tensor(name: str, value: Any, device: torch.device) -> Any:
     raise ValueError(
         f"{name} must be a tensor or a NumPy array of numbers, got {found}; a renderer's batch() gives them"
     )
+
+
+def tell_about_bf16(device: torch.device) -> None:
+    """Warn if a device is a processor that computes bfloat16 in a slow way."""
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    if device.type == "cpu" and not fast:
+        logger.warning(
+            "bf16: this processor has no bfloat16 instructions; it is many times slower with it than without"
+        )
 
 
 def readable(values: Tensor) -> bool:

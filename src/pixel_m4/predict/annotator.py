@@ -18,6 +18,7 @@ from pixel_m4.checkpoint import open_task
 from pixel_m4.files import DataError
 from pixel_m4.formats.rows import InputFormat
 from pixel_m4.model import AnyModel
+from pixel_m4.model.inputs import tell_about_bf16
 from pixel_m4.shipped import with_revision
 from pixel_m4.tasks.base import Task, TaskOptions
 
@@ -179,4 +180,6 @@ def load(
         fallback_fonts_dir=fallback_fonts_dir,
         renderer=renderer,
     )
+    if bf16:
+        tell_about_bf16(network.device)
     return Annotator(opened, network, batch_size=batch_size, bf16=bf16)

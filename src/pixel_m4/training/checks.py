@@ -16,16 +16,10 @@ from transformers.integrations.integration_utils import (
 from transformers.optimization import get_scheduler
 
 from pixel_m4.console.errors import UserError
+from pixel_m4.model.inputs import tell_about_bf16
 from pixel_m4.training.arguments import never_warm, said_of_warmup
 
 logger = logging.getLogger(__name__)
-
-
-def tell_about_bf16() -> None:
-    """Warn if this processor computes bfloat16 in a slow way."""
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    if not fast:
-        logger.warning("bf16: this processor has no bfloat16 instructions; it is slower with it than without")
 
 
 def check_precision(training: TrainingArguments) -> None:
@@ -38,8 +32,8 @@ def check_precision(training: TrainingArguments) -> None:
     for name in ("fp16", "fp16_full_eval"):
         if on_cpu and getattr(training, name):
             raise UserError(f"--{name} needs a GPU; leave it out, or write --{name.replace('fp16', 'bf16')}")
-    if on_cpu and (training.bf16 or training.bf16_full_eval):
-        tell_about_bf16()
+    if training.bf16 or training.bf16_full_eval:
+        tell_about_bf16(training.device)
 
 
 def check_reports(training: TrainingArguments) -> None:

@@ -18,6 +18,7 @@ import pixel_m4.training.checks as checks
 from pixel_m4.cli.main import main
 from pixel_m4.finetune.checks import OBEYED, check_data, check_metric, choose_metric
 from pixel_m4.model import PixelConfig, PixelForBiaffineParsing, PixelForTokenClassification
+from pixel_m4.predict.annotator import load
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.classification import Classification, ClassificationOptions
 from pixel_m4.tasks.ner import NER
@@ -210,4 +211,7 @@ def test_bf16_on_a_processor_without_it_is_told(
             monkeypatch.setattr(torch.cpu, name, partial(bool, known))
         caplog.clear()
         checks.check_precision(training(bf16=True))
+        assert ("no bfloat16 instructions" in caplog.text) != known
+        caplog.clear()
+        load("pixel-m4-ud", device="cpu", bf16=True)
         assert ("no bfloat16 instructions" in caplog.text) != known
