@@ -72,8 +72,8 @@ def read_questions(
         bad: what to do with questions that are wrong; default: the first one is an error.
 
     Raises:
-        DataError: something is missing or no text, an answer is not in its context, or a name is there
-            twice; names file, question and value.
+        DataError: something is missing or no text, an answer is not in its context, a name is there twice,
+            or there are no questions; names file, question and value.
     """
     bad = BadRows("questions") if bad is None else bad
     questions: list[Question] = []
@@ -90,6 +90,8 @@ def read_questions(
             seen[question.id] = question.question[:60]
             questions.append(question)
     bad.tell(table.source, len(questions))
+    if not questions:
+        raise DataError(f"{table.source} has no questions; its paragraphs must have `qas`")
     return questions
 
 

@@ -18,7 +18,7 @@ import matplotlib
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect, sync_playwright
 
 from pixel_m4.demo.app import create_app
 from pixel_m4.demo.models import Models
@@ -213,6 +213,22 @@ def test_decisions_are_explained(page: Page, address: str) -> None:
     expect(page).to_have_url(re.compile("method=occlusion_words"))
     page.get_by_label("Text", exact=True).fill("a " * 101)
     expect(page.get_by_text("A text of at most 200 characters can be explained.")).to_be_visible()
+
+
+def test_an_answer_that_comes_late_is_not_shown(page: Page, address: str) -> None:
+    panel = visit(page, address, tab="explain", text="My cat sleeps.")
+    expect(panel.get_by_role("button", name="sleeps")).to_be_visible()
+    held: list[Route] = []
+    page.route("**/api/saliency", lambda route: held.append(route))
+    with page.expect_request("**/api/saliency"):
+        panel.get_by_label("Method").select_option("occlusion_words")
+    page.get_by_label("Text", exact=True).fill("a " * 101)
+    told = page.get_by_text("A text of at most 200 characters can be explained.")
+    expect(told).to_be_visible()
+    (late,) = held
+    late.continue_()
+    page.wait_for_timeout(500)
+    expect(told).to_be_visible()
 
 
 def test_the_nearest_sentences_are_listed_and_taken(page: Page, address: str) -> None:

@@ -70,6 +70,9 @@ def test_wrong_files() -> None:
         read_questions(parse_json(article(entry(), context=""), "a"))
     with pytest.raises(DataError, match="needs 'context' and 'qas'"):
         read_questions(parse_json('{"data": [{"paragraphs": [{"context": "a"}]}]}', "a"))
+    for empty in ('[{"paragraphs": []}]', '[{"paragraphs": [{"context": "a", "qas": []}]}]'):
+        with pytest.raises(DataError, match="file has no questions; its paragraphs must have `qas`"):
+            read_questions(parse_json(f'{{"data": {empty}}}', "file"))
     with pytest.raises(DataError, match="no column 'answers'; it has the columns question, context"):
         read_questions(parse_json('{"question": "a", "context": "b"}', "a"))
 

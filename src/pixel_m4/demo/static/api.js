@@ -24,6 +24,11 @@ export async function ask(endpoint, text, options = {}, purpose = endpoint) {
   }
 }
 
+// Wait for nothing any more.
+export function giveUp() {
+  for (const each of running.values()) each.abort();
+}
+
 async function send(endpoint, body, signal) {
   for (const wait of [...WAITS, null]) {
     const answer = await fetch(`api/${endpoint}`, {

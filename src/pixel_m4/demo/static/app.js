@@ -1,6 +1,6 @@
 // The page: controls get their options, tabs their views, and the view that is seen is kept up to date.
 
-import { GivenUp, info as askInfo } from "./api.js";
+import { GivenUp, giveUp, info as askInfo } from "./api.js";
 import * as attack from "./attack.js";
 import * as explain from "./explain.js";
 import * as hide from "./hide.js";
@@ -75,13 +75,14 @@ async function refresh() {
   const name = state.tab;
   if (!stale.has(name)) return;
   stale.delete(name);
+  giveUp(); // an answer to an earlier question must not come after this one's
   const began = performance.now();
   try {
     if (!state.text.trim()) throw new Error("Type a text.");
     await VIEWS[name].update(info);
     say(`${Math.round(performance.now() - began)} ms`);
   } catch (error) {
-    if (error instanceof GivenUp) return;
+    if (error instanceof GivenUp) return void (name !== state.tab && stale.add(name));
     stale.add(name);
     say(error.message, true);
   }
