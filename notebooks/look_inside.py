@@ -80,7 +80,7 @@ settings = MapSettings(perplexity=20.0, iterations=500)
 analyze_map(
     *("pixel-m4-tiny", Path("map-data"), list(languages.values()), Path("runs/map")),
     layers=[0, 4],
-    tsne=settings,
+    layout=settings,
     overwrite=True,
 )
 Image("runs/map/map.png")
