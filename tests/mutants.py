@@ -778,7 +778,7 @@ _TRAIN = (
     (
         "rotary-places-run-on-from-text-to-text",
         "model/layers.py",
-        "places = pattern.unpad(places.expand(batch, -1))",
+        "places = pattern.unpad(places.expand(len(states), -1))",
         "places = torch.arange(pattern.index.numel())[None]",
         "unit/model/test_rotary.py",
     ),
@@ -980,15 +980,15 @@ _ANALYSIS = (
     (
         "map-of-lengths",
         "analysis/maps.py",
-        "METHODS[settings.method](unit(vectors), settings)",
-        "METHODS[settings.method](vectors, settings)",
+        "lay(unit(vectors), settings)",
+        "lay(vectors, settings)",
         "unit/analysis/test_maps.py",
     ),
     (
         "retrieval-keeps-the-mean",
         "analysis/retrieval.py",
-        "centred = rows.astype(np.float64) - mean",
-        "centred = rows.astype(np.float64)",
+        "unit(rows.astype(np.float64) - mean)",
+        "unit(rows.astype(np.float64))",
         "unit/analysis/test_retrieval.py",
     ),
     (

@@ -96,8 +96,7 @@ class PixelProcessor(ProcessorMixin):
         batch = renderer.batch(texts, padding=_PADDING[padding])
         data: dict[str, Any] = dict(batch)
         if return_word_starts if return_word_starts is not None else is_split_into_words:
-            # A word that the canvas cuts may end behind the black patch, which no word shows.
-            data["word_starts"] = batch.word_starts.clip(max=batch.num_text_patches[:, None])
+            data["word_starts"] = batch.seen_word_starts
         if return_offsets_mapping:
             data["offset_mapping"] = _offsets(renderer, texts, data["attention_mask"].shape[1])
         if return_tensors == "pt":

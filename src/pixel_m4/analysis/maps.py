@@ -7,8 +7,9 @@ Dimensions: N texts, D width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from pixel_m4.analysis.attacks import check_seed
 from pixel_m4.analysis.extras import needed
 from pixel_m4.analysis.map_page import draw, page, strip_urls
 from pixel_m4.analysis.results import Results
-from pixel_m4.analysis.retrieval import read_parallel
+from pixel_m4.analysis.retrieval import read_parallel, unit
 from pixel_m4.analysis.states import Pooling, Running
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
 from pixel_m4.render import TextRenderer
 
+METHODS = ("tsne", "umap", "pacmap")
+_EXTRA = "maps"  # brings the libraries umap and pacmap
 _NEIGHBOURS = 10
 _LEAST_ITERATIONS = 250  # of scikit-learn's t-SNE
 _LEAST_TEXTS = 16  # UMAP fails on a handful, PaCMAP says nothing of use about them
@@ -62,7 +65,7 @@ class MapSettings:
         if self.method not in METHODS:
             raise UserError(f"there is no method {self.method!r} of maps; there are {', '.join(METHODS)}")
         if self.method != "tsne":
-            needed(*_LIBRARIES[self.method])
+            needed(self.method, _EXTRA)
             if self.neighbours is not None and not 2 <= self.neighbours < texts:
                 raise UserError(
                     f"--neighbours must be at least 2 and below the number of texts, {texts}, got "
@@ -99,8 +102,8 @@ def lay_out(vectors: np.ndarray, settings: MapSettings | None = None) -> np.ndar
     """
     settings = settings or MapSettings()
     settings.check(len(vectors))
-    places: np.ndarray = METHODS[settings.method](unit(vectors), settings)
-    return places
+    lay = _tsne if settings.method == "tsne" else _by_neighbours
+    return lay(unit(vectors), settings)
 
 
 def _tsne(vectors: np.ndarray, settings: MapSettings) -> np.ndarray:
@@ -116,32 +119,14 @@ def _tsne(vectors: np.ndarray, settings: MapSettings) -> np.ndarray:
     return places
 
 
-def _umap(vectors: np.ndarray, settings: MapSettings) -> np.ndarray:
-    more = {} if settings.neighbours is None else {"n_neighbors": settings.neighbours}
+def _by_neighbours(vectors: np.ndarray, settings: MapSettings) -> np.ndarray:
+    """By UMAP or PaCMAP, whose classes are used alike."""
+    library = needed(settings.method, _EXTRA)
     # One job, as UMAP says itself where a seed is given.
-    layout = needed(*_LIBRARIES["umap"]).UMAP(random_state=settings.seed, n_jobs=1, **more)
-    places: np.ndarray = layout.fit_transform(vectors)
-    return places
-
-
-def _pacmap(vectors: np.ndarray, settings: MapSettings) -> np.ndarray:
+    make = partial(library.UMAP, n_jobs=1) if settings.method == "umap" else library.PaCMAP
     more = {} if settings.neighbours is None else {"n_neighbors": settings.neighbours}
-    layout = needed(*_LIBRARIES["pacmap"]).PaCMAP(random_state=settings.seed, **more)
-    places: np.ndarray = layout.fit_transform(vectors)
+    places: np.ndarray = make(random_state=settings.seed, **more).fit_transform(vectors)
     return places
-
-
-_LIBRARIES = {"umap": ("umap", "maps"), "pacmap": ("pacmap", "maps")}
-METHODS: Mapping[str, Callable[[np.ndarray, MapSettings], np.ndarray]] = {
-    "tsne": _tsne,
-    "umap": _umap,
-    "pacmap": _pacmap,
-}
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors of length 1; those of length 0 stay."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def same_neighbours(vectors: np.ndarray, groups: Sequence[str]) -> float:

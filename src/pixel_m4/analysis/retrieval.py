@@ -96,8 +96,12 @@ def retrieve(vectors: Mapping[str, np.ndarray]) -> list[Found]:
 
 def centred(rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Vectors [N, D] without the mean [D] of all vectors, and of length 1: float64 [N, D]."""
-    centred = rows.astype(np.float64) - mean
-    return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    return unit(rows.astype(np.float64) - mean)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors of length 1; those of length 0 stay."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _search(source: str, target: str, asking: np.ndarray, searched: np.ndarray) -> Found:

@@ -14,7 +14,7 @@ from pixel_m4.analysis.attacks import ATTACKS, NATURAL_TYPO, SEGMENTATION, attac
 from pixel_m4.analysis.extras import MissingLibrary
 from pixel_m4.analysis.saliency import METHODS
 from pixel_m4.analysis.states import PixelStates
-from pixel_m4.checkpoint import Checkpoint
+from pixel_m4.checkpoint import Checkpoint, choose_device
 from pixel_m4.console.errors import UserError
 from pixel_m4.fill.hiding import HOLE
 from pixel_m4.fill.reading import UnitReader
@@ -60,12 +60,13 @@ class Served:
         if not checkpoint.reads_pixels:
             raise UserError(f"{name} is a text model, and the demo is about pixels; leave it out of --models")
         short = Path(name).name or name
-        states = PixelStates.open(name, device=device)
+        # The encoder that predicts or reconstructs makes the vectors, too: weights are in memory once.
+        reader = checkpoint.reader(max_seq_length=checkpoint.config.max_seq_length)
         if checkpoint.model_class is PixelForPreTraining:
             decoder, renderer = load_decoder(name)
-            return cls(
-                name=short, renderer=renderer, states=states, decoder=decoder.to(states.model.device).eval()
-            )
+            decoder = decoder.to(choose_device(device)).eval()
+            states = PixelStates(decoder.base_model, reader)
+            return cls(name=short, renderer=renderer, states=states, decoder=decoder)
         annotator = load_annotator(name, device=device)
         if annotator.task.name not in TASKS:
             raise UserError(
@@ -73,6 +74,7 @@ class Served:
                 f"{', '.join(TASKS)}"
             )
         annotator.model.requires_grad_(False)
+        states = PixelStates(annotator.model.base_model, reader)
         assert isinstance(annotator.task.renderer, TextRenderer)
         return cls(name=short, renderer=annotator.task.renderer, states=states, annotator=annotator)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pixel_m4.analysis.saliency import Strip, explain
+from pixel_m4.analysis.saliency import Strip, explain, word_relevance
 from pixel_m4.console.errors import UserError
 from pixel_m4.demo.models import Served
 from pixel_m4.demo.strips import drawn
@@ -86,19 +86,18 @@ def saliency(model: Served, text: str, method: str, decision: int) -> dict[str, 
         count = len(strip.decisions.names)
         raise UserError(f"decision {decision} is not there; the text has {count}, numbered from 0")
     relevance = explain(strip, [method], [decision])[method][0]
-    most = float(np.abs(relevance[strip.shown]).max(initial=0)) or 1.0
-    by_word = [float(relevance[patches].sum()) for _, patches in strip.words()]
+    # From -1 to 1: black patches and padding are not shown, and explain nothing.
+    shown = strip.shown
+    scaled = np.zeros(len(relevance))
+    scaled[shown] = relevance[shown] / (np.abs(relevance[shown]).max(initial=0) or 1.0)
+    by_word = list(word_relevance(strip, relevance))
     return {
         "decisions": list(strip.decisions.names),
         "decision": decision,
         "about_word": strip.decisions.words[decision],
         "score": float(strip.scores[decision]),
-        "words": [word for word, _ in strip.words()],
-        "word_relevance": by_word,
-        # From -1 to 1: black patches and padding are not shown, and explain nothing.
-        "relevance": [
-            round(float(value) / most, 4) if patch in set(strip.shown.tolist()) else 0.0
-            for patch, value in enumerate(relevance)
-        ],
+        "words": [word for word, _ in by_word],
+        "word_relevance": [value for _, value in by_word],
+        "relevance": scaled.round(4).tolist(),
         "strip": drawn(model.renderer, strip.text),
     }

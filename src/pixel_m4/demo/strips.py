@@ -5,8 +5,6 @@ Dimensions: P patches of a text, its last black patch included; C characters of 
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +13,7 @@ from PIL import Image
 
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.encoding import Encoding
+from pixel_m4.render.images import png_base64
 from pixel_m4.render.strategies import is_rtl
 
 
@@ -57,6 +56,4 @@ def png(encoding: Encoding) -> str:
     """The patches of an encoding side by side, the last black one included, as a PNG in base64."""
     size = encoding.pixel_values.shape[0]
     pixels = np.ascontiguousarray(encoding.pixel_values[:, : (encoding.num_text_patches + 1) * size])
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
-    return base64.b64encode(stream.getvalue()).decode("ascii")
+    return png_base64(Image.fromarray(pixels))

@@ -18,7 +18,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from pixel_m4.model.attention import Unpadded, attend, attend_padded, in_chunks
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.inputs import readable
-from pixel_m4.model.positions import Rotation, rotate, rotation_of
+from pixel_m4.model.positions import Rotation, places_of, rotate, rotation_of
 
 # What may be attended: everything, a mask bool [B, 1, 1, S], or each sequence of a packed row to itself.
 Pattern = Tensor | Unpadded | None
@@ -77,22 +77,23 @@ def unpadded_if_it_pays(config: PixelConfig, mask: Tensor) -> Tensor | Unpadded:
 
 
 def rotation_for(
-    config: PixelConfig, size: int, places: Tensor, pattern: Pattern, batch: int
+    config: PixelConfig, size: int, states: Tensor, keep: Tensor | None, pattern: Pattern
 ) -> Rotation | None:
     """How the layers of a batch turn queries and keys; None where positions are not rotary.
 
     Args:
         config: `rope_parameters` says how.
         size: d, the width of a head.
-        places: [B or 1, S]
+        states: [B, S, D], what the layers get before it is packed
+        keep: [B, K], the patches that are there; None for all
         pattern: How the batch is computed: its tokens may be packed.
-        batch: B
     """
     theta = config.rope_theta
     if theta is None:
         return None
+    places = places_of(states.shape[1], keep, states.device)
     if isinstance(pattern, Unpadded):
-        places = pattern.unpad(places.expand(batch, -1))
+        places = pattern.unpad(places.expand(len(states), -1))
     return rotation_of(places, size, theta)
 
 

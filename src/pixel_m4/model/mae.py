@@ -22,7 +22,7 @@ from pixel_m4.model.inputs import as_in_transformers, check_inputs, split_patche
 from pixel_m4.model.layers import PixelLayer, pattern_of, rotation_for, run_layers
 from pixel_m4.model.masks import Hidden, choose_patches, follow_mask
 from pixel_m4.model.objectives import mean_of, reconstruction_errors, targets_of
-from pixel_m4.model.positions import init_positions, patch_positions, places_of, resized_parameter
+from pixel_m4.model.positions import init_positions, patch_positions, resized_parameter
 from pixel_m4.model.vit import PixelModel, PixelPreTrainedModel
 
 
@@ -102,8 +102,7 @@ class PixelDecoder(nn.Module):
         states = torch.cat([cls, patches], dim=1)
         pattern = pattern_of(self.config, attention_mask)
         size = self.config.decoder_hidden_size // self.config.decoder_num_attention_heads
-        places = places_of(attention_mask.shape[1], None, states.device)
-        rotation = rotation_for(self.config, size, places, pattern, len(states))
+        rotation = rotation_for(self.config, size, states, None, pattern)
         if isinstance(pattern, Unpadded):
             states = pattern.unpad(states)
         states, _, _ = run_layers(self.decoder_layers, states, pattern, rotation=rotation)

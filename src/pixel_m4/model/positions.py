@@ -99,19 +99,19 @@ class Rotation(NamedTuple):
     sin: Tensor
 
 
-def places_of(patches: int, keep: Tensor | None, device: torch.device) -> Tensor:
+def places_of(length: int, keep: Tensor | None, device: torch.device) -> Tensor:
     """The places of a sequence: CLS has 0 and patch p has p + 1, also where other patches are dropped.
 
     Args:
-        patches: P
+        length: S
         keep: [B, K], the patches that are kept; None for all
         device: Where to make them.
 
     Returns:
-        [1, 1 + P], or [B, 1 + K]
+        [1, S], or [B, 1 + K]
     """
     if keep is None:
-        return torch.arange(1 + patches, device=device)[None]
+        return torch.arange(length, device=device)[None]
     return F.pad(keep + 1, (1, 0))
 
 

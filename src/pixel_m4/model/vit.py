@@ -22,7 +22,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from pixel_m4.model.attention import Unpadded
 from pixel_m4.model.config import HUB_OPTIONS, PixelConfig, config_file
-from pixel_m4.model.inputs import as_in_transformers, check_inputs, count_patches, split_patches, take
+from pixel_m4.model.inputs import as_in_transformers, check_inputs, split_patches, take
 from pixel_m4.model.layers import Pattern, PixelLayer, pattern_of, rotation_for, run_layers
 from pixel_m4.model.loading import (
     check_folder,
@@ -35,7 +35,6 @@ from pixel_m4.model.positions import (
     Rotation,
     init_positions,
     patch_positions,
-    places_of,
     resized_parameter,
 )
 from pixel_m4.model.text_config import AnyConfig
@@ -372,10 +371,8 @@ class PixelModel(PixelPreTrainedModel):
         padded = output_attentions or keeps_padding or self.keeps_padding
         pattern = pattern_of(self.config, attention_mask, padded=padded)
         states = self.embeddings(split_patches(pixel_values, self.config.patch_size), keep, first_position)
-        patches = count_patches(pixel_values, self.config.patch_size)
         size = self.config.hidden_size // self.config.num_attention_heads
-        places = places_of(patches, keep, states.device)
-        rotation = rotation_for(self.config, size, places, pattern, len(states))
+        rotation = rotation_for(self.config, size, states, keep, pattern)
         if isinstance(pattern, Unpadded):
             states = pattern.unpad(states)
         states, hidden_states, attentions = self.encoder(

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from pixel_m4.console.screen import plain_console
 from pixel_m4.render.itemize import script_of
+from pixel_m4.render.losses import shown
 from pixel_m4.render.renderer import TextRenderer
 
 COMMON = "Zyyy"
@@ -76,7 +77,8 @@ def check(renderer: TextRenderer, texts: Iterable[str], *, per_character: bool =
         times = sum(one.times for one in missing)
         plain_console().print(
             f"missing: no font has {len(missing):,} of {len(found):,} characters ({times:,} of "
-            f"{sum(one.times for one in found):,} times): {_shown(missing)}"
+            f"{sum(one.times for one in found):,} times): "
+            f"{shown(Counter({one.char: one.times for one in missing}), 2 * _EXAMPLES)}"
         )
     else:
         console.print("missing: nothing")
@@ -110,13 +112,3 @@ def _character_table(found: list[Character]) -> Table:
         row = (char, f"U+{ord(one.char):04X}", name, one.script, f"{one.times:,}", font)
         table.add_row(*map(Text, row))
     return table
-
-
-def _shown(missing: list[Character]) -> str:
-    frequent = sorted(missing, key=lambda one: -one.times)[: 2 * _EXAMPLES]
-    shown = ", ".join(
-        f"U+{ord(one.char):04X}{f' {one.char}' if one.char.isprintable() else ''} ({one.times:,} ×)"
-        for one in frequent
-    )
-    more = len(missing) - len(frequent)
-    return f"{shown} and {more:,} more" if more else shown

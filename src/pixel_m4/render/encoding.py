@@ -51,6 +51,11 @@ class BatchEncoding(UserDict[str, Any]):
         self.word_starts = word_starts
         self.num_text_patches = num_text_patches
 
+    @property
+    def seen_word_starts(self) -> Any:
+        """`word_starts` as models take them: words that are cut or left out end before the black patch."""
+        return self.word_starts.clip(max=self.num_text_patches[:, None])
+
     def to_torch(self) -> BatchEncoding:
         """The same batch as torch tensors that share the memory of the arrays."""
         import torch

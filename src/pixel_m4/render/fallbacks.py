@@ -8,12 +8,10 @@ own list instead.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from pixel_m4.render.fonts import FontError, cache_dir, expanded, fonts_from_wheel, sha256
+from pixel_m4.render.fonts import FontError, cache_dir, expanded, fonts_from_wheel, locked, sha256
 from pixel_m4.render.losses import notice
 
 NOTO = "noto"
@@ -141,7 +139,8 @@ def fetch_fallback_fonts() -> list[Path]:
     Raises:
         FontError: a wheel cannot be fetched, or a font in it is another one; the message says what to do.
     """
-    with _locked(noto_folder()):
+    folder = noto_folder()
+    with locked(folder, folder.with_suffix(".lock"), "fallback fonts are kept"):
         wanted = [font for font in FALLBACK_FONTS if not (_is_there(font) and _digest(font) == font.sha256)]
         for home in dict.fromkeys(font.home for font in wanted):
             _fetch(home, [font for font in wanted if font.home == home])
@@ -155,21 +154,6 @@ def _is_there(font: FallbackFont) -> bool:
 
 def _digest(font: FallbackFont) -> str:
     return sha256(noto_folder() / font.name)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    from filelock import FileLock
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            yield
-    except OSError as error:
-        raise FontError(
-            f"cannot write to {folder}, where fallback fonts are kept ({error.strerror or error}); set "
-            "$PIXEL_M4_CACHE to a folder that can be written to"
-        ) from error
 
 
 def _fetch(home: tuple[str, str], fonts: list[FallbackFont]) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 # What only fetching needs is imported there: rendering starts in a fraction of a second.
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pixel_m4.console.errors import UserError
@@ -79,17 +80,35 @@ def fetch_font() -> Path:
     Raises:
         FontError: no source could be reached; the message says where to put the file by hand.
     """
+    font = cached_font()
+    kept = "the default font is kept"
+    with locked(font.parent, font.with_suffix(".lock"), kept, f", or ${FONT_ENV} to the font"):
+        return _fetch_to(font)
+
+
+@contextmanager
+def locked(folder: Path, lock: Path, kept: str, otherwise: str = "") -> Iterator[None]:
+    """Make a folder for fetched fonts, and let one process at a time write to it.
+
+    Args:
+        folder: the folder.
+        lock: the file that says that a process is at work.
+        kept: what is kept there, for the message.
+        otherwise: what else can be done where it cannot be written to.
+
+    Raises:
+        FontError: it cannot be written to.
+    """
     from filelock import FileLock
 
-    font = cached_font()
     try:
-        font.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(font.with_suffix(".lock")):
-            return _fetch_to(font)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):
+            yield
     except OSError as error:
         raise FontError(
-            f"cannot write to {font.parent}, where the default font is kept ({error.strerror or error}); set "
-            f"${CACHE_ENV} to a folder that can be written to, or ${FONT_ENV} to the font"
+            f"cannot write to {folder}, where {kept} ({error.strerror or error}); set ${CACHE_ENV} to a "
+            f"folder that can be written to{otherwise}"
         ) from error
 
 

@@ -112,11 +112,16 @@ def strips(
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
 
 
+def png_base64(image: Image.Image, *, optimize: bool = False) -> str:
+    """A picture as PNG in base64; to optimize it takes longer and makes it smaller."""
+    stream = io.BytesIO()
+    image.save(stream, "PNG", optimize=optimize)
+    return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
 def data_url(image: Image.Image) -> str:
     """A picture as PNG, in a form that a page of HTML can hold."""
-    stream = io.BytesIO()
-    image.save(stream, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    return f"data:image/png;base64,{png_base64(image, optimize=True)}"
 
 
 def _place(patch: int, columns: int, size: int) -> tuple[int, int]:

@@ -114,13 +114,13 @@ class Losses:
         if self.missing:
             lines.append(
                 f"missing glyphs: no font has {_number(len(self.missing), 'character')}, drawn "
-                f"{_number(self.missing.total(), 'time')} as the missing glyph: {_shown(self.missing)}; "
+                f"{_number(self.missing.total(), 'time')} as the missing glyph: {shown(self.missing)}; "
                 f"{_FONTS}"
             )
         if self.left_out:
             lines.append(
                 f"left out: no font has {_number(len(self.left_out), 'character')} of the text, which became "
-                f"spaces {_number(self.left_out.total(), 'time')}: {_shown(self.left_out)}; {_FONTS}"
+                f"spaces {_number(self.left_out.total(), 'time')}: {shown(self.left_out)}; {_FONTS}"
             )
         if self.cut.texts:
             lines.append(
@@ -246,12 +246,13 @@ def _heard_once(category: type[Warning]) -> bool:
     return True
 
 
-def _shown(counts: Counter[str]) -> str:
-    shown = ", ".join(
+def shown(counts: Counter[str], most: int = _SHOWN) -> str:
+    """The most frequent characters with their code points, and how often they come, for messages."""
+    named = ", ".join(
         f"{_code(char)}{f' {char}' if char.isprintable() else ''} ({count:,} ×)"
-        for char, count in counts.most_common(_SHOWN)
+        for char, count in counts.most_common(most)
     )
-    return f"{shown} and {len(counts) - _SHOWN:,} more" if len(counts) > _SHOWN else shown
+    return f"{named} and {len(counts) - most:,} more" if len(counts) > most else named
 
 
 def _number(count: int, noun: str) -> str:

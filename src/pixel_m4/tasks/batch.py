@@ -28,7 +28,7 @@ def render_words(renderer: TextInput, texts: Sequence[Sequence[str]]) -> dict[st
     """
     rows = [as_strings(words, f"texts[{i}]") for i, words in enumerate(as_list(texts))]
     batch = renderer.batch(rows, return_tensors="pt")
-    return {**batch, "word_starts": batch.word_starts.minimum(batch.num_text_patches[:, None])}
+    return {**batch, "word_starts": batch.seen_word_starts}
 
 
 def pad(rows: Sequence[Sequence[int]], value: int = IGNORE) -> torch.Tensor:
