@@ -11,6 +11,7 @@ from pixel_m4.cli.parts import add_fonts, add_revision, new_parser
 
 NAME = "fonts"
 DEFAULT_FONT = "GoNotoCurrent.ttf"
+_SUFFIXES = (".txt", ".tsv", ".csv", ".json", ".jsonl", ".conllu")
 
 
 def configure(commands: Any) -> None:
@@ -124,9 +125,20 @@ def _check(arguments: argparse.Namespace) -> None:
         texts = stdin_lines()
     elif _is_file(arguments.text):
         texts = read_lines(Path(arguments.text))
+    elif _is_named_like_a_file(arguments.text):
+        raise FileNotFoundError(
+            f"there is no file {arguments.text}; a text that ends so can be given by standard input: -"
+        )
     else:
         texts = [arguments.text]
     check(renderer, texts, per_character=arguments.per_character)
+
+
+def _is_named_like_a_file(text: str) -> bool:
+    """Whether a text looks like the name of a file that was meant."""
+    from pixel_m4.files import COMPRESSED
+
+    return len(text.split()) == 1 and text.lower().endswith((*_SUFFIXES, *COMPRESSED))
 
 
 def _is_file(text: str) -> bool:

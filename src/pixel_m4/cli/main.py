@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -221,6 +221,9 @@ def _check_places(arguments: Sequence[str]) -> None:
     takes_model = ("predict", "evaluate", "export", "embed", "analyze")
     if command in takes_model and rest and not rest[0].startswith("-"):
         models.append(rest[0])
+    if command == "demo" and "--models" in rest:
+        given = takewhile(lambda word: not word.startswith("--"), rest[rest.index("--models") + 1 :])
+        models += list(given)
     for model in models:
         if model and model != "none" and not is_hub_name(model):
             find_model(model)

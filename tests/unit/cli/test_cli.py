@@ -135,6 +135,7 @@ def test_every_door_opens() -> None:
         ("predict runs/nosuch", "there is no model folder 'runs/nosuch'"),
         ("evaluate ./nosuch --data_dir x", "there is no model folder './nosuch'"),
         ("export ~/nosuch x.onnx", "there is no model folder '~/nosuch'"),
+        ("demo --models pixel-m4-ud ./nosuch --port 1", "there is no model folder './nosuch'"),
         ("fill --model nosuch/ hi", "there is no model folder 'nosuch/'"),
         (
             "finetune parsing --model_name_or_path=./nosuch --data_dir x",

@@ -41,6 +41,17 @@ def test_fonts_check_prints_scripts_fonts_and_what_is_missing(
         assert missing == "missing: no font has 1 of 5 characters (2 of 9 times): U+2211 ∑ (2 ×)"
 
 
+def test_a_file_that_is_not_there_is_no_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("texts.txt", "runs/texts.txt.GZ"):
+        assert main(["fonts", "check", name]) == 1
+        assert f"there is no file {name}; a text that ends so" in capsys.readouterr().err
+    for text in ("www.example.com", "see texts.txt"):
+        assert main(["fonts", "check", text]) == 0
+
+
 def test_fonts_check_per_character(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fonts", "check", "--per-character", "é\N{ZERO WIDTH JOINER}"]) == 0
     out = capsys.readouterr().out
