@@ -106,8 +106,8 @@ def test_characters_and_patches_point_at_each_other(page: Page, address: str) ->
     expect(panel.locator(".text .lit")).to_have_text("t")
     expect(panel.get_by_text("patch 3: “t”")).to_be_visible()
     expect(panel.locator(".text .missing")).to_have_text("𝖙")
-    assert panel.locator(".patch.missing").count() == 1
-    assert panel.locator(".patch.start").count() == 3
+    expect(panel.locator(".patch.missing")).to_have_count(1)
+    expect(panel.locator(".patch.start")).to_have_count(3)
 
 
 def test_strategies_draw_in_other_ways_and_zoom_enlarges(page: Page, address: str) -> None:
@@ -140,17 +140,17 @@ def test_patches_are_hidden_painted_and_read_with_the_keyboard_alone(page: Page,
         page.keyboard.press(key)
     expect(panel.locator(".patch[aria-selected=true]")).to_have_count(2)
     expect(panel.get_by_role("row")).to_have_count(3 - 1)  # the head, and one gap of two patches
-    assert "hidden=2%2C3" in page.url
-    assert panel.locator(".painted").count() == 2
-    focused = page.evaluate("document.activeElement.dataset.patch")
-    assert focused == "3"  # also after the picture came anew
+    expect(page).to_have_url(re.compile("hidden=2%2C3"))
+    expect(panel.locator(".painted")).to_have_count(2)
+    # also after the picture came anew
+    expect(page.locator(":focus")).to_have_attribute("data-patch", "3")
     panel.locator(".patch").nth(2).click()
     expect(panel.locator(".patch[aria-selected=true]")).to_have_count(1)
     page.get_by_role("button", name="Hide a quarter").click()
     expect(panel.locator(".painted")).to_have_count(2)
     page.get_by_label("Text", exact=True).fill("Another text")
     expect(panel.locator(".patch[aria-selected=true]")).to_have_count(0)
-    assert "hidden" not in page.url
+    expect(page).not_to_have_url(re.compile("hidden"))
 
 
 def test_a_tree_is_drawn_over_text_and_over_pixels(page: Page, address: str, models: Models) -> None:
@@ -177,9 +177,8 @@ def test_entities_and_classes_are_drawn(page: Page, address: str, models: Models
     panel = visit(page, address, tab="predict", text="My cat sleeps.", model="ner")
     said: Any = models.served["ner"].annotator
     found = said.predict(["My cat sleeps."])[0].tags
-    assert panel.locator(".over").nth(1).locator("text.relation").count() == sum(
-        tag[0] == "B" for tag in found
-    )
+    entities = sum(tag[0] == "B" for tag in found)
+    expect(panel.locator(".over").nth(1).locator("text.relation")).to_have_count(entities)
     panel.get_by_label("Model").select_option("classification")
     expect(panel.locator(".bars li")).to_have_count(2)
     expect(panel.locator(".bars")).to_contain_text("good")
@@ -192,7 +191,7 @@ def test_a_slider_attacks_the_text(page: Page, address: str) -> None:
     slider.press("End")
     expect(panel.locator("mark")).to_have_count(4)
     expect(panel.get_by_text(re.compile(r"^80 % of the words"))).to_be_visible()
-    assert "strength=1" in page.url
+    expect(page).to_have_url(re.compile("strength=1"))
     panel.get_by_label("Attack").select_option("segmentation")
     expect(panel.get_by_text("the words are cut in another way")).to_be_visible()
 
@@ -270,11 +269,11 @@ def test_tabs_are_reached_by_keyboard(page: Page, address: str) -> None:
     for name in [*TABS[1:], TABS[0]]:
         page.keyboard.press("ArrowRight")
         expect(page.locator("[role=tabpanel]:visible")).to_have_id(name)
-        assert page.evaluate("document.activeElement.id") == f"tab-{name}"
+        expect(page.locator(f"#tab-{name}")).to_be_focused()
     page.keyboard.press("End")
     expect(page.locator("[role=tabpanel]:visible")).to_have_id("nearest")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "nearest"
+    expect(page.locator("#nearest")).to_be_focused()
 
 
 @pytest.mark.parametrize(
