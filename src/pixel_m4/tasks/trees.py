@@ -157,17 +157,21 @@ def _arborescence(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     dependent, head = np.repeat(nodes[:, None], size, axis=1), np.repeat(nodes[None, :], size, axis=0)
     owner = nodes.copy()  # the node that stands for each node now
     contracted: list[tuple[int, npt.NDArray[np.int64], dict[int, tuple[int, int]]]] = []
+
+    def arcs(chosen: npt.NDArray[np.int64]) -> dict[int, tuple[int, int]]:
+        ends = dependent[chosen, best[chosen]].tolist(), head[chosen, best[chosen]].tolist()
+        return dict(zip(chosen.tolist(), zip(*ends, strict=True), strict=True))
+
     while True:
         best = np.where((owner == nodes) & (nodes > 0), weights.argmax(axis=1), 0)
-        arcs = {
-            int(n): (int(dependent[n, best[n]]), int(head[n, best[n]])) for n in np.flatnonzero(best >= 0)
-        }
         cycle = np.array(find_cycle(best[1:].tolist()), dtype=np.int64)
         if not cycle.size:
             break
         first = int(cycle[0])
-        contracted.append((first, owner.copy(), {int(node): arcs[int(node)] for node in cycle}))
-        owner[np.isin(owner, cycle)] = first
+        contracted.append((first, owner.copy(), arcs(cycle)))
+        inside = np.zeros(size, dtype=bool)
+        inside[cycle] = True
+        owner[inside[owner]] = first
 
         entering = weights[cycle] - weights[cycle, best[cycle]][:, None]  # [cycle, N]: arc in, own arc out
         via_in = cycle[entering.argmax(axis=0)]
@@ -180,7 +184,7 @@ def _arborescence(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
         weights[:, first], (dependent[:, first], head[:, first]) = column, column_ends
         weights[first, cycle] = -np.inf
 
-    standing = {node: arcs[node] for node in arcs if node > 0 and owner[node] == node}
+    standing = arcs(nodes[1:][owner[1:] == nodes[1:]])
     for first, owner_before, own_arcs in reversed(contracted):
         entered = standing.pop(first)
         standing |= own_arcs
