@@ -164,8 +164,8 @@ class Atlas:
         """Patches that a word takes, however long it is, without keeping what it looks like."""
         return self._measure_all(self.units(word, rtl))
 
-    def columns(self, units: Iterable[Unit], text: str, rtl: bool) -> list[tuple[int, int]]:
-        """Columns [left, right) of every character that units show; (-1, -1) past the canvas.
+    def columns(self, units: Iterable[Unit], text: str, rtl: bool) -> np.ndarray:
+        """Columns [left, right) of every character that units show, int [n, 2]; (-1, -1) past the canvas.
 
         The characters of a cluster share its columns, and so do those of a run whose direction is not set.
         One without width at a unit's end is at the last column of it.
@@ -175,12 +175,12 @@ class Atlas:
             text: what they show.
             rtl: plain strings among them follow one another against the order of the text.
         """
-        columns = [(-1, -1)] * len(text)
+        columns = np.full((len(text), 2), -1)
         pen, place = 0, len(text) if rtl else 0
         for unit in units:
             if pen >= self._max_patches * self._size:
                 break
-            placed: list[tuple[int, list[tuple[int, int]]]] = []
+            shown: list[slice] = []
             for run in unit:
                 if isinstance(run, str):
                     place -= len(run) * rtl
@@ -188,18 +188,20 @@ class Atlas:
                     place += len(run) * (not rtl)
                 else:
                     start, length = run.start, len(run.text)
+                shown.append(slice(start, start + length))
                 if isinstance(run, str) or run.rtl is None:
                     width = self._width(run)
-                    boxes = [(0, width)] * length
+                    columns[shown[-1]] = pen, pen + width
                 else:
                     boxes = self._typesetter.boxes(run.text, run.rtl, run.script)
-                    width = max(right for _, right in boxes)
-                placed.append((start, [(left + pen, right + pen) for left, right in boxes]))
+                    width = int(boxes[:, 1].max())
+                    np.add(boxes, pen, out=columns[shown[-1]])
                 pen += width
             pen = -(-pen // self._size) * self._size
-            for start, boxes in placed:
-                for i, (left, right) in enumerate(boxes, start):
-                    columns[i] = (left, right) if left < pen else (max(pen - 1, 0),) * 2
+            for part in shown:
+                late = columns[part, 0] >= pen
+                if late.any():
+                    columns[part][late] = max(pen - 1, 0)
         return columns
 
     def _draw_word(self, word: Word, rtl: bool) -> Drawn:
@@ -284,7 +286,7 @@ class Atlas:
         """Pixels by which the pen moves; long runs are not drawn for it."""
         if isinstance(run, str) or run.rtl is None:
             return sum(ink.advance for ink in self.inks(run))
-        return max(right for _, right in self._typesetter.boxes(run.text, run.rtl, run.script))
+        return int(self._typesetter.boxes(run.text, run.rtl, run.script)[:, 1].max())
 
     def inks(self, run: str | Run) -> list[Ink]:
         """Look a run up, or draw it."""

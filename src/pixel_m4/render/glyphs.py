@@ -13,7 +13,7 @@ import unicodedata
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate
 from pathlib import Path
 
 import freetype
@@ -168,47 +168,50 @@ class FontFace:
             script: ISO 15924 tag of their script; None takes it from the characters.
             colour: keep the colours of coloured glyphs.
         """
-        advance, pictures, _ = self._place(run, rows, rtl, script)
-        return _compose(advance, pictures, rows, colour)
+        pens, pictures, _ = self._place(run, rows, rtl, script)
+        return _compose(pens[-1], pictures, rows, colour)
 
-    def boxes(self, run: str, rtl: bool | None = None, script: str | None = None) -> list[tuple[int, int]]:
-        """Columns [left, right) of every character; those of one cluster (a ligature, marks) share theirs."""
-        advance, _, pens = self._place(run, 0, rtl, script)
-        edges: dict[int, tuple[int, int]] = {}
-        for (cluster, left), (_, right) in pairwise([*pens, (-1, advance)]):
-            edges[cluster] = (edges.get(cluster, (left,))[0], right)
-        boxes: list[tuple[int, int]] = []
-        for i in range(len(run)):
-            boxes.append(edges.get(i) or (boxes[-1] if boxes else (0, 0)))
-        return boxes
+    def boxes(self, run: str, rtl: bool | None = None, script: str | None = None) -> np.ndarray:
+        """Columns [left, right) of every character, int [n, 2]; those of one cluster (a ligature, marks) share
+        theirs."""
+        pens, _, clusters = self._place(run, 0, rtl, script)
+        boxes = np.zeros((len(run), 2), int)
+        first_of = np.zeros(len(run), int)  # the character that a cluster is numbered by
+        edges, owners = np.array(pens), np.array(clusters, int)
+        boxes[owners[::-1], 0] = edges[:-1][::-1]  # of the first glyph
+        boxes[owners, 1] = edges[1:]  # of the last
+        first_of[owners] = owners
+        return boxes[np.maximum.accumulate(first_of)]
 
     def _place(
         self, run: str, rows: int, rtl: bool | None, script: str | None
-    ) -> tuple[int, list[tuple[int, int, np.ndarray]], list[tuple[int, int]]]:
-        """Advance of a run, its glyphs as (column, row, pixels), and (cluster, pen) of each of them."""
+    ) -> tuple[list[int], list[tuple[int, int, np.ndarray]], list[int]]:
+        """Where the pen is before each glyph and at the end, the glyphs as (column, row, pixels), and the
+        cluster of each."""
         if run in _LINE_ENDS:  # a line break has neither width nor ink
-            return 0, [], []
+            return [0], [], []
         if run == _TAB:
-            return _SPACES_OF_A_TAB * self._place(" ", rows, rtl, script)[0], [], [(0, 0)]
+            return [0, _SPACES_OF_A_TAB * self._place(" ", rows, rtl, script)[0][-1]], [], [0]
         # Pango draws it as a hyphen at the end of a line; a run of a longer line names its script.
         if run == _HYPHENATION_POINT and rtl is None and script is None:
             run = _HYPHEN if ord(_HYPHEN) in self.coverage else "-"
         buffer = self._shape(run, rtl, script)
+        glyphs = list(zip(buffer.glyph_infos, buffer.glyph_positions, strict=True))
+        # To whole pixels as `_round` does.
+        pens = list(accumulate([(position.x_advance + 512) >> 10 for _, position in glyphs], initial=0))
+        clusters = [info.cluster for info, _ in glyphs]
         # The line box stands two pixels above the middle of the patch (kept: published pixels have it so).
         baseline = rows / 2 - self.height / 2 - 2 + self.ascender
-        pen = 0
-        pictures, pens, origins = [], [], []
-        for info, position in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
-            pens.append((info.cluster, pen))
-            pixels, left, top = self._glyph(info.codepoint) if rows else (None, 0, 0)
+        pictures, origins = [], []
+        for (info, position), pen in zip(glyphs if rows else (), pens, strict=False):
+            pixels, left, top = self._glyph(info.codepoint)
             x, y = pen + _round(position.x_offset / 1024), baseline - position.y_offset / 1024
             origins.append((x, y))
             if pixels is not None:
                 pictures.append((x + left, _round(y) - top, pixels))
-            pen += _round(position.x_advance / 1024)
         if pictures and self._pictures is None:
             pictures = self._within_reach(pictures, origins)
-        return pen, pictures, pens
+        return pens, pictures, clusters
 
     def _within_reach(
         self, pictures: list[tuple[int, int, np.ndarray]], origins: list[tuple[int, float]]
@@ -359,16 +362,21 @@ class Typesetter:
         inks = [face.draw(part, rows, rtl, script, colour) for face, part in self._stretches(run)]
         return inks[::-1] if rtl else inks
 
-    def boxes(self, run: str, rtl: bool | None = None, script: str | None = None) -> list[tuple[int, int]]:
-        """Columns [left, right) of every character of a run that :meth:`draw` draws at column 0."""
+    def boxes(self, run: str, rtl: bool | None = None, script: str | None = None) -> np.ndarray:
+        """Columns [left, right) of every character of a run that :meth:`draw` draws at column 0, int [n, 2]."""
         parts = [face.boxes(part, rtl, script) for face, part in self._stretches(run)]
-        shifted, pen = [], 0
+        if len(parts) == 1:
+            return parts[0]
+        pen = 0
         for boxes in reversed(parts) if rtl else parts:
-            shifted.append([(left + pen, right + pen) for left, right in boxes])
-            pen += max(right for _, right in boxes)
-        return [box for boxes in (reversed(shifted) if rtl else shifted) for box in boxes]
+            boxes += pen
+            pen = boxes[:, 1].max()
+        return np.concatenate(parts)
 
     def _stretches(self, run: str) -> Iterator[tuple[FontFace, str]]:
+        if len(self._faces) == 1:
+            yield from [(self._faces[0], run)] if run else []
+            return
         faces = self._choose(run)
         start = 0
         for end in range(1, len(run) + 1):

@@ -111,6 +111,12 @@ def script_of(char: str) -> str | None:
 
 def _script_runs(text: str) -> Iterator[tuple[int, int, str | None]]:
     """Yield (start, end, script) of the runs of one script, in the order of the text."""
+    chars = set(text)
+    found = set(map(script_of, chars)) - {None}
+    if len(found) <= 1 and chars.isdisjoint(_ALONE):  # as most lines are; far fewer look-ups
+        if text:
+            yield 0, len(text), next(iter(found), None)
+        return
     first, script = 0, None
     for i, char in enumerate(text):
         if char in _ALONE:

@@ -178,7 +178,7 @@ class Layout:
                 columns = self._atlas.columns(self._atlas.units(part, rtl), part, rtl)
                 width = self._atlas.words([part], rtl)[0].width
                 word = len(words) - 1 - i if turned else i
-                places.append(Place(word, start, columns if width else [], first))
+                places.append(Place(word, start, columns if width else columns[:0], first))
                 start += width
             found.append(places)
             start = end + 1
@@ -262,7 +262,7 @@ class Layout:
             word = words[whole - 1]
             columns = self._atlas.columns(self._atlas.units(word, rtl), word, rtl)
             room = (end - starts[whole - 1]) * self._atlas.patch_shape[1]
-            lost += sum(not 0 <= left < room for left, _ in columns)
+            lost += int(((columns[:, 0] < 0) | (columns[:, 0] >= room)).sum())
         if not lost:
             return NOTHING
         return Cut(1, len(words) - whole, lost, len(words), sum(map(len, words)))

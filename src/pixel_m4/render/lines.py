@@ -30,13 +30,13 @@ class Typeset(NamedTuple):
         unit: its runs from left to right, margins included.
         lefts: leftmost column of each word.
         pens: width of all that comes before each word in the order of the text, then of all the line.
-        columns: [left, right) of every character.
+        columns: [left, right) of every character, int [n, 2].
     """
 
     unit: tuple[Run, ...]
     lefts: list[int]
     pens: list[int]
-    columns: list[tuple[int, int]]
+    columns: np.ndarray
 
 
 class ContinuousLayout(Layout):
@@ -199,7 +199,7 @@ class ContinuousLayout(Layout):
             cut: leave out words beyond; else they are only not measured.
         """
         if not words:
-            return Typeset((), [], [0], [])
+            return Typeset((), [], [0], np.zeros((0, 2), int))
         joined = " ".join(words)
         bounds = list(accumulate((len(word) + 1 for word in words), initial=0))
         # A character is seldom narrower than a pixel: that many are tried first, then twice as many.
@@ -220,14 +220,16 @@ class ContinuousLayout(Layout):
     def _cut_line(self, words: Sequence[str], typeset: Typeset, start: int) -> Cut:
         """What of the words of a line is not drawn."""
         total = sum(map(len, words))
-        room = (self._max - 1 - start) * self._size
+        lefts = typeset.columns[:, 0]
+        inside = (lefts >= 0) & (lefts < (self._max - 1 - start) * self._size)
+        if len(inside) == total + max(len(words) - 1, 0) and inside.all():
+            return NOTHING
         bounds = accumulate((len(word) + 1 for word in words), initial=0)
         drawn = shown = 0
         for word, bound in zip(words, bounds, strict=False):
-            columns = typeset.columns[bound : bound + len(word)]
-            seen = sum(0 <= left < room for left, _ in columns)
-            if not seen and bound >= len(typeset.columns):
+            if bound >= len(inside):
                 break
+            seen = int(inside[bound : bound + len(word)].sum())
             shown += seen
             drawn += seen > 0
         if shown == total:
@@ -243,18 +245,15 @@ class ContinuousLayout(Layout):
         unit = (_MARGIN, *itemize(text, rtl or None), _MARGIN)
         boxes = self._atlas.columns([unit], text, rtl)
         # Characters of one cluster share their columns, which are to be counted once.
-        wide = (
-            right - left if i == 0 or boxes[i - 1] != (left, right) else 0
-            for i, (left, right) in enumerate(boxes)
-        )
-        pens = list(accumulate(wide, initial=0))
+        wide = boxes[:, 1] - boxes[:, 0]
+        wide[1:][(boxes[1:] == boxes[:-1]).all(1)] = 0
+        pens = np.cumsum(wide, dtype=int)
         starts = [bound for bound in bounds if bound < len(text)] or [0]
         ends = [*starts[1:], len(text) + 1]
-        lefts = [
-            min((left for left, _ in boxes[first : last - 1]), default=0)
-            for first, last in zip(starts, ends, strict=True)
-        ]
-        return Typeset(unit, lefts, [*(pens[place] for place in starts), pens[-1]], boxes)
+        borders = [border for first, last in zip(starts, ends, strict=True) for border in (first, last - 1)]
+        lefts = np.minimum.reduceat(np.append(boxes[:, 0], 0), borders)[::2].tolist()
+        before = [0, *pens.tolist()]
+        return Typeset(unit, lefts, [*(before[place] for place in starts), before[-1]], boxes)
 
     def _word_starts(self, typeset: Typeset, starts: list[int]) -> list[int]:
         if len(starts) == 1:  # no words

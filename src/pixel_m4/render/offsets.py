@@ -24,14 +24,14 @@ class Place(NamedTuple):
     Attributes:
         word: its number in the order of the text.
         patch: where its column 0 is.
-        columns: [left, right) of every character (and, for continuous text, of the space after it);
+        columns: int [n, 2], [left, right) of every character (and, for continuous text, of the space after it);
             (-1, -1) where it is not drawn.
         char: the first character of the word that is drawn, where only a part of it is.
     """
 
     word: int
     patch: int
-    columns: Sequence[tuple[int, int]]
+    columns: np.ndarray
     char: int = 0
 
 
@@ -117,7 +117,7 @@ def find_offsets(
             start, stop = bounds[place.word]
             start += place.char
             words[start:stop] = place.word
-            columns = np.array(place.columns[: length - start], np.int32).reshape(-1, 2)
+            columns = place.columns[: length - start].astype(np.int32)
             first = columns[:, 0] // size
             last = np.maximum(-(-columns[:, 1] // size), first + 1)
             own = np.stack([first, np.minimum(last + place.patch, end) - place.patch], axis=1) + place.patch

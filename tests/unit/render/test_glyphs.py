@@ -71,7 +71,7 @@ class TestFontFace:
 
     def test_tab_is_eight_spaces_wide(self, face: FontFace) -> None:
         assert face.draw("\t", ROWS).advance == 8 * face.draw(" ", ROWS).advance == 24
-        assert face.boxes("\t") == [(0, 24)]
+        assert face.boxes("\t").tolist() == [[0, 24]]
 
     def test_hyphenation_point_is_drawn_as_a_hyphen(self, face: FontFace) -> None:
         np.testing.assert_array_equal(face.draw("\u2027", ROWS).coverage, face.draw("\u2010", ROWS).coverage)
@@ -91,11 +91,12 @@ class TestFontFace:
         assert joined.advance < sum(face.draw(char, ROWS).advance for char in "سلام")
 
     def test_boxes_tile_the_run(self, face: FontFace) -> None:
-        assert face.boxes("abc") == [(0, 7), (7, 15), (15, 21)]
-        assert face.boxes("אב", rtl=True)[0][0] == face.boxes("אב", rtl=True)[1][1]
+        assert face.boxes("abc").tolist() == [[0, 7], [7, 15], [15, 21]]
+        first, second = face.boxes("אב", rtl=True).tolist()
+        assert first[0] == second[1] > second[0] == 0
 
     def test_clusters_share_their_box(self, face: FontFace) -> None:
-        first, second = face.boxes("e\u0301")
+        first, second = face.boxes("e\u0301").tolist()
         assert first == second
 
     def test_ink_is_cut_at_the_rows(self, face: FontFace) -> None:
@@ -216,8 +217,8 @@ class TestTypesetter:
         (gimel,) = typesetter.draw("ג")
         np.testing.assert_array_equal(inks[0].coverage, gimel.coverage)
         boxes = typesetter.boxes("אבג", rtl=True, script="Hebr")
-        assert boxes[2] == (0, gimel.advance)
-        assert boxes[0][1] == sum(ink.advance for ink in inks)
+        assert boxes[2].tolist() == [0, gimel.advance]
+        assert boxes[0, 1] == sum(ink.advance for ink in inks)
 
     def test_marks_stay_with_the_font_of_their_letter(self, font: Path, tmp_path: Path) -> None:
         fonts = [subset(font, "\u0301 ", tmp_path / "a.ttf"), subset(font, "ж\u0301 ", tmp_path / "b.ttf")]
