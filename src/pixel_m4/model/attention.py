@@ -25,7 +25,7 @@ from torch.autograd.function import once_differentiable
 try:
     from torch.nn.attention.varlen import varlen_attn
 except ImportError:  # PyTorch before 2.10
-    varlen_attn = None
+    varlen_attn = None  # type: ignore[assignment]
 
 CHUNK = 2**18  # attention weights computed at once: one megabyte of float32, so that they stay in cache
 STEPS = 2**16  # dropout is rounded to this part: four choices from one random number, three times as fast
@@ -164,7 +164,8 @@ def attend_varlen(query: Tensor, key: Tensor, value: Tensor, unpadded: Unpadded)
     size, bounds, longest = query.shape[-1], unpadded.bounds, unpadded.longest
     # The kernel asks for heads whose width is a multiple of 8; zeros change no product.
     q, k, v = (F.pad(states[0], (0, -size % 8)) for states in (query, key, value))
-    return varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=size**-0.5)[None, ..., :size]
+    context: Any = varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=size**-0.5)
+    return context[None, ..., :size]
 
 
 def attend_padded(query: Tensor, key: Tensor, value: Tensor, unpadded: Unpadded, dropout: float) -> Tensor:

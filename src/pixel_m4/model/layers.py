@@ -91,7 +91,9 @@ def unpadded_if_it_pays(config: PixelConfig, mask: Tensor, layers: nn.ModuleList
 
 def takes_varlen(layers: nn.ModuleList) -> bool:
     """Whether the kernel for sequences of many lengths can compute the attention of some layers now."""
-    attention = layers[0].attention.attention
+    layer = layers[0]
+    assert isinstance(layer, PixelLayer)
+    attention = layer.attention.attention
     weight = attention.query.weight
     if not has_varlen(weight.device) or (attention.training and attention.dropout > 0):
         return False
