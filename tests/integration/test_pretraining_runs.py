@@ -490,6 +490,22 @@ def test_settings_are_written_down(corpus: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_compiled_training_goes_on_too(corpus: Path, tmp_path: Path) -> None:
+    """As on a GPU by default; the kernels are those of the CPU here, as the backend only traces."""
+    options = BARE + "--max_steps 4 --save_steps 2 --logging_steps 1 --dropout_prob 0 --report_to none "
+    run(corpus, tmp_path / "plain", options)
+    compiled = options + "--torch_compile true --torch_compile_backend eager "
+    with pytest.raises(Cut):
+        run(corpus, tmp_path / "compiled", compiled, CutAt(3))
+    run(corpus, tmp_path / "compiled", compiled)
+    plain, found = (load_file(tmp_path / name / "model.safetensors") for name in ("plain", "compiled"))
+    assert plain.keys() == found.keys()
+    for name, value in plain.items():
+        torch.testing.assert_close(found[name], value, atol=1e-3, rtol=1e-3, msg=name)
+    assert json.loads((tmp_path / "compiled" / "settings.json").read_text())["training"]["torch_compile"]
+
+
+@pytest.mark.slow
 def test_fsdp2_computes_the_same(corpus: Path, tmp_path: Path) -> None:
     """On the CPU: accelerate keeps FSDP for accelerators, so gloo's processes are passed off as such."""
     script = tmp_path / "script.py"
