@@ -8,7 +8,7 @@ ORACLE := $(VENV)/.oracle
 DOCS := $(VENV)/.docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-all mutants oracle docs lint format bench bench-others package release clean
+.PHONY: help setup quickstart test test-all mutants oracle docs lint format bench gpu bench-others package release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -75,6 +75,11 @@ bench: setup ## exactness, speed and memory, as tables; speeds are ratios of one
 	$(BIN)/python benchmarks/bench_model.py --sentences 128
 	$(BIN)/python benchmarks/bench_pretraining_data.py
 	$(BIN)/python benchmarks/bench_predict.py
+
+# An environment that has torch and this package is taken as it is: `make gpu VENV=/path` installs nothing then.
+gpu: ## check and measure a CUDA device, in build/gpu.json; without one it says what is missing
+	@$(BIN)/python -c 'import torch, pixel_m4' 2>/dev/null || $(MAKE) setup
+	$(BIN)/python benchmarks/gpu.py
 
 bench-others: setup ## rendering against other packages, each in an environment of its own (several GB of downloads)
 	$(BIN)/python benchmarks/bench_other_renderers.py

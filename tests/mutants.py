@@ -685,6 +685,27 @@ _TASKS = (
 
 _TRAIN = (
     (
+        "bfloat16-on-cards-without-it",
+        "training/defaults.py",
+        "recent = device.capability >= (8, 0)",
+        "recent = device.capability >= (7, 0)",
+        "unit/training/test_defaults.py",
+    ),
+    (
+        "the-device-tells-what-the-user-wrote",
+        "training/defaults.py",
+        "for name, value in chosen.items() if not settings.given(name)}",
+        "for name, value in chosen.items()}",
+        "unit/training/test_defaults.py",
+    ),
+    (
+        "copies-are-waited-for",
+        "training/reporting.py",
+        "return data.to(self.args.device, non_blocking=True)",
+        "return data.to(self.args.device)",
+        "unit/training/test_defaults.py",
+    ),
+    (
         "muon-coefficients",
         "training/optim.py",
         "-4.7750, 2.0315)",
@@ -792,8 +813,31 @@ _TRAIN = (
     (
         "packed-for-nothing-on-a-device",
         "model/layers.py",
-        "if config.unpad_inputs is None and not readable(mask):",
-        "if config.unpad_inputs is None and mask is None:",
+        "torch.compiler.is_compiling() or (config.unpad_inputs is None and not readable(mask)):",
+        "torch.compiler.is_compiling():",
+        "unit/model/test_devices.py",
+    ),
+    (
+        "text-attends-to-padding-on-a-device",
+        "model/attention.py",
+        "bounds = torch.stack([starts, starts + attended.sum(1)], dim=1).flatten()",
+        "bounds = torch.stack([starts, starts], dim=1).flatten()",
+        "unit/model/test_attention.py",
+        "unit/model/test_devices.py",
+    ),
+    (
+        "scale-of-widened-heads",
+        "model/attention.py",
+        "longest, longest, scale=size**-0.5)",
+        "longest, longest, scale=q.shape[-1] ** -0.5)",
+        "unit/model/test_attention.py",
+        "unit/model/test_devices.py",
+    ),
+    (
+        "no-dropout-on-a-device",
+        "model/layers.py",
+        "(attention.training and attention.dropout > 0)",
+        "(attention.training and attention.dropout > 1)",
         "unit/model/test_devices.py",
     ),
     (

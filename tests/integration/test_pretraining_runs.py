@@ -478,6 +478,33 @@ def test_processes_read_no_document_twice(tmp_path: Path) -> None:
     assert len(everything) == len(set(everything)) == 600
 
 
+def test_settings_are_written_down(corpus: Path, tmp_path: Path) -> None:
+    """Those that the user did not write, too; and the folder is still one of a pretraining."""
+    with pytest.raises(Cut):
+        run(corpus, tmp_path, BARE + "--max_steps 1 --report_to none", CutAt(0))
+    settings = json.loads((tmp_path / "settings.json").read_text())
+    assert settings["arguments"]["config_name"] == "nano"
+    names = ("bf16", "tf32", "torch_compile", "dataloader_num_workers", "dataloader_pin_memory")
+    assert [settings["training"][name] for name in names] == [False, None, False, 0, False]
+    run(corpus, tmp_path, BARE + "--max_steps 1 --report_to none")
+
+
+@pytest.mark.slow
+def test_compiled_training_goes_on_too(corpus: Path, tmp_path: Path) -> None:
+    """As on a GPU by default; the kernels are those of the CPU here, as the backend only traces."""
+    options = BARE + "--max_steps 4 --save_steps 2 --logging_steps 1 --dropout_prob 0 --report_to none "
+    run(corpus, tmp_path / "plain", options)
+    compiled = options + "--torch_compile true --torch_compile_backend eager "
+    with pytest.raises(Cut):
+        run(corpus, tmp_path / "compiled", compiled, CutAt(3))
+    run(corpus, tmp_path / "compiled", compiled)
+    plain, found = (load_file(tmp_path / name / "model.safetensors") for name in ("plain", "compiled"))
+    assert plain.keys() == found.keys()
+    for name, value in plain.items():
+        torch.testing.assert_close(found[name], value, atol=1e-3, rtol=1e-3, msg=name)
+    assert json.loads((tmp_path / "compiled" / "settings.json").read_text())["training"]["torch_compile"]
+
+
 @pytest.mark.slow
 def test_fsdp2_computes_the_same(corpus: Path, tmp_path: Path) -> None:
     """On the CPU: accelerate keeps FSDP for accelerators, so gloo's processes are passed off as such."""

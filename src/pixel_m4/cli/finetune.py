@@ -37,7 +37,7 @@ TRAINER_HELP = {
     "published for the task",
     "eval_steps": "steps from one evaluation on dev to the next; default: as published for the task",
     "seed": "of new weights and the order of batches; default: 42",
-    "bf16": "compute in bfloat16, true or false; default: false. For GPUs, and CPUs that have it",
+    "bf16": "compute in bfloat16, true or false; default: true on GPUs that have it, else false",
 }
 _GROUPS = {
     "data": ("data_dir", "data_file", "split_seed", "dev_from_train"),

@@ -24,6 +24,7 @@ from pixel_m4.training.arguments import (
     choose_interval,
     choose_start,
 )
+from pixel_m4.training.defaults import Device, defaults_on, settle_device
 from pixel_m4.training.recipes import read_mapping, typed
 from pixel_m4.training.settings import Layer, Settings, SettingsParser, written_as
 
@@ -144,7 +145,10 @@ def parse_arguments(
         ValueError: a value is not possible, options contradict each other, or the YAML file is wrong.
         SystemExit: the command line is wrong (argparse has printed why).
     """
+    device = Device.found()
+    chosen = defaults_on(device, pretraining=False)
     defaults: dict[str, Any] = {
+        **chosen,
         "lr_scheduler_type": "linear",
         "eval_strategy": "steps",
         "logging_steps": 100,
@@ -172,12 +176,15 @@ def parse_arguments(
     _choose_evaluation(settings)
     _choose_saving(settings)
     choose_interval(settings, "logging")
+    settle_device(settings, device, chosen)
     for name, why in REFUSED.items():
         if settings.given(name) and settings[name] not in (settings.defaults[name], None):
             raise UserError(f"{settings.said(name)} is not obeyed: {why}; leave it out")
     if settings.given("metric_for_best_model") and settings.given("greater_is_better"):
         check_direction(settings["metric_for_best_model"], settings["greater_is_better"])
     arguments, training, options = parser.build(settings)
+    if training.dataloader_pin_memory:  # else a copy could not go on while the host does
+        training.accelerator_config.non_blocking = True
     # The Trainer writes down defaults of its own, which would look as if the user had asked for them.
     if not settings.given("metric_for_best_model"):
         training.metric_for_best_model = None

@@ -5,6 +5,9 @@ and keeps several of them for the backward pass. `attend` computes a sequence an
 queries, keys, values and the result, and computes the weights again in the backward pass (Chen et al. 2016;
 the gradient of the softmax from the result as in Dao et al. 2022).
 
+On GPUs `attend_varlen` gives unpadded batches to PyTorch's kernel for sequences of many lengths, in half
+precision and without dropout, the two things that it asks for.
+
 Dimensions: B batch, S sequence with CLS, N real tokens of a batch, H heads, D width, d = D / H.
 """
 
@@ -19,6 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+try:
+    from torch.nn.attention.varlen import varlen_attn
+except ImportError:  # PyTorch before 2.10
+    varlen_attn = None  # type: ignore[assignment]
+
 CHUNK = 2**18  # attention weights computed at once: one megabyte of float32, so that they stay in cache
 STEPS = 2**16  # dropout is rounded to this part: four choices from one random number, three times as fast
 
@@ -29,22 +37,53 @@ class Unpadded:
 
     Args:
         attended: bool [B, S]
-        index: [N], places of the real tokens in B * S
-        lengths: Real tokens of each sequence, B numbers, at least 1 each as CLS is real.
+        index: [N], places of the real tokens in B * S; without lengths [B * S], see `in_order`
+        lengths: Real tokens of each sequence, B numbers, at least 1 each as CLS is real; None if nobody
+            has looked.
+        bounds: int32, where sequences begin and end in the row, from 0 to N
     """
 
     attended: Tensor
     index: Tensor
-    lengths: tuple[int, ...]
+    lengths: tuple[int, ...] | None
+    bounds: Tensor
 
     @classmethod
     def of(cls, attended: Tensor) -> Unpadded:
-        """Read it off a mask, bool [B, S]."""
+        """Read it off a mask, bool [B, S]; on another device than the CPU the host waits for it."""
+        counts = attended.sum(1)
         return cls(
             attended=attended,
             index=attended.flatten().nonzero().squeeze(1),
-            lengths=tuple(attended.sum(1).tolist()),
+            lengths=tuple(counts.tolist()),
+            bounds=F.pad(counts.cumsum(0), (1, 0)).to(torch.int32),
         )
+
+    @classmethod
+    def in_order(cls, attended: Tensor) -> Unpadded:
+        """The same without looking at a value, so that neither the host waits nor a graph breaks.
+
+        Padding stays, after the real tokens of its sequence and as a sequence of its own, which nothing else
+        attends to; so all sizes are known.
+
+        Args:
+            attended: bool [B, S]
+        """
+        batch, length = attended.shape
+        starts = torch.arange(0, batch * length, length, device=attended.device)
+        order = (~attended).to(torch.uint8).argsort(dim=1, stable=True)
+        bounds = torch.stack([starts, starts + attended.sum(1)], dim=1).flatten()
+        return cls(
+            attended=attended,
+            index=(order + starts[:, None]).flatten(),
+            lengths=None,
+            bounds=F.pad(bounds, (0, 1), value=batch * length).to(torch.int32),
+        )
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence, or no fewer."""
+        return self.attended.shape[1] if self.lengths is None else max(self.lengths)
 
     def unpad(self, states: Tensor) -> Tensor:
         """Lay real tokens end to end in one row: [B, S, ...] → [1, N, ...]."""
@@ -53,7 +92,23 @@ class Unpadded:
     def pad(self, states: Tensor) -> Tensor:
         """Put them back: [1, N, ...] → [B, S, ...], zero on padding."""
         padded = states.new_zeros(self.attended.numel(), *states.shape[2:])
-        return padded.index_copy(0, self.index, states[0]).unflatten(0, tuple(self.attended.shape))
+        padded = padded.index_copy(0, self.index, states[0])
+        if self.lengths is None:
+            padded = padded.masked_fill(~self.attended.view(-1, *[1] * (padded.ndim - 1)), 0)
+        return padded.unflatten(0, tuple(self.attended.shape))
+
+
+@torch.compiler.assume_constant_result
+def has_varlen(device: torch.device) -> bool:
+    """Whether a device has the kernel of `attend_varlen`: NVIDIA's GPUs from Ampere on (A100, RTX 30)."""
+    if device.type != "cuda" or varlen_attn is None or torch.version.hip is not None:
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def varlen_takes(dtype: torch.dtype, size: int) -> bool:
+    """Whether that kernel computes heads of this width in this type; it has no float32."""
+    return dtype in (torch.float16, torch.bfloat16) and size <= 256
 
 
 def in_chunks(states: Tensor, pattern: Tensor | Unpadded | None, dropout: float) -> bool:
@@ -84,15 +139,37 @@ def attend(
         As query.
     """
     batch, length = query.shape[:2]
-    lengths = pattern.lengths if isinstance(pattern, Unpadded) else (length,) * batch
+    lengths = (length,) * batch
+    if isinstance(pattern, Unpadded):
+        assert pattern.lengths is not None, "on the CPU lengths are known"
+        lengths = pattern.lengths
     mask = pattern[:, 0, 0] if isinstance(pattern, Tensor) else None
     seed = int(torch.randint(2**62, ())) if dropout > 0 else 0
     flat = (states.flatten(0, 1) for states in (query, key, value))
     return AttentionInChunks.apply(*flat, mask, lengths, dropout, seed).view(query.shape)
 
 
+def attend_varlen(query: Tensor, key: Tensor, value: Tensor, unpadded: Unpadded) -> Tensor:
+    """Attention of packed sequences by the kernel for them, where `has_varlen` and `varlen_takes` allow it.
+
+    Args:
+        query: [1, N, H, d], float16 or bfloat16
+        key: As query.
+        value: As query.
+        unpadded: Where sequences begin and end.
+
+    Returns:
+        As query.
+    """
+    size, bounds, longest = query.shape[-1], unpadded.bounds, unpadded.longest
+    # The kernel asks for heads whose width is a multiple of 8; zeros change no product.
+    q, k, v = (F.pad(states[0], (0, -size % 8)) for states in (query, key, value))
+    context: Any = varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=size**-0.5)
+    return context[None, ..., :size]
+
+
 def attend_padded(query: Tensor, key: Tensor, value: Tensor, unpadded: Unpadded, dropout: float) -> Tensor:
-    """Attention of packed sequences by padding them for the fused kernel: for devices where that is cheap.
+    """Attention of packed sequences by padding them for the fused kernel: where there is no better one.
 
     Args:
         query: [1, N, H, d]

@@ -172,7 +172,8 @@ class PixelConfig(PoolingSizes, PreTrainedConfig):
             it as places of the answer. Otherwise only what is there competes, which is quicker for answers.
             Neither way does the loss of a text depend on its batch.
         unpad_inputs: Whether to compute batches without padding, sequences end to end (the same numbers,
-            and zeros on padding). Default: on the CPU, where enough is padding for it to pay.
+            and zeros on padding). Default: on the CPU, where enough is padding for it to pay; and on GPUs, in
+            half precision and without dropout, attention alone, which needs no waiting for lengths.
         max_seq_length: Longest rendering in patches, a perfect square; a shorter way to set `image_size`.
         rope_theta: A shorter way to set the base in `rope_parameters`.
         **kwargs: What every configuration of transformers takes: `num_labels`, `id2label`, `problem_type` …

@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from pixel_m4.model.attention import Unpadded, attend, attend_padded, in_chunks
+from pixel_m4.model.attention import (
+    Unpadded,
+    attend,
+    attend_padded,
+    attend_varlen,
+    has_varlen,
+    in_chunks,
+    varlen_takes,
+)
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.inputs import readable
 from pixel_m4.model.positions import Rotation, places_of, rotate, rotation_of
@@ -45,35 +53,53 @@ def key_padding(attention_mask: Tensor | None) -> Tensor | None:
     return F.pad(attended, (1, 0), value=True)[:, None, None, :]
 
 
-def pattern_of(config: PixelConfig, attention_mask: Tensor | None, padded: bool = False) -> Pattern:
+def pattern_of(
+    config: PixelConfig, attention_mask: Tensor | None, layers: nn.ModuleList, padded: bool = False
+) -> Pattern:
     """Decide how a batch is computed: as it is, with a mask, or packed.
 
     Args:
         config: `unpad_inputs` says whether to pack; by default on the CPU, where enough is padding for it to
-            pay. On other devices it makes the host wait.
+            pay, and on GPUs as far as it goes without waiting (`Unpadded.in_order`).
         attention_mask: [B, P], 0 for padding
+        layers: Those that compute it.
         padded: Whether to leave the padding where it is, come what may.
     """
     mask = key_padding(attention_mask)
-    return mask if mask is None or padded else unpadded_if_it_pays(config, mask)
+    return mask if mask is None or padded else unpadded_if_it_pays(config, mask, layers)
 
 
-def unpadded_if_it_pays(config: PixelConfig, mask: Tensor) -> Tensor | Unpadded:
+def unpadded_if_it_pays(config: PixelConfig, mask: Tensor, layers: nn.ModuleList) -> Tensor | Unpadded:
     """The unpadded of a batch where enough of it is padding for that to pay, else the mask as it is.
 
     Args:
         config: See `pattern_of`.
         mask: bool [B, 1, 1, S]
+        layers: See `pattern_of`.
     """
-    if config.unpad_inputs is False or torch.compiler.is_compiling():
+    if config.unpad_inputs is False or config._attn_implementation == "eager":
         return mask
-    if config.unpad_inputs is None and not readable(mask):  # else the host would wait for nothing
-        return mask
-    if config._attn_implementation == "eager" or not bool(mask.any(-1).all()):
+    if torch.compiler.is_compiling() or (config.unpad_inputs is None and not readable(mask)):
+        # Nothing may be looked at; a mask would keep the fastest kernels from being used.
+        return Unpadded.in_order(mask[:, 0, 0]) if takes_varlen(layers) else mask
+    if not bool(mask.any(-1).all()):
         return mask
     if config.unpad_inputs or 1 - int(mask.sum()) / mask.numel() >= PADDING_TO_PACK:
         return Unpadded.of(mask[:, 0, 0])
     return mask
+
+
+def takes_varlen(layers: nn.ModuleList) -> bool:
+    """Whether the kernel for sequences of many lengths can compute the attention of some layers now."""
+    layer = layers[0]
+    assert isinstance(layer, PixelLayer)
+    attention = layer.attention.attention
+    weight = attention.query.weight
+    if not has_varlen(weight.device) or (attention.training and attention.dropout > 0):
+        return False
+    kind = weight.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+    return varlen_takes(dtype, attention.query.out_features // attention.heads)
 
 
 def rotation_for(
@@ -147,6 +173,8 @@ class SelfAttention(nn.Module):
         if not eager and in_chunks(states, pattern, dropout):
             return attend(query, key, value, pattern, dropout).flatten(2), None
         if isinstance(pattern, Unpadded):
+            if not dropout and has_varlen(query.device) and varlen_takes(query.dtype, query.shape[-1]):
+                return attend_varlen(query, key, value, pattern).flatten(2), None
             return attend_padded(query, key, value, pattern, dropout).flatten(2), None
         query, key, value = (part.transpose(1, 2) for part in (query, key, value))
         if eager:

@@ -100,7 +100,7 @@ class PixelDecoder(nn.Module):
             positions = patch_positions(self.decoder_pos_embed, patches.shape[1], first_position)
             cls, patches = cls + self.decoder_pos_embed[:, :1], patches + positions
         states = torch.cat([cls, patches], dim=1)
-        pattern = pattern_of(self.config, attention_mask)
+        pattern = pattern_of(self.config, attention_mask, self.decoder_layers)
         size = self.config.decoder_hidden_size // self.config.decoder_num_attention_heads
         rotation = rotation_for(self.config, size, states, None, pattern)
         if isinstance(pattern, Unpadded):

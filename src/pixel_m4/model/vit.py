@@ -369,7 +369,7 @@ class PixelModel(PixelPreTrainedModel):
             attention_mask = take(attention_mask, keep)
 
         padded = output_attentions or keeps_padding or self.keeps_padding
-        pattern = pattern_of(self.config, attention_mask, padded=padded)
+        pattern = pattern_of(self.config, attention_mask, self.encoder.layer, padded=padded)
         states = self.embeddings(split_patches(pixel_values, self.config.patch_size), keep, first_position)
         size = self.config.hidden_size // self.config.num_attention_heads
         rotation = rotation_for(self.config, size, states, keep, pattern)

@@ -73,7 +73,7 @@ class WordEncoder(nn.Module):
         if self.layernorm is None:
             return words
         # Sentences differ so much in their words that most places of a batch may be padding.
-        pattern = unpadded_if_it_pays(self.config, real[:, None, None])
+        pattern = unpadded_if_it_pays(self.config, real[:, None, None], self.layer)
         if isinstance(pattern, Unpadded):
             words = pattern.unpad(words)
         words, _, _ = run_layers(self.layer, words, pattern)

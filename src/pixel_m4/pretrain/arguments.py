@@ -13,6 +13,7 @@ from pixel_m4.console.errors import UserError
 from pixel_m4.corpus.masking import goal_of
 from pixel_m4.corpus.pretraining import Masking
 from pixel_m4.training.arguments import REFUSED, ModelArguments, check_warmup, parse_groups
+from pixel_m4.training.defaults import Device, defaults_on, settle_device
 from pixel_m4.training.limits import check_values
 from pixel_m4.training.overrides import parse_overrides
 from pixel_m4.training.settings import Settings
@@ -346,9 +347,16 @@ def parse_arguments(argv: Sequence[str]) -> tuple[PretrainArguments, PretrainTra
         SystemExit: the command line is wrong (argparse has printed why).
     """
     groups = (PretrainArguments, PretrainTrainingArguments)
-    defaults = {"report_to": "tensorboard"}
+    device = Device.found()
+    chosen = defaults_on(device, pretraining=True)
+
+    def rules(settings: Settings) -> None:
+        _settle(settings)
+        settle_device(settings, device, chosen)
+
+    defaults = {"report_to": "tensorboard", **chosen}
     arguments, training = parse_groups(
-        "pixel-m4 pretrain", groups, defaults, argv, required=("output_dir",), rules=_settle
+        "pixel-m4 pretrain", groups, defaults, argv, required=("output_dir",), rules=rules
     )
     return arguments, training
 

@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from accelerate.utils import set_seed as set_seed_of_process
@@ -16,6 +16,7 @@ from transformers.integrations import TensorBoardCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
 from pixel_m4.console.errors import UserError
+from pixel_m4.console.redact import redact
 from pixel_m4.console.stopping import Stopping
 from pixel_m4.corpus.corpora import Source, TextStream
 from pixel_m4.corpus.pretraining import MaskedBlocks, Masking
@@ -47,11 +48,12 @@ from pixel_m4.render import TextRenderer, told_at_end
 from pixel_m4.render.renderer import CONFIG_NAME as RENDERER_CONFIG_NAME
 from pixel_m4.training.checks import check_space, checkpoint_bytes
 from pixel_m4.training.progress import Course
+from pixel_m4.training.records import now, settings_of, surroundings, write_json
 from pixel_m4.training.runs import kept_checkpoint, not_gone_on_from, refuse_others_than_pretraining
 from pixel_m4.training.saving import STAGING, is_whole, last_whole, publish_files, start_anew, step_of
-from pixel_m4.training.start import make_renderer
+from pixel_m4.training.start import make_renderer, start_of
 
-RESULTS = "all_results.json"
+RESULTS, SETTINGS = "all_results.json", "settings.json"
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +67,8 @@ def pretrain(
 ) -> dict[str, float]:
     """Train, going on from the last whole checkpoint in the output folder if there is one.
 
-    The output folder gets the model, its renderer, ``all_results.json``, checkpoints, ``tensorboard`` and
-    ``pictures``.
+    The output folder gets the model, its renderer, ``all_results.json``, ``settings.json``, checkpoints,
+    ``tensorboard`` and ``pictures``.
 
     Args:
         arguments: text, model and masks.
@@ -198,6 +200,7 @@ def _make_trainer(run: _Run, callbacks: Sequence[TrainerCallback], stopping: Sto
     model = make_model(arguments)
     if training.process_index == 0:
         start_anew(run.output_dir, checkpoints=arguments.overwrite_output_dir)
+        write_json(run.output_dir / SETTINGS, settings_in_use(arguments, training))
     writer = tensorboard_writer(training, 0 if run.checkpoint is None else step_of(run.checkpoint))
     return PretrainTrainer(
         languages=languages,
@@ -213,6 +216,18 @@ def _make_trainer(run: _Run, callbacks: Sequence[TrainerCallback], stopping: Sto
         eval_dataset=run.stream,  # only so that the Trainer lets itself be asked to evaluate
         callbacks=[*callbacks, *([] if writer is None else [TensorBoardCallback(writer)])],
     )
+
+
+def settings_in_use(arguments: PretrainArguments, training: PretrainTrainingArguments) -> dict[str, object]:
+    """What ``settings.json`` holds: every option as it is used, those that the device decided too."""
+    return {
+        "started": now(),
+        "start": start_of(arguments),
+        "arguments": redact(asdict(arguments)),
+        "training": settings_of(arguments, training),
+        "processes": training.world_size,
+        **surroundings(training),
+    }
 
 
 def _pictures(run: _Run, validation: Validation | None) -> Pictures | None:

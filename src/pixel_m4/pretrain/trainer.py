@@ -123,7 +123,10 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
         """The batches of a step, and how many masked patches they and those of other processes hold."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         masked = sum(int((batch["patch_mask"] & (batch["attention_mask"] != 0)).sum()) for batch in batches)
-        facts = torch.tensor([[masked, len(batches)]], device=device)
+        facts = torch.tensor([[masked, len(batches)]])
+        if device.type == "cuda":  # only from pinned memory is a copy not waited for
+            facts = facts.pin_memory()
+        facts = facts.to(device, non_blocking=True)
         facts = self.accelerator.gather(facts) if self.args.world_size > 1 else facts
         if not self._endless and int(facts[:, 1].min()) < num_batches:
             logger.warning("the text has come to its end after %d steps", self.state.global_step)

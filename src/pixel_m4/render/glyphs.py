@@ -172,8 +172,10 @@ class FontFace:
         return _compose(pens[-1], pictures, rows, colour)
 
     def boxes(self, run: str, rtl: bool | None = None, script: str | None = None) -> np.ndarray:
-        """Columns [left, right) of every character, int [n, 2]; those of one cluster (a ligature, marks) share
-        theirs."""
+        """Columns [left, right) of every character, int [n, 2].
+
+        Those of one cluster (a ligature, marks) share theirs.
+        """
         pens, _, clusters = self._place(run, 0, rtl, script)
         boxes = np.zeros((len(run), 2), int)
         first_of = np.zeros(len(run), int)  # the character that a cluster is numbered by
@@ -186,8 +188,12 @@ class FontFace:
     def _place(
         self, run: str, rows: int, rtl: bool | None, script: str | None
     ) -> tuple[list[int], list[tuple[int, int, np.ndarray]], list[int]]:
-        """Where the pen is before each glyph and at the end, the glyphs as (column, row, pixels), and the
-        cluster of each."""
+        """Place the glyphs of a run.
+
+        Returns:
+            Where the pen is before each glyph and at the end; those with ink as (column, row, pixels); the
+            cluster of each.
+        """
         if run in _LINE_ENDS:  # a line break has neither width nor ink
             return [0], [], []
         if run == _TAB:
@@ -363,7 +369,7 @@ class Typesetter:
         return inks[::-1] if rtl else inks
 
     def boxes(self, run: str, rtl: bool | None = None, script: str | None = None) -> np.ndarray:
-        """Columns [left, right) of every character of a run that :meth:`draw` draws at column 0, int [n, 2]."""
+        """Columns [left, right) of every character, int [n, 2], of a run that :meth:`draw` draws at column 0."""
         parts = [face.boxes(part, rtl, script) for face, part in self._stretches(run)]
         if len(parts) == 1:
             return parts[0]

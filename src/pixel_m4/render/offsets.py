@@ -24,8 +24,8 @@ class Place(NamedTuple):
     Attributes:
         word: its number in the order of the text.
         patch: where its column 0 is.
-        columns: int [n, 2], [left, right) of every character (and, for continuous text, of the space after it);
-            (-1, -1) where it is not drawn.
+        columns: int [n, 2], [left, right) of every character (and, for continuous text, of the space after
+            it); (-1, -1) where it is not drawn.
         char: the first character of the word that is drawn, where only a part of it is.
     """
 

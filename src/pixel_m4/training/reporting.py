@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINING_ARGS_NAME
 
@@ -60,6 +61,12 @@ class ReportingTrainer(PublishingTrainer):
         if "learning_rate" in logs and self._muon_rate is not None:
             logs["muon_learning_rate"] = self._muon_rate
         super().log(logs, start_time)
+
+    def _prepare_input(self, data: Any) -> Any:
+        """As the Trainer; the host does not wait for the copy of what lies in pinned memory."""
+        if isinstance(data, Tensor) and data.is_pinned():
+            return data.to(self.args.device, non_blocking=True)
+        return super()._prepare_input(data)
 
     @property
     def trained_samples(self) -> float:

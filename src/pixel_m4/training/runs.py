@@ -123,7 +123,7 @@ def refuse_others_than_pretraining(folder: Path, overwrite: bool) -> None:
         raise UserError(f"--output_dir {folder} is a file; give a folder")
     whole = whole_checkpoints(folder)
     own = bool(whole) and all((checkpoint / "stream_0.json").is_file() for checkpoint in whole)
-    begun = re.compile(r"tensorboard|pictures|checkpoint-\d+")
+    begun = re.compile(r"tensorboard|pictures|settings\.json|checkpoint-\d+")
     others = [name for name in contents(folder) if not begun.fullmatch(name)]
     if overwrite or own or not (whole or others):
         return

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -8,7 +9,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixel_m4.model import attention
-from pixel_m4.model.attention import STEPS, Unpadded, attend, attend_padded, chunks, dropped_steps, keep_some
+from pixel_m4.model.attention import (
+    STEPS,
+    Unpadded,
+    attend,
+    attend_padded,
+    attend_varlen,
+    chunks,
+    dropped_steps,
+    has_varlen,
+    keep_some,
+    varlen_takes,
+)
 
 MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 0, 1, 0, 0], [1, 0, 0, 0, 0]]).bool()
 
@@ -87,6 +99,70 @@ def test_packed_sequences_attend_to_themselves(way: Callable[..., Tensor]) -> No
     expected[MASK].square().sum().backward()
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a.grad, b.grad)
+
+
+def slow_varlen(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    cu_seq_q: Tensor,
+    cu_seq_k: Tensor,
+    max_q: int,
+    max_k: int,
+    *,
+    scale: float,
+) -> Tensor:
+    """What PyTorch's kernel for GPUs computes, by its signature: [N, H, d] each → [N, H, d]."""
+    assert cu_seq_q is cu_seq_k
+    assert query.shape[-1] % 8 == 0
+    query = query * scale * query.shape[-1] ** 0.5
+    assert cu_seq_q.dtype == torch.int32
+    bounds = cu_seq_q.tolist()
+    assert bounds[0] == 0
+    assert bounds[-1] == len(query)
+    assert max_q == max_k >= max(b - a for a, b in pairwise(bounds))
+    found = [eager(query[None, a:b], key[None, a:b], value[None, a:b], None)[0] for a, b in pairwise(bounds)]
+    return torch.cat(found)
+
+
+@pytest.mark.parametrize("unpadded", [Unpadded.of(MASK), Unpadded.in_order(MASK)])
+def test_the_kernel_for_many_lengths(unpadded: Unpadded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "varlen_attn", slow_varlen)
+    ours, theirs = parts(3, 5, 4, 6), parts(3, 5, 4, 6)
+    found = unpadded.pad(attend_varlen(*(unpadded.unpad(states) for states in ours), unpadded))
+    expected = eager(*theirs, MASK)
+    torch.testing.assert_close(found[MASK], expected[MASK])
+    assert not found[~MASK].any()
+    found.square().sum().backward()
+    expected[MASK].square().sum().backward()
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
+
+
+def test_padding_is_a_sequence_of_its_own() -> None:
+    unpadded = Unpadded.in_order(MASK)
+    assert unpadded.bounds.tolist() == [0, 5, 5, 7, 10, 11, 15]
+    assert unpadded.index.tolist() == [0, 1, 2, 3, 4, 5, 7, 6, 8, 9, 10, 11, 12, 13, 14]
+    assert unpadded.longest == Unpadded.of(MASK).longest == 5
+    assert Unpadded.of(MASK).bounds.tolist() == [0, 5, 7, 8]
+
+
+def test_which_devices_have_that_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "hip", None)
+    for capability, expected in (((7, 5), False), ((8, 0), True), ((9, 0), True)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)  # noqa: B023
+        assert has_varlen(torch.device("cuda")) is expected
+        assert not has_varlen(torch.device("cpu"))
+    monkeypatch.setattr(torch.version, "hip", "6.0")
+    assert not has_varlen(torch.device("cuda"))
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(attention, "varlen_attn", None)
+    assert not has_varlen(torch.device("cuda"))
+
+
+def test_what_that_kernel_takes() -> None:
+    assert [varlen_takes(torch.bfloat16, size) for size in (12, 64, 256, 257)] == [True, True, True, False]
+    assert [varlen_takes(dtype, 64) for dtype in (torch.float16, torch.float32)] == [True, False]
 
 
 def test_packing_and_back() -> None:

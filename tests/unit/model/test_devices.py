@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pixel_m4.model import (
@@ -21,6 +22,8 @@ from pixel_m4.model import (
     PixelForTokenClassification,
     PixelModel,
     PixelPreTrainedModel,
+    attention,
+    layers,
 )
 from pixel_m4.model.checks import check_batch, checked_on_device
 from pixel_m4.pretrain.patch_classes import PatchClasses, PixelWithPatchClasses
@@ -184,24 +187,141 @@ def test_the_way_to_a_device_checks() -> None:
         checked_on_device(model.config, {**batch, "word_starts": STARTS + 9}, torch.device("meta"))
 
 
+def varlen_in_one(
+    query: Tensor, key: Tensor, value: Tensor, bounds: Tensor, _: Tensor, longest: int, __: int, scale: float
+) -> Tensor:
+    """The kernel for sequences of many lengths, without a look at their lengths: [N, H, d] → [N, H, d]."""
+    sequence = torch.bucketize(torch.arange(len(query)), bounds[1:], right=True)
+    q, k, v = (states.transpose(0, 1) for states in (query, key, value))
+    mask = sequence[:, None] == sequence
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale).transpose(0, 1)
+
+
+@pytest.fixture
+def like_a_gpu(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let the CPU take the way of a GPU, in float32; returns the batches' longest sequences, a call each."""
+    calls: list[int] = []
+
+    def counted(*states: Any, scale: float) -> Tensor:
+        calls.append(states[-1])
+        return varlen_in_one(*states, scale=scale)
+
+    monkeypatch.setattr(attention, "varlen_attn", counted)
+    for name, answer in (("has_varlen", True), ("varlen_takes", True), ("in_chunks", False)):
+        monkeypatch.setattr(layers, name, lambda *_, answer=answer: answer)
+    monkeypatch.setattr(layers, "readable", lambda _: False)
+    return calls
+
+
+WITHOUT_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+
+
+def losses_and_gradients(name: str, **more: Any) -> dict[str, Tensor]:
+    model, batch = make(name, **WITHOUT_DROPOUT, **more)
+    torch.manual_seed(1)
+    outputs = model(**batch)
+    loss = outputs.get("loss")
+    seen = F.pad(MASK, (1, 0), value=1)[..., None]
+    loss = (outputs.last_hidden_state * seen).square().mean() if loss is None else loss
+    loss.backward()
+    grads = {key: p.grad for key, p in model.named_parameters() if p.grad is not None}
+    return {"loss": loss.detach(), **grads}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_way_of_a_gpu_computes_the_same(name: str, request: pytest.FixtureRequest) -> None:
+    expected = losses_and_gradients(name, unpad_inputs=False)
+    calls: list[int] = request.getfixturevalue("like_a_gpu")
+    found = losses_and_gradients(name)
+    assert calls or name == "answers"  # which reads what stands on padding
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, atol=2e-5, rtol=1e-3, msg=key)
+
+
+def test_when_a_gpu_takes_its_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "has_varlen", lambda _: True)
+    model, _ = make("encoder", attention_probs_dropout_prob=0.1)
+    stack = model.eval().encoder.layer
+    assert not layers.takes_varlen(stack)  # float32
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layers.takes_varlen(stack)
+        assert not layers.takes_varlen(model.train().encoder.layer)  # dropout
+        monkeypatch.setattr(layers, "has_varlen", lambda _: False)
+        assert not layers.takes_varlen(model.eval().encoder.layer)
+    monkeypatch.setattr(layers, "has_varlen", lambda _: True)
+    assert layers.takes_varlen(model.bfloat16().encoder.layer)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "answers"])
+def test_that_kernel_waits_for_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's own operation knows shapes on the device `meta`, forward and backward."""
+    calls: list[int] = []
+
+    def counted(*states: Any, scale: float) -> Tensor:
+        calls.append(states[-1])
+        return kernel(*states, scale=scale)
+
+    kernel = attention.varlen_attn
+    monkeypatch.setattr(attention, "varlen_attn", counted)
+    for function in ("takes_varlen", "has_varlen"):
+        monkeypatch.setattr(layers, function, lambda _: True)
+    model, batch = make(name, **WITHOUT_DROPOUT)
+    model.to("meta", torch.bfloat16)
+    outputs = model(**on_device(batch))
+    if outputs.get("loss") is not None:
+        outputs.loss.backward()
+        assert model.base_model.encoder.layer[0].output.dense.weight.grad is not None
+    assert calls
+
+
 def assert_one_graph(name: str, dynamic: bool | None, backend: str = "eager") -> None:
     """Compile a training step as one graph, and compare its loss with that of the model as it is."""
     torch.compiler.reset()
-    dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    model, batch = make(name, num_hidden_layers=1, decoder_num_hidden_layers=1, **dropout)
+    model, batch = make(name, num_hidden_layers=1, decoder_num_hidden_layers=1, **WITHOUT_DROPOUT)
     compiled = torch.compile(model, fullgraph=True, backend=backend, dynamic=dynamic)
-    torch.manual_seed(1)
-    expected = model(**batch).loss
-    torch.manual_seed(1)
-    found = compiled(**batch).loss
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    results = []
+    for one in (model, compiled):
+        torch.manual_seed(1)
+        outputs = one(**batch)
+        seen = F.pad(MASK, (1, 0), value=1)[..., None]
+        loss = outputs.get("loss")
+        results.append(outputs.last_hidden_state * seen if loss is None else loss)
+    torch.testing.assert_close(results[1], results[0], atol=1e-5, rtol=1e-5)
 
 
 def test_training_of_a_parser_is_one_graph() -> None:
     assert_one_graph("parser", dynamic=False)
 
 
+def test_the_way_of_a_gpu_is_one_graph(like_a_gpu: list[int]) -> None:
+    assert_one_graph("pretraining", dynamic=False)
+    assert like_a_gpu
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in CASES if CASES[name][2] and name != "places"])
-def test_training_is_one_graph_for_all_shapes(name: str) -> None:
+@pytest.mark.parametrize("name", CASES)
+def test_every_model_is_one_graph_for_all_shapes(name: str) -> None:
     assert_one_graph(name, dynamic=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in CASES if name != "answers"])
+def test_the_way_of_a_gpu_is_one_graph_for_all_shapes(name: str, like_a_gpu: list[int]) -> None:
+    assert_one_graph(name, dynamic=True)
+    assert like_a_gpu
+
+
+@pytest.mark.slow
+def test_naming_patches_is_one_graph() -> None:
+    torch.compiler.reset()
+    objective = PatchClasses(number=9, visible=True, blank=True)
+    model = PixelWithPatchClasses(PixelConfig.named("nano", max_seq_length=16, **WITHOUT_DROPOUT), objective)
+    batch = {"pixel_values": pixels(), "attention_mask": MASK, "patch_mask": HIDDEN, "mask_ratio": 2.5 / P}
+    batch["class_labels"] = torch.where(HIDDEN, 3, -100)
+    compiled = torch.compile(model, fullgraph=True, backend="eager", dynamic=True)
+    results = []
+    for one in (model, compiled):
+        torch.manual_seed(1)
+        results.append(one(**batch).loss)
+    torch.testing.assert_close(results[1], results[0], atol=1e-5, rtol=1e-5)

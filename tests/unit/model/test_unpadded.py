@@ -122,18 +122,19 @@ def test_checkpointing_repeats_the_dropout(unpad: bool, mask: Tensor | None) -> 
 
 def test_when_it_pays() -> None:
     config = PixelConfig.named("nano")
+    layers = PixelModel(config).encoder.layer
     little = torch.ones(10, 99)
     little[0, :50] = 0
-    assert isinstance(pattern_of(config, little), Tensor)
+    assert isinstance(pattern_of(config, little, layers), Tensor)
     enough = (torch.arange(99).expand(10, -1) < 99 * (1 - 2 * PADDING_TO_PACK)).long()
-    assert isinstance(pattern_of(config, enough), Unpadded)
-    assert isinstance(pattern_of(config, enough, padded=True), Tensor)
-    assert pattern_of(config, torch.ones(10, 99)) is None
+    assert isinstance(pattern_of(config, enough, layers), Unpadded)
+    assert isinstance(pattern_of(config, enough, layers, padded=True), Tensor)
+    assert pattern_of(config, torch.ones(10, 99), layers) is None
     for choice, kind in ((True, Unpadded), (False, Tensor)):
         config.unpad_inputs = choice
-        assert isinstance(pattern_of(config, little), kind)
+        assert isinstance(pattern_of(config, little, layers), kind)
     config._attn_implementation = "eager"
-    assert isinstance(pattern_of(config, enough), Tensor)
+    assert isinstance(pattern_of(config, enough, layers), Tensor)
 
 
 def test_weights_that_are_asked_for_are_whole() -> None:
