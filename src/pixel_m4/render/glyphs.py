@@ -369,7 +369,7 @@ class Typesetter:
         return inks[::-1] if rtl else inks
 
     def boxes(self, run: str, rtl: bool | None = None, script: str | None = None) -> np.ndarray:
-        """Columns [left, right) of every character, int [n, 2], of a run that :meth:`draw` draws at column 0."""
+        """Columns [left, right) of every character of a run that is drawn at column 0, int [n, 2]."""
         parts = [face.boxes(part, rtl, script) for face, part in self._stretches(run)]
         if len(parts) == 1:
             return parts[0]
