@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -15,8 +17,11 @@ from test_finetuning_runs import make_treebank
 from test_pretraining_runs import make_corpus
 from test_two_processes import OPTIONS, begin, finish, results, wait_for, weights
 
+from pixel_m4.training.saving import whole_checkpoints
+
 pytestmark = pytest.mark.slow
 
+SCRIPT = Path(__file__).parents[2] / "configs" / "slurm-pretrain.sbatch"
 PRETRAIN = shlex.split(
     """
     --config_name nano --max_seq_length 64 --total_batch_size 8 --per_device_train_batch_size 2
@@ -84,7 +89,7 @@ def test_pretraining_survives_the_loss_of_a_process(
     while (output / "checkpoint-24").exists():  # of the earlier run
         assert all(launcher.poll() is None for launcher in launchers)
     wait_for(launchers[0], output / "checkpoint-6")
-    assert any([kill_rank(launcher, 1) for launcher in launchers])
+    assert any(kill_rank(launcher, 1) for launcher in launchers)
     said = "".join(map(finish, launchers))
     assert "torchrun has started this run again: it goes on from" in said
     undisturbed = tmp_path / "undisturbed"
@@ -105,3 +110,64 @@ def test_fine_tuning_survives_the_loss_of_a_process(tmp_path: Path, rank: int) -
     assert "torchrun has started this run again: it goes on from" in finish(launcher)
     assert weights(output) == weights(undisturbed)
     assert results(output) == pytest.approx(results(undisturbed))
+
+
+SLURM = {
+    "scontrol": """
+        if [ "$1" = requeue ]; then echo "$2" >> "$REQUEUED"; else printf '%s\\n' 127.0.0.1 127.0.0.1; fi
+    """,
+    "srun": """
+        while [ "${1#--}" != "$1" ]; do shift; done
+        for node in $(seq 0 $((SLURM_JOB_NUM_NODES - 1))); do
+            SLURM_NODEID=$node SLURM_PROCID=$node "$@" &
+            tasks="${tasks-} $!"
+        done
+        trap 'kill -TERM $tasks' TERM
+        code=0
+        for task in $tasks; do
+            wait $task || code=$?
+            wait $task || code=$?
+        done
+        exit $code
+    """,
+    "torchrun": 'exec "$PYTHON" -m torch.distributed.run --local_addr 127.0.0.1 "$@"',
+}
+"""Stand-ins: they start and signal tasks as Slurm does, on one machine."""
+
+
+def test_a_slurm_job_goes_on_in_the_next_one(
+    pretraining: list[str], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script as it is: its time is over in the middle, it asks for a next job, and ends in that."""
+    for name, text in SLURM.items():
+        file = tmp_path / "bin" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"#!/bin/bash\n{text}\n", encoding="utf-8")
+        file.chmod(0o755)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RDZV_PORT", str(free.getsockname()[1]))
+    monkeypatch.delenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    job = {"SLURM_JOB_ID": "77", "SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_NODELIST": "node[1-2]"}
+    for name, value in {**job, "PYTHON": sys.executable, "REQUEUED": str(tmp_path / "requeued")}.items():
+        monkeypatch.setenv(name, value)
+    output = tmp_path / "job"
+    command = ["bash", str(SCRIPT), *pretraining[1:], "--output_dir", str(output), "--overwrite_output_dir"]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process: subprocess.Popen[str] = subprocess.Popen(command, **options)  # type: ignore[call-overload]
+    wait_for(process, output / "checkpoint-6")
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate()
+    assert process.returncode != 0
+    assert (tmp_path / "requeued").read_text() == "77\n", said
+    assert {path.name for path in whole_checkpoints(output)} < {
+        "checkpoint-6",
+        "checkpoint-10",
+        "checkpoint-20",
+    }
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    process = subprocess.Popen(command, **options)  # type: ignore[call-overload]
+    assert "Slurm has started this run again: it goes on from" in finish(process)
+    assert (tmp_path / "requeued").read_text() == "77\n"
+    assert weights(output) == weights(whole)

@@ -60,14 +60,14 @@ def configure(commands: Any) -> None:
     parser.add_argument(
         "--ray_address",
         metavar="ADDRESS",
-        help="with --engine ray: HOST:PORT of the cluster, or local for one that is started on this machine and "
-        "ends with the sweep; default: RAY_ADDRESS, else the cluster that this machine belongs to, else local",
+        help="with --engine ray: HOST:PORT of the cluster, or local for one that is started on this machine "
+        "and ends with the sweep; default: RAY_ADDRESS, else the cluster of this machine, else local",
     )
     parser.add_argument(
         "--cpus_per_run",
         type=int,
-        help="with --engine ray: CPUs for each run; default: a GPU's share of its machine, without GPUs 4, or "
-        "all of the smallest machine if it has fewer",
+        help="with --engine ray: CPUs for each run; default: a GPU's share of its machine, without GPUs 4, "
+        "or all of the smallest machine if it has fewer",
     )
     parser.add_argument(
         "--gpus_per_run",

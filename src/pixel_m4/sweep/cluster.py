@@ -1,8 +1,8 @@
 """Runs of a sweep on a Ray cluster: each in a slot of its own, on any of its machines.
 
-A run is an actor of Ray that starts the same process as on one machine, and waits for it.  Ray ends the actors of
-a sweep that is gone, however it ended, and the process ends with its actor.  All machines see the output folder
-and the data under the same names; each says so before the first run begins.
+A run is an actor of Ray that starts the same process as on one machine, and waits for it.  Ray ends the
+actors of a sweep that is gone, however it ended, and the process ends with its actor.  All machines see the
+output folder and the data under the same names; each says so before the first run begins.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class ClusterOptions:
             raise UserError(f"--cpus_per_run must be at least 1, got {self.cpus_per_run}")
         if self.gpus_per_run is not None and not 0 <= self.gpus_per_run <= 1:
             raise UserError(
-                f"--gpus_per_run must be 0 to 1, got {self.gpus_per_run:g}: a run of a sweep trains on one GPU"
+                f"--gpus_per_run must be 0 to 1, got {self.gpus_per_run:g}: a run trains on one GPU"
             )
 
 
@@ -110,8 +110,8 @@ def share_out(options: ClusterOptions, nodes: Sequence[Node]) -> tuple[int, floa
     if not any(node.room(cpus, gpus) for node in nodes):
         there = "; ".join(f"{node.name}: {node.cpus:g} CPUs, {node.gpus:g} GPUs" for node in nodes)
         raise UserError(
-            f"no machine of the cluster has room for a run with {cpus} CPUs and {gpus:g} GPUs ({there}): give "
-            "smaller --cpus_per_run and --gpus_per_run"
+            f"no machine of the cluster has room for a run with {cpus} CPUs and {gpus:g} GPUs ({there}): "
+            "give smaller --cpus_per_run and --gpus_per_run"
         )
     return cpus, gpus
 
@@ -224,13 +224,13 @@ def _check_nodes(ray: Any, nodes: Sequence[Node], output_dir: Path, files: Seque
             except (ray.exceptions.RayError, ImportError) as error:
                 first = str(error).strip().rpartition("\n")[2] or type(error).__name__
                 raise UserError(
-                    f"the machine {node.name} of the cluster cannot run pixel-m4 ({first}): install it there, "
-                    "the same version, for the Python that Ray runs on"
+                    f"the machine {node.name} of the cluster cannot run pixel-m4 ({first}): install it "
+                    "there, the same version, for the Python that Ray runs on"
                 ) from error
             if lack is not None:
                 raise UserError(
-                    f"the machine {node.name} of the cluster {lack}: --output_dir, the data and the folder that "
-                    "the sweep is started in must be on a file system that all machines see under one name"
+                    f"the machine {node.name} of the cluster {lack}: --output_dir, the data and the folder "
+                    "that the sweep is started in must be on a file system that all machines see under one name"
                 )
     finally:
         marker.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Where the runs of a sweep are computed: here, in processes side by side, or on a cluster (``cluster.py``)."""
+"""Where the runs of a sweep are computed: here, side by side; on a cluster, see ``cluster.py``."""
 
 from __future__ import annotations
 

@@ -108,7 +108,9 @@ class Sweep:
         """Files and folders of this machine that arguments name: data, checkpoints, recipes, fonts."""
         values = [value for run in self.runs for value in run.arguments.values()]
         words = [word for value in values for word in (value if isinstance(value, list) else [value])]
-        paths = [Path(word).expanduser() for word in dict.fromkeys(w for w in words if isinstance(w, str) and w)]
+        paths = [
+            Path(word).expanduser() for word in dict.fromkeys(w for w in words if isinstance(w, str) and w)
+        ]
         return [path for path in paths if path.exists()]
 
 

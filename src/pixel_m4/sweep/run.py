@@ -33,7 +33,7 @@ def sweep(
     Args:
         file: YAML file, see ``docs/sweeps.md``.
         output_dir: gets a folder for every run, tables and plots.
-        jobs: runs at the same time; default: one for each GPU, or one; on a cluster as many as it has room for.
+        jobs: runs at the same time; default: one for each GPU, or one; on a cluster as many as fit.
         dry_run: only list the runs.
         report_only: only write tables and plots.
         rerun_changed: repeat finished runs whose arguments have changed since.
@@ -41,8 +41,8 @@ def sweep(
         cluster: compute on a Ray cluster; default: on this machine.
 
     Raises:
-        ValueError: the file is wrong, finished runs had other arguments, a machine of the cluster does not see
-            what it needs, or runs failed (at the end).
+        ValueError: the file is wrong, finished runs had other arguments, a machine of the cluster does not
+            see what it needs, or runs failed (at the end).
         ModuleNotFoundError: Ray is not installed.
     """
     plan = read_sweep(file)
@@ -64,7 +64,9 @@ def sweep(
             if todo:
                 with _engine(plan, output_dir, jobs, cluster) as engine:
                     before = len(plan.runs) - len(todo)
-                    console.print(f"{len(plan.runs)} runs, {before} finished before, {engine.slots} at a time")
+                    console.print(
+                        f"{len(plan.runs)} runs, {before} finished before, {engine.slots} at a time"
+                    )
                     failed = Pool(todo, output_dir, console, engine, resume_runs).run()
             _report(plan, output_dir, console)
     except Timeout as error:

@@ -1,8 +1,8 @@
 """Runs that their launcher begins again: torchrun after a lost worker, Slurm after a requeue.
 
-The command is then the one of the first start, whatever has come of it since.  Such a run goes on from the last
-checkpoint that it has written itself, even if its options say to start anew or to go on from another one.  What
-it has written itself is what is younger than :data:`MARKER`, which the first start leaves in the output folder.
+The command is then the one of the first start, whatever has come of it since.  Such a run goes on from the
+last checkpoint that it has written itself, even if its options say to start anew or to go on from another one.
+What it has written itself is younger than :data:`MARKER`, which the first start leaves in the output folder.
 """
 
 from __future__ import annotations
