@@ -229,8 +229,9 @@ def _check_nodes(ray: Any, nodes: Sequence[Node], output_dir: Path, files: Seque
                 ) from error
             if lack is not None:
                 raise UserError(
-                    f"the machine {node.name} of the cluster {lack}: --output_dir, the data and the folder "
-                    "that the sweep is started in must be on a file system that all machines see under one name"
+                    f"the machine {node.name} of the cluster {lack}: --output_dir, the data and the "
+                    "folder that the sweep is started in must be on a file system that all machines see under one "
+                    "name"
                 )
     finally:
         marker.unlink(missing_ok=True)

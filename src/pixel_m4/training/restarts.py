@@ -1,7 +1,7 @@
 """Runs that their launcher begins again: torchrun after a lost worker, Slurm after a requeue.
 
 The command is then the one of the first start, whatever has come of it since.  Such a run goes on from the
-last checkpoint that it has written itself, even if its options say to start anew or to go on from another one.
+last checkpoint that it has written itself, even if its options say to start anew or to go on from another.
 What it has written itself is younger than :data:`MARKER`, which the first start leaves in the output folder.
 """
 
