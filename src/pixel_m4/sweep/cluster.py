@@ -230,8 +230,8 @@ def _check_nodes(ray: Any, nodes: Sequence[Node], output_dir: Path, files: Seque
             if lack is not None:
                 raise UserError(
                     f"the machine {node.name} of the cluster {lack}: --output_dir, the data and the "
-                    "folder that the sweep is started in must be on a file system that all machines see under "
-                    "one name"
+                    "folder that the sweep is started in must be on a file system that all machines see "
+                    "under one name"
                 )
     finally:
         marker.unlink(missing_ok=True)
