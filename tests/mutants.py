@@ -80,7 +80,18 @@ TINY = "golden/test_tiny_model.py"
 
 
 def _mutations() -> Iterable[Mutation]:
-    for row in (*_RENDER, *_MODEL, *_DATA, *_TASKS, *_TRAIN, *_ANALYSIS, *_FILES, *_TEXT, *_ECOSYSTEM):
+    for row in (
+        *_RENDER,
+        *_MODEL,
+        *_DATA,
+        *_TASKS,
+        *_TRAIN,
+        *_ANALYSIS,
+        *_FILES,
+        *_TEXT,
+        *_ECOSYSTEM,
+        *_MANY_MACHINES,
+    ):
         name, file, old, new, *tests = row
         yield Mutation(name=name, file=file, old=old, new=new, tests=tuple(tests))
 
@@ -912,6 +923,51 @@ _TRAIN = (
         "changes = differences(before, record)\n",
         "changes: list[str] = []\n",
         "unit/training/test_runs.py",
+    ),
+)
+
+_MANY_MACHINES = (
+    (
+        "lost-machine-not-tried-again",
+        "sweep/pool.py",
+        "_ATTEMPTS = 2",
+        "_ATTEMPTS = 1",
+        "unit/sweep/test_cluster.py",
+    ),
+    (
+        "data-of-a-cluster-not-looked-for",
+        "sweep/cluster.py",
+        "if not file.exists():",
+        "if not marker.exists():",
+        "unit/sweep/test_cluster.py",
+    ),
+    (
+        "more-runs-than-a-machine-has-gpus",
+        "sweep/cluster.py",
+        "return min(by_cpus, floor(self.gpus / gpus + 1e-6)) if gpus else by_cpus",
+        "return by_cpus",
+        "unit/sweep/test_cluster.py",
+    ),
+    (
+        "runs-that-wait-begin-after-ctrl-c",
+        "sweep/engines.py",
+        "                if self._stopped:\n                    return -1\n",
+        "",
+        "unit/sweep/test_engines.py",
+    ),
+    (
+        "restart-takes-a-checkpoint-of-an-earlier-run",
+        "training/restarts.py",
+        "st_mtime_ns > begun and",
+        "st_mtime_ns > 0 and",
+        "unit/training/test_restarts.py",
+    ),
+    (
+        "restart-deletes-what-it-has-trained",
+        "training/restarts.py",
+        "return replace(arguments, overwrite_output_dir=False)",
+        "return arguments",
+        "unit/training/test_restarts.py",
     ),
 )
 

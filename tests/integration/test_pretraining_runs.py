@@ -59,14 +59,17 @@ class CutAt(TrainerCallback):
             raise Cut
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpus")
+def make_corpus(folder: Path) -> Path:
     rng = random.Random(0)
     for language, words in WORDS.items():
         lines = [" ".join(rng.choices(words, k=rng.randint(5, 40))) for _ in range(120)]
         (folder / f"{language}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 def command(corpus: Path, output: Path, options: str) -> list[str]:

@@ -35,8 +35,8 @@ def treebank(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_treebank(tmp_path_factory.mktemp("data") / "ud", {"train": 40, "dev": 7, "test": 9})
 
 
-def begin(words: list[str]) -> subprocess.Popen[str]:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+def begin(words: list[str], launch: str = "--standalone --nproc_per_node 2") -> subprocess.Popen[str]:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", *launch.split()]
     command = [*torchrun, "-m", "pixel_m4.cli", *words]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

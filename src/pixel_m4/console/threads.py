@@ -42,6 +42,16 @@ def settle(environ: MutableMapping[str, str] | None = None) -> None:
         _set_here.add(THREADS)
 
 
+def wanted(environ: Mapping[str, str] | None = None) -> str | None:
+    """The ``OMP_NUM_THREADS`` that the user has set; None if :func:`settle` or nobody has.
+
+    Args:
+        environ: the environment; default ``os.environ``.
+    """
+    environ = os.environ if environ is None else environ
+    return None if THREADS in _set_here else environ.get(THREADS)
+
+
 def share(jobs: int, environ: Mapping[str, str] | None = None) -> str | None:
     """``OMP_NUM_THREADS`` for each of some programs that are to run at the same time.
 
@@ -52,11 +62,8 @@ def share(jobs: int, environ: Mapping[str, str] | None = None) -> str | None:
     Returns:
         What the user has set, else a share of the processors; None if their number is not known.
     """
-    environ = os.environ if environ is None else environ
-    if THREADS in environ and THREADS not in _set_here:
-        return environ[THREADS]
     count = processors() or os.cpu_count()
-    return None if count is None else str(max(1, count // jobs))
+    return wanted(environ) or (None if count is None else str(max(1, count // jobs)))
 
 
 def processors(root: Path = Path("/")) -> int | None:

@@ -45,6 +45,7 @@ from pixel_m4.tasks.text_input import TextInput
 from pixel_m4.training.overrides import parse_overrides
 from pixel_m4.training.progress import Course
 from pixel_m4.training.records import save_metrics, tensorboard_folder, true_rates
+from pixel_m4.training.restarts import mark_begin, settle_restart
 from pixel_m4.training.runs import (
     by_main,
     checkpoint_to_go_on_from,
@@ -53,6 +54,7 @@ from pixel_m4.training.runs import (
     kept_checkpoint,
     place_beside,
     refuse_others,
+    usable,
 )
 from pixel_m4.training.start import make_renderer
 
@@ -151,6 +153,7 @@ def _finetune(
     course: Course | None,
 ) -> dict[str, float]:
     if training.do_train:
+        arguments = settle_restart(arguments, training, lambda checkpoint: usable(checkpoint) is None)
         folder, overwrite = Path(training.output_dir), arguments.overwrite_output_dir
         by_main(training, lambda: refuse_others(folder, overwrite))
     if training.do_train and not training.do_eval:
@@ -247,6 +250,7 @@ def _begin(run: _Run) -> None:
     """Write down how the run is started."""
     if run.training.do_train:
         clear(run.output_dir, run.checkpoint)
+        mark_begin(run.output_dir)
         run.record.content["goes_on_from"] = run.checkpoint and str(run.checkpoint)
     run.record.begin(run.output_dir)
 

@@ -49,6 +49,7 @@ from pixel_m4.render.renderer import CONFIG_NAME as RENDERER_CONFIG_NAME
 from pixel_m4.training.checks import check_space, checkpoint_bytes
 from pixel_m4.training.progress import Course
 from pixel_m4.training.records import now, settings_of, surroundings, write_json
+from pixel_m4.training.restarts import mark_begin, settle_restart
 from pixel_m4.training.runs import kept_checkpoint, not_gone_on_from, refuse_others_than_pretraining
 from pixel_m4.training.saving import STAGING, is_whole, last_whole, publish_files, start_anew, step_of
 from pixel_m4.training.start import make_renderer, start_of
@@ -119,7 +120,7 @@ def _pretrain(
     stopping: Stopping,
     course: Course | None,
 ) -> dict[str, float]:
-    run = _prepare(arguments, training)
+    run = _prepare(settle_restart(arguments, training), training)
     if run.checkpoint is not None and step_of(run.checkpoint) >= training.max_steps:
         logger.warning("%s has all its %d steps already", run.output_dir, training.max_steps)
         return finish(run.output_dir, run.checkpoint, write=training.process_index == 0)
@@ -200,6 +201,7 @@ def _make_trainer(run: _Run, callbacks: Sequence[TrainerCallback], stopping: Sto
     model = make_model(arguments)
     if training.process_index == 0:
         start_anew(run.output_dir, checkpoints=arguments.overwrite_output_dir)
+        mark_begin(run.output_dir)
         write_json(run.output_dir / SETTINGS, settings_in_use(arguments, training))
     writer = tensorboard_writer(training, 0 if run.checkpoint is None else step_of(run.checkpoint))
     return PretrainTrainer(

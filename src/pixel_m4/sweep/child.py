@@ -7,6 +7,7 @@ a pipe from the sweep: when that is closed, a killed sweep leaves nobody behind 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 
@@ -19,6 +20,8 @@ def _watch() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=_watch, daemon=True).start()
+    if hasattr(signal, "pthread_sigmask"):  # processes of Ray block signals, and so would what they start
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     from pixel_m4.console.stopping import Stopped, Stopping
     from pixel_m4.console.threads import settle
 

@@ -103,6 +103,16 @@ class Sweep:
         """All axes in the order of the file."""
         return list(dict.fromkeys(axis for run in self.runs for axis in run.axes))
 
+    @property
+    def files(self) -> list[Path]:
+        """Files and folders of this machine that arguments name: data, checkpoints, recipes, fonts."""
+        values = [value for run in self.runs for value in run.arguments.values()]
+        words = [word for value in values for word in (value if isinstance(value, list) else [value])]
+        paths = [
+            Path(word).expanduser() for word in dict.fromkeys(w for w in words if isinstance(w, str) and w)
+        ]
+        return [path for path in paths if path.exists()]
+
 
 def read_sweep(path: Path) -> Sweep:
     """Read the YAML file of a sweep; ``docs/sweeps.md`` describes it.

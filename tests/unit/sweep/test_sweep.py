@@ -10,19 +10,26 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
-import pixel_m4.sweep.run as module
+import pixel_m4.sweep.engines as module
 from pixel_m4.cli.main import main
 from pixel_m4.console import threads
 from pixel_m4.training.saving import seal
 
 CHILD = """
-import json, os, sys, threading, time
+import json, os, signal, sys, threading, time
 from pathlib import Path
 def watch():
     while os.read(0, 1024): pass
     os._exit(1)
 threading.Thread(target=watch, daemon=True).start()
+def stop(*_):
+    print("asked to stop", flush=True)
+    os._exit(143)
+signal.signal(signal.SIGTERM, stop)
+if hasattr(signal, "pthread_sigmask"):
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 words = sys.argv[1:]
 given = dict(zip(words[1::2], words[2::2]))
 output, data = Path(given["--output_dir"]), Path(given["--data_dir"])
@@ -75,7 +82,7 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     place = Place(tmp_path)
-    monkeypatch.setattr(module, "CHILD", [sys.executable, str(place.child)])
+    monkeypatch.setattr(module, "CHILD", [str(place.child)])
     monkeypatch.setattr(module, "devices", list)
     return place
 
@@ -152,7 +159,7 @@ def test_threads_are_shared_out(place: Place, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_gpu_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
     gpus = module.devices()
     seen = [module.environment(slot, 3, gpus)["CUDA_VISIBLE_DEVICES"] for slot in range(3)]
@@ -199,9 +206,9 @@ def test_interrupted_runs_go_on_from_whole_checkpoints(place: Place) -> None:
 def test_a_killed_sweep_repeats_no_finished_run(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     (place.data / "hold").touch()
     script = (
-        "import sys, pixel_m4.sweep.run as module; from pathlib import Path; "
-        f"module.CHILD = [sys.executable, {str(place.child)!r}]; "
-        f"module.sweep(Path({str(place.file)!r}), Path({str(place.output)!r}), jobs=1)"
+        "from pixel_m4.sweep import engines, run; from pathlib import Path; "
+        f"engines.CHILD = [{str(place.child)!r}]; "
+        f"run.sweep(Path({str(place.file)!r}), Path({str(place.output)!r}), jobs=1)"
     )
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
     _wait(lambda: len(place.starts) == 2, process)
@@ -222,8 +229,8 @@ def test_a_killed_sweep_repeats_no_finished_run(place: Place, capsys: pytest.Cap
 def test_sigterm_ends_the_runs_and_says_how_to_go_on(place: Place) -> None:
     (place.data / "hold").touch()
     script = (
-        "import sys, pixel_m4.sweep.run as module; from pixel_m4.cli.main import main; "
-        f"module.CHILD = [sys.executable, {str(place.child)!r}]; "
+        "import sys; from pixel_m4.sweep import engines; from pixel_m4.cli.main import main; "
+        f"engines.CHILD = [{str(place.child)!r}]; "
         "sys.exit(main())"
     )
     words = ["sweep", str(place.file), "--output_dir", str(place.output), "--jobs", "1"]
