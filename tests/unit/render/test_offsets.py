@@ -200,6 +200,20 @@ def test_columns_of_a_word_agree_with_its_advance() -> None:
     assert lam == alif  # a ligature
 
 
+def test_a_character_without_width_at_a_border_is_on_the_last_patch() -> None:
+    word = "bmm\u200b"  # 32 pixels, and a space of no width
+    renderer = renderer_of("words")
+    assert renderer(word).num_text_patches == 2
+    assert [renderer.offsets(word).char_to_patch(char) for char in range(4)] == [0, 0, 1, 1]
+
+
+def test_marks_take_no_room_of_their_own_on_a_line() -> None:
+    line = TextRenderer(strategy="continuous", max_seq_length=10)
+    encoding = line(" ".join(["e\u0301" * 3] * 5))
+    assert len(encoding.word_starts) == 5 + 1
+    assert not line.losses.cut.words
+
+
 def test_continuous_words_share_patches() -> None:
     text = "a b  c"
     offsets = renderer_of("continuous").offsets(text)
