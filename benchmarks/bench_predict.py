@@ -23,6 +23,8 @@ from pathlib import Path
 
 import torch
 
+from bench_model import PADDED
+from bench_model import published as published_inputs
 from pixel_m4 import PixelConfig, PixelForBiaffineParsing, TextRenderer, load
 from pixel_m4.formats.conllu import Sentence, write_conllu
 from pixel_m4.predict.annotator import Annotator
@@ -30,7 +32,7 @@ from pixel_m4.tasks.parsing import Parsed, Parsing
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("PIXEL_M4_SHARED", ROOT.parent / "shared"))
-BATCH, PADDED = 32, 256
+BATCH = 32
 
 
 def main() -> None:
@@ -95,17 +97,8 @@ def padded(
     """One batch in the published way."""
     part = examples[first : first + BATCH]
     items = task.encode(part, labels=False)
-    batch = task.collate(items)
-    grey = batch["pixel_values"]
-    pixels = torch.full((len(grey), 16, 16 * PADDED), 255, dtype=torch.uint8)
-    pixels[:, :, : grey.shape[2]] = grey
-    mask = torch.zeros(len(grey), PADDED, dtype=torch.int64)
-    mask[:, : batch["attention_mask"].shape[1]] = batch["attention_mask"]
-    outputs = model(
-        pixel_values=pixels[:, None].expand(-1, 3, -1, -1) / 255,
-        attention_mask=mask,
-        word_starts=batch["word_starts"],
-    )
+    batch = published_inputs(task.collate(items))
+    outputs = model(**batch)
     return task.predict(part, items, task.decode(outputs, items))
 
 

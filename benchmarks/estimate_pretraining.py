@@ -29,17 +29,8 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, nargs="+", default=[1, 8, 16, 64], help="how many GPUs")
     parser.add_argument("--price", type=float, help="of a GPU for an hour, in your currency; default: none")
     given = parser.parse_args()
-    here = [
-        "--output_dir",
-        "runs/estimate",
-        "--use_cpu",
-        "true",
-        "--bf16",
-        "false",
-        "--torch_compile",
-        "false",
-    ]
-    arguments, training = parse_arguments(["--config", str(given.config), *here])
+    here = "--output_dir runs/estimate --use_cpu true --bf16 false --torch_compile false"
+    arguments, training = parse_arguments(["--config", str(given.config), *here.split()])
     config = make_config(arguments)
     patches = arguments.max_seq_length
     block = training_flops(config, PixelForPreTraining, patches).total
@@ -47,8 +38,7 @@ def main() -> None:
     console = plain_console()
     console.print(
         f"{given.config.name}: {parameters(config, PixelForPreTraining).total:,} parameters, "
-        f"{steps:,} steps × "
-        f"{training.total_batch_size} blocks × {patches} patches = "
+        f"{steps:,} steps × {training.total_batch_size} blocks × {patches} patches = "
         f"{steps * training.total_batch_size * patches:.3e} patches"
     )
     console.print(

@@ -25,7 +25,6 @@ from gpu_data import (
     Place,
     batch_of,
     corpus,
-    exact,
     gradients,
     half,
     logits_of,
@@ -33,6 +32,7 @@ from gpu_data import (
     model_of,
     moved,
     off,
+    without_tf32,
 )
 from pixel_m4.finetune.arguments import parse_arguments as parse_finetuning
 from pixel_m4.finetune.run import finetune
@@ -40,6 +40,7 @@ from pixel_m4.model.layers import takes_varlen
 from pixel_m4.pretrain.arguments import parse_arguments as parse_pretraining
 from pixel_m4.pretrain.run import pretrain
 from pixel_m4.tasks.parsing import Parsing
+from pixel_m4.training.saving import last_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 Found = dict[str, Any]
@@ -61,18 +62,18 @@ def below(found: dict[str, float], bar: float) -> Found:
 def float32_parity(place: Place) -> Found:
     """Logits, losses and gradients of every head are the CPU's, in float32 without TF32."""
     found = {}
-    with exact(place):
-        for name in HEADS:
-            ours, theirs = model_of(name, place.size), model_of(name, place.size, unpad_inputs=False)
-            ours.to(place.device)
-            for count in (1, 5):
-                batch = batch_of(name, count)
-                there = moved(batch, place.device)
-                if count == 1:  # what stands on padding, or scores it, has no meaning
-                    found[f"{name}, logits"] = off(logits_of(ours, there), logits_of(theirs, batch))
-                (loss, grads), (expected, wanted) = gradients(ours, there), gradients(theirs, batch)
-                found[f"{name}, loss, {count}"] = off(loss, expected)
-                assert off(grads, wanted) < 10 * FLOAT32, f"{name}: gradients {off(grads, wanted):g} off"
+    without_tf32(place)
+    for name in HEADS:
+        ours, theirs = model_of(name, place.size), model_of(name, place.size, unpad_inputs=False)
+        ours.to(place.device)
+        for count in (1, 5):
+            batch = batch_of(name, count)
+            there = moved(batch, place.device)
+            if count == 1:  # what stands on padding, or scores it, has no meaning
+                found[f"{name}, logits"] = off(logits_of(ours, there), logits_of(theirs, batch))
+            (loss, grads), (expected, wanted) = gradients(ours, there), gradients(theirs, batch)
+            found[f"{name}, loss, {count}"] = off(loss, expected)
+            assert off(grads, wanted) < 10 * FLOAT32, f"{name}: gradients {off(grads, wanted):g} off"
     return below(found, FLOAT32)
 
 
@@ -130,18 +131,18 @@ def never_waited_for(place: Place) -> Found:
 def compiled(place: Place) -> Found:
     """Compiled as one graph, pretraining and parsing have the same loss and gradients."""
     found = {}
-    with exact(place):
-        for name in ("pretraining", "parsing"):
-            torch.compiler.reset()
-            model = model_of(name, place.size, num_hidden_layers=2).to(place.device)
-            batch = moved(batch_of(name, 5), place.device)
-            expected, wanted = gradients(model, batch)
-            backend = "inductor" if place.cuda else "aot_eager"
-            loss, grads = gradients(torch.compile(model, fullgraph=True, backend=backend), batch)
-            found[f"{name}, loss"], found[f"{name}, gradients"] = off(loss, expected), off(grads, wanted)
-            if place.cuda:
-                loss, _ = gradients(torch.compile(model, fullgraph=True), batch, bf16=True)
-                assert off(loss, expected) < BFLOAT16, f"{name} in bfloat16: {off(loss, expected):g} off"
+    without_tf32(place)
+    for name in ("pretraining", "parsing"):
+        torch.compiler.reset()
+        model = model_of(name, place.size, num_hidden_layers=2).to(place.device)
+        batch = moved(batch_of(name, 5), place.device)
+        expected, wanted = gradients(model, batch)
+        backend = "inductor" if place.cuda else "aot_eager"
+        loss, grads = gradients(torch.compile(model, fullgraph=True, backend=backend), batch)
+        found[f"{name}, loss"], found[f"{name}, gradients"] = off(loss, expected), off(grads, wanted)
+        if place.cuda:
+            loss, _ = gradients(torch.compile(model, fullgraph=True), batch, bf16=True)
+            assert off(loss, expected) < BFLOAT16, f"{name} in bfloat16: {off(loss, expected):g} off"
     torch.compiler.reset()
     return below(found, 10 * FLOAT32)
 
@@ -160,7 +161,8 @@ def pretraining_words(place: Place, name: str, steps: int, more: str = "") -> li
 
 def losses(folder: Path) -> list[float]:
     """The loss of each step of a run, from its last checkpoint."""
-    last = max(folder.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2]))
+    last = last_whole(folder)
+    assert last is not None, f"no whole checkpoint in {folder}"
     history = json.loads((last / "trainer_state.json").read_text())["log_history"]
     return [entry["loss"] for entry in history if "loss" in entry]
 

@@ -195,12 +195,10 @@ def off(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).norm() / expected.norm().clamp(min=1e-12))
 
 
-@contextmanager
-def exact(place: Place) -> Iterator[None]:
-    """Float32 products without TF32."""
+def without_tf32(place: Place) -> None:
+    """From here on float32 products are exact; a training may have chosen otherwise."""
     if place.cuda:
         enable_tf32(False)
-    yield
 
 
 def half(place: Place, dtype: torch.dtype = torch.bfloat16) -> torch.autocast:

@@ -20,6 +20,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
+from gpu_checks import ON_THE_CPU, RUN, Cut, CutAt
 from pixel_m4.cli.main import main
 from pixel_m4.console.stopping import Stopped
 from pixel_m4.corpus.corpora import Block, TextStream
@@ -44,19 +45,6 @@ NANO = "--config_name nano --max_seq_length 64 --total_batch_size 8 --per_device
 NANO += "--learning_rate 1e-3 --validation_share 0.1 --validation_blocks 3 --disable_tqdm true "
 BARE = NANO.replace("--validation_share 0.1 --validation_blocks 3", "--validation_blocks 0")
 SHORT = NANO + "--max_steps 10 --save_steps 3 --eval_steps 4 --picture_steps 4 --logging_steps 2 "
-
-
-class Cut(Exception):
-    """Stands for the end of a process."""
-
-
-class CutAt(TrainerCallback):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step == self.step:
-            raise Cut
 
 
 def make_corpus(folder: Path) -> Path:
@@ -510,18 +498,8 @@ def test_compiled_training_goes_on_too(corpus: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_fsdp2_computes_the_same(corpus: Path, tmp_path: Path) -> None:
-    """On the CPU: accelerate keeps FSDP for accelerators, so gloo's processes are passed off as such."""
     script = tmp_path / "script.py"
-    script.write_text(
-        "import sys\n"
-        "from accelerate.state import PartialState\n"
-        "from accelerate.utils import DistributedType\n"
-        "import torch\n"
-        "PartialState._prepare_backend = lambda self, *a, **k: ('gloo', DistributedType.MULTI_GPU)\n"
-        "torch.accelerator.is_available = lambda: True\n"
-        "from pixel_m4.cli.main import main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
+    script.write_text(ON_THE_CPU + RUN, encoding="utf-8")
     options = NANO + "--max_steps 4 --logging_steps 1 --dropout_prob 0 --eval_steps 2 --save_steps 2 "
     options += "--report_to none "
     assert start(command(corpus, tmp_path / "ddp", options), processes=2).wait() == 0

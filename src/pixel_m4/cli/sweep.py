@@ -80,12 +80,14 @@ def configure(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
     from pixel_m4.sweep.cluster import ClusterOptions
-    from pixel_m4.sweep.run import sweep
 
     options = {name: getattr(arguments, name) for name in ("ray_address", "cpus_per_run", "gpus_per_run")}
     for name, value in options.items():
         if arguments.engine == "local" and value is not None:
             raise UserError(f"--{name} {value} is for --engine ray; write that, too, or leave it out")
+    cluster = ClusterOptions(**options) if arguments.engine == "ray" else None
+    from pixel_m4.sweep.run import sweep  # takes seconds: after the options have been looked at
+
     sweep(
         arguments.file,
         arguments.output_dir,
@@ -94,5 +96,5 @@ def run(arguments: argparse.Namespace) -> None:
         report_only=arguments.report_only,
         rerun_changed=arguments.rerun_changed,
         resume_runs=arguments.resume_runs,
-        cluster=ClusterOptions(**options) if arguments.engine == "ray" else None,
+        cluster=cluster,
     )

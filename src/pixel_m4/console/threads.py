@@ -38,7 +38,7 @@ def settle(environ: MutableMapping[str, str] | None = None) -> None:
         environ["GOMP_SPINCOUNT"] = SPINS
     count = processors()
     if THREADS not in environ and count is not None:
-        environ[THREADS] = str(max(1, count // _processes(environ)))
+        environ[THREADS] = str(max(1, count // processes_here(environ)))
         _set_here.add(THREADS)
 
 
@@ -143,8 +143,13 @@ def _cores(allowed: Iterable[int], root: Path) -> set[str]:
     }
 
 
-def _processes(environ: Mapping[str, str]) -> int:
-    """How many processes of this training run on this machine."""
+def processes_here(environ: Mapping[str, str] | None = None) -> int:
+    """How many processes of this training run on this machine, as ``torchrun`` tells; 1 without it.
+
+    Args:
+        environ: the environment; default ``os.environ``.
+    """
+    environ = os.environ if environ is None else environ
     try:
         return max(1, int(environ.get("LOCAL_WORLD_SIZE", "1")))
     except ValueError:

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from transformers import (
     EarlyStoppingCallback,
     TrainerCallback,
@@ -50,6 +49,7 @@ from pixel_m4.training.runs import (
     by_main,
     checkpoint_to_go_on_from,
     clear,
+    held,
     keep_the_best,
     kept_checkpoint,
     place_beside,
@@ -322,17 +322,13 @@ def _alone(training: TrainingArguments) -> Iterator[None]:
         return
     made = not output_dir.exists()
     output_dir.mkdir(parents=True, exist_ok=True)
-    file = output_dir / ".run.lock"
-    try:
-        with FileLock(file, timeout=0):
-            try:
-                yield
-            finally:
-                file.unlink(missing_ok=True)
-                if made and not any(output_dir.iterdir()):
-                    output_dir.rmdir()
-    except Timeout as error:
-        raise UserError(f"another run is at work in {output_dir}; wait for its end") from error
+    with held(output_dir) as file:
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+            if made and not any(output_dir.iterdir()):
+                output_dir.rmdir()
 
 
 def make_input(arguments: FinetuneArguments, config: AnyConfig) -> TextInput:

@@ -13,7 +13,6 @@ from typing import Protocol
 
 from pixel_m4.console.threads import THREADS, share
 
-ENGINES = ("local", "ray")
 CHILD = ["-m", "pixel_m4.sweep.child"]
 """What Python runs for a fine-tuning; the tests put something faster here."""
 

@@ -11,14 +11,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from pixel_m4.console.errors import UserError
 from pixel_m4.files import replacing
 from pixel_m4.sweep.engines import Engine, Lost
 from pixel_m4.sweep.grid import Run
-from pixel_m4.training.runs import last_usable
+from pixel_m4.training.runs import held, last_usable
 
 RUN_FILE = "sweep_run.json"
 LOG_FILE = "log.txt"
@@ -134,7 +133,9 @@ class Pool:
     def _prepare(self, run: Run) -> list[str]:
         """Make the folder of a run; the arguments of its fine-tuning."""
         folder = self._output_dir / run.folder
-        _wait_until_free(folder)
+        if folder.is_dir():  # a training may work there whose sweep was killed just now
+            with held(folder, _LET_GO):
+                pass
         checkpoint = _last_checkpoint(run, folder) if self._resume_runs else None
         if checkpoint is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -149,21 +150,6 @@ class Pool:
         log = self._output_dir / run.folder / LOG_FILE
         text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
         return "\n".join(f"    {line}" for line in text.splitlines()[-_TAIL:])
-
-
-def _wait_until_free(folder: Path) -> None:
-    """Wait for the end of a training that works in a folder, such as one whose sweep was killed just now.
-
-    Raises:
-        UserError: it does not end.
-    """
-    if not folder.is_dir():
-        return
-    try:
-        with FileLock(folder / ".run.lock", timeout=_LET_GO):  # fine-tuning holds it
-            pass
-    except Timeout as error:
-        raise UserError(f"another run is at work in {folder}; wait for its end") from error
 
 
 def _last_checkpoint(run: Run, folder: Path) -> Path | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from pixel_m4.console.threads import processors
+from pixel_m4.console.threads import processes_here, processors
 from pixel_m4.training.settings import Settings
 
 # Processes that draw text for a GPU, at most: a guess that `make gpu` checks on the machine at hand.
@@ -60,14 +60,13 @@ class Device:
             found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
             return cls(kind="cpu" if found is None else found.type)
         number = int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count()
-        processes = max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
         return cls(
             kind="cuda",
             name=torch.cuda.get_device_name(number),
             capability=torch.cuda.get_device_capability(number),
             compiler=importlib.util.find_spec("triton") is not None,
             sharded=os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true"),
-            cores=(processors() or os.cpu_count() or 1) // processes,
+            cores=(processors() or os.cpu_count() or 1) // processes_here(),
         )
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from accelerate.utils import broadcast_object_list
+from filelock import FileLock, Timeout
 from transformers import TrainingArguments
 
 from pixel_m4.console.errors import UserError
@@ -72,6 +73,25 @@ def by_main(training: TrainingArguments, work: Callable[[], Result]) -> Result:
     if found[1] is not None:
         raise found[1]
     return found[0]
+
+
+@contextmanager
+def held(folder: Path, timeout: float = 0) -> Iterator[Path]:
+    """Hold the lock of an output folder, so that no other run fine-tunes into it; gives the lock's file.
+
+    Args:
+        folder: the output folder; it exists.
+        timeout: seconds to wait for another run's end.
+
+    Raises:
+        UserError: another run has not ended by then.
+    """
+    file = folder / ".run.lock"
+    try:
+        with FileLock(file, timeout=timeout):
+            yield file
+    except Timeout as error:
+        raise UserError(f"another run is at work in {folder}; wait for its end") from error
 
 
 def contents(folder: Path) -> list[str]:

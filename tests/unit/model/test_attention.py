@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import pytest
@@ -86,12 +86,8 @@ def test_gradients_by_differences(pattern: Tensor | Unpadded | None, dropout: fl
     assert torch.autograd.gradcheck(seeded, parts(*shape))
 
 
-@pytest.mark.parametrize("way", [attend, attend_padded])
-def test_packed_sequences_attend_to_themselves(way: Callable[..., Tensor]) -> None:
-    unpadded = Unpadded.of(MASK)
-    assert unpadded.lengths == (5, 2, 1)
-    ours, theirs = parts(3, 5, 4, 6), parts(3, 5, 4, 6)
-    found = unpadded.pad(way(*(unpadded.unpad(states) for states in ours), unpadded, 0.0))
+def assert_as_with_a_mask(found: Tensor, ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:
+    """Results of unpadded sequences, padded again, and gradients are those of attention with a mask."""
     expected = eager(*theirs, MASK)
     torch.testing.assert_close(found[MASK], expected[MASK])
     assert not found[~MASK].any()
@@ -99,6 +95,15 @@ def test_packed_sequences_attend_to_themselves(way: Callable[..., Tensor]) -> No
     expected[MASK].square().sum().backward()
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a.grad, b.grad)
+
+
+@pytest.mark.parametrize("way", [attend, attend_padded])
+def test_packed_sequences_attend_to_themselves(way: Callable[..., Tensor]) -> None:
+    unpadded = Unpadded.of(MASK)
+    assert unpadded.lengths == (5, 2, 1)
+    ours, theirs = parts(3, 5, 4, 6), parts(3, 5, 4, 6)
+    found = unpadded.pad(way(*(unpadded.unpad(states) for states in ours), unpadded, 0.0))
+    assert_as_with_a_mask(found, ours, theirs)
 
 
 def slow_varlen(
@@ -130,13 +135,7 @@ def test_the_kernel_for_many_lengths(unpadded: Unpadded, monkeypatch: pytest.Mon
     monkeypatch.setattr(attention, "varlen_attn", slow_varlen)
     ours, theirs = parts(3, 5, 4, 6), parts(3, 5, 4, 6)
     found = unpadded.pad(attend_varlen(*(unpadded.unpad(states) for states in ours), unpadded))
-    expected = eager(*theirs, MASK)
-    torch.testing.assert_close(found[MASK], expected[MASK])
-    assert not found[~MASK].any()
-    found.square().sum().backward()
-    expected[MASK].square().sum().backward()
-    for a, b in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(a.grad, b.grad)
+    assert_as_with_a_mask(found, ours, theirs)
 
 
 def test_padding_is_a_sequence_of_its_own() -> None:
