@@ -74,7 +74,7 @@ def drawn(renderer: Any, sentences: Sequence[Sentence]) -> list[Arrays]:
     for start in range(0, len(words), BATCH):
         batch = render_words(renderer, words[start : start + BATCH])
         names = ("pixel_values", "attention_mask", "word_starts")
-        batches.append({name: batch[name].contiguous().numpy() for name in names})
+        batches.append({name: batch[name] for name in names})
     return batches
 
 

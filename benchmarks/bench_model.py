@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 
 from pixel_m4 import PixelConfig, PixelForBiaffineParsing, PixelForPreTraining, TextRenderer
+from pixel_m4.model.answering import as_tensors
 from pixel_m4.model.flops import training_flops
 from pixel_m4.tasks.parsing import Parsing
 
@@ -145,7 +146,7 @@ def parsing(count: int) -> list[Row]:
     sentences = task.read(SHARED / "data" / "ud" / "UD_Vietnamese-VTB", "train")[:count]
     windows = sorted(task.encode(sentences), key=lambda window: window.length)
     cut = [windows[i : i + BATCH] for i in range(0, len(windows), BATCH)]
-    ours = [task.collate(part) for part in cut]
+    ours = [as_tensors(task.collate(part)) for part in cut]
     theirs = [published(batch) for batch in ours]
     torch.manual_seed(0)
     model = PixelForBiaffineParsing(config).eval()

@@ -54,6 +54,7 @@ def finetuning(folder: Path, batch: int = 16, **start: str) -> tuple[Any, list[A
     """A parser of pixel-m4-tiny, or of another start, and batches of a treebank."""
     from pixel_m4.finetune.arguments import FinetuneArguments
     from pixel_m4.finetune.run import make_config, make_model
+    from pixel_m4.model.answering import as_tensors
     from pixel_m4.tasks.parsing import Parsing
     from pixel_m4.training.start import make_renderer
 
@@ -65,7 +66,7 @@ def finetuning(folder: Path, batch: int = 16, **start: str) -> tuple[Any, list[A
     items = task.encode(task.read(folder, "train"))
     model = make_model(task, arguments, config)
     drawn = random.Random(0)
-    return model, [task.collate(drawn.sample(items, batch)) for _ in range(STEPS)]
+    return model, [as_tensors(task.collate(drawn.sample(items, batch))) for _ in range(STEPS)]
 
 
 def pretraining() -> tuple[Any, list[Any]]:

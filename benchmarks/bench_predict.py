@@ -27,6 +27,7 @@ from bench_model import PADDED
 from bench_model import published as published_inputs
 from pixel_m4 import PixelConfig, PixelForBiaffineParsing, TextRenderer, load
 from pixel_m4.formats.conllu import Sentence, write_conllu
+from pixel_m4.model.answering import as_tensors
 from pixel_m4.predict.annotator import Annotator
 from pixel_m4.tasks.parsing import Parsed, Parsing
 
@@ -97,7 +98,7 @@ def padded(
     """One batch in the published way."""
     part = examples[first : first + BATCH]
     items = task.encode(part, labels=False)
-    batch = published_inputs(task.collate(items))
+    batch = published_inputs(as_tensors(task.collate(items)))
     outputs = model(**batch)
     return task.predict(part, items, task.decode(outputs, items))
 

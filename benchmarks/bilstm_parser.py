@@ -118,7 +118,8 @@ def train_and_parse(task: Parsing, data: dict[str, list[Sentence]], seconds: flo
         for batch in batches:
             left = 1 - (spent + time.process_time() - begun) / seconds
             parts = [grams["train"][i] for i in batch]
-            loss = model.loss(parts, pad([heads[i] for i in batch]), pad([rels[i] for i in batch]))
+            labels = (torch.from_numpy(pad([rows[i] for i in batch])) for rows in (heads, rels))
+            loss = model.loss(parts, *labels)
             model.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(dense, 5.0)

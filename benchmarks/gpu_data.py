@@ -27,6 +27,7 @@ from pixel_m4 import (
     TextRenderer,
 )
 from pixel_m4.formats.conllu import Sentence
+from pixel_m4.model.answering import as_tensors
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.training.throughput import synchronize
 
@@ -138,7 +139,7 @@ def model_of(name: str, size: str, **more: Any) -> torch.nn.Module:
 def batch_of(name: str, count: int) -> Batch:
     """A batch of sentences on the CPU, with targets of a head."""
     task, some = sentences(count)
-    batch = task.collate(task.encode(some))
+    batch = as_tensors(task.collate(task.encode(some)))
     batch = {key: value for key, value in batch.items() if key != "tag_labels"}
     mask = batch["attention_mask"]
     inputs = {"pixel_values": batch["pixel_values"], "attention_mask": mask}

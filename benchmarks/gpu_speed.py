@@ -34,6 +34,7 @@ from pixel_m4 import PixelConfig, PixelForBiaffineParsing, PixelForPreTraining, 
 from pixel_m4.corpus.corpora import TextStream, local_sources
 from pixel_m4.corpus.pretraining import MaskedBlocks, Masking
 from pixel_m4.formats.conllu import Sentence
+from pixel_m4.model.answering import as_tensors
 from pixel_m4.model.flops import training_flops
 from pixel_m4.predict.annotator import Annotator
 from pixel_m4.tasks.parsing import Parsed, Parsing
@@ -164,7 +165,7 @@ def pretraining(place: Place, earlier: Sequence[Row]) -> list[Row]:
 def parsing(place: Place, earlier: Sequence[Row]) -> list[Row]:
     """Fine-tuning of a parser on sentences in their order, with the recipe's dropout."""
     task, some = sentences(place.pick(1024, 16))
-    ours = [task.collate(part) for part in in_parts(task.encode(some), place.pick(64, 8))]
+    ours = [as_tensors(task.collate(part)) for part in in_parts(task.encode(some), place.pick(64, 8))]
     rows = []
     for size in place.pick(("small", "base"), ("nano",)):
         rates, used = [], []
@@ -221,7 +222,7 @@ def padded(
 ) -> list[Parsed]:
     """A batch in the published way."""
     items = task.encode(part, labels=False)
-    batch = moved(published(task.collate(items)), place.device)
+    batch = moved(published(as_tensors(task.collate(items))), place.device)
     return task.predict(part, items, task.decode(model(**batch), items))
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from pixel_m4.analysis.decisions import Decisions, decisions_of
 from pixel_m4.console.errors import UserError
 from pixel_m4.model import PixelPreTrainedModel
+from pixel_m4.model.answering import as_tensors
 from pixel_m4.model.checks import checked_on_device
 from pixel_m4.render import TextRenderer
 from pixel_m4.render.encoding import Encoding
@@ -76,7 +77,7 @@ class Strip:
                 f"{len(items)}: {_beginning(example)}; give shorter texts"
             )
         item = items[0]
-        inputs = checked_on_device(model.config, task.collate([item]), model.device)
+        inputs = checked_on_device(model.config, as_tensors(task.collate([item])), model.device)
         inputs["pixel_values"] = _as_float(inputs["pixel_values"], model.config.num_channels)
         with torch.no_grad():
             outputs = model(**inputs)

@@ -20,6 +20,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from pixel_m4.console.errors import UserError
 from pixel_m4.model import AnyConfig
+from pixel_m4.model.answering import as_tensors
 from pixel_m4.model.checks import check_batch
 from pixel_m4.tasks.base import Encoded, Task
 from pixel_m4.training.optim import muon_for
@@ -136,14 +137,20 @@ def shares(count: int, weights: Sequence[float]) -> list[int]:
     return whole.tolist()
 
 
-def collate_checked(task: Task, config: AnyConfig, items: Sequence[Any]) -> dict[str, torch.Tensor]:
-    """Collate, and check values before they are copied to a device that does not look at them.
+def collate(task: Task, config: AnyConfig | None, items: Sequence[Any]) -> dict[str, torch.Tensor]:
+    """The arguments of a model, as tensors.
+
+    Args:
+        task: collates.
+        config: of a model on a device that does not look at values: they are checked before they are copied.
+        items: parts of examples.
 
     Raises:
         ValueError: The model that `config` is of cannot be given this batch.
     """
-    batch = task.collate(items)
-    check_batch(config, batch)
+    batch = as_tensors(task.collate(items))
+    if config is not None:
+        check_batch(config, batch)
     return batch
 
 
@@ -176,7 +183,7 @@ class TaskTrainer(WholeCheckpoints, ReportingTrainer):
         # On the CPU the model looks at values itself.
         on_cpu = kwargs["args"].device.type == "cpu"
         config = kwargs["model"].config
-        self._collate = task.collate if on_cpu else partial(collate_checked, task, config)
+        self._collate = partial(collate, task, None if on_cpu else config)
         super().__init__(data_collator=self._collate, processing_class=task.renderer, **kwargs)
         self.add_callback(_Course(self))
         self._order: SeededOrder | None = None
@@ -220,13 +227,13 @@ class TaskTrainer(WholeCheckpoints, ReportingTrainer):
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         """Batches in the order of the split, each with the items it was made from."""
 
-        def collate(batch: list[Encoded]) -> dict[str, Any]:
+        def with_items(batch: list[Encoded]) -> dict[str, Any]:
             return {**self._collate(batch), "items": batch}
 
         loader: DataLoader = DataLoader(
             eval_dataset if eval_dataset is not None else self.eval_dataset,
             batch_size=self.args.eval_batch_size,
-            collate_fn=collate,
+            collate_fn=with_items,
             num_workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory,
             prefetch_factor=self.args.dataloader_prefetch_factor,

@@ -289,4 +289,4 @@ def sample_sentences(renderer: TextRenderer) -> dict[str, Any]:
     from pixel_m4.tasks.batch import render_words
 
     batch = render_words(renderer, [sentence.split() for sentence in SENTENCES])
-    return {key: batch[key].contiguous().numpy() for key in ("pixel_values", "attention_mask", "word_starts")}
+    return {key: batch[key] for key in ("pixel_values", "attention_mask", "word_starts")}

@@ -20,6 +20,7 @@ from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from pixel_m4.console.errors import UserError
+from pixel_m4.model.answering import Answering
 from pixel_m4.model.checks import check_ids
 from pixel_m4.model.config import HUB_OPTIONS
 from pixel_m4.model.inputs import as_in_transformers
@@ -41,7 +42,7 @@ from pixel_m4.model.vit import ClsPooler, LayerMix, PixelPreTrainedModel, init_w
 from pixel_m4.shipped import find_model
 
 
-class TextPreTrainedModel(PreTrainedModel):
+class TextPreTrainedModel(Answering, PreTrainedModel):
     """What all text models share: initialisation, loading, and the length of their sequences."""
 
     config_class = TextConfig

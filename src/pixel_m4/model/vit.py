@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, initialization
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from pixel_m4.model.answering import Answering
 from pixel_m4.model.attention import Unpadded
 from pixel_m4.model.config import HUB_OPTIONS, PixelConfig, config_file
 from pixel_m4.model.inputs import as_in_transformers, check_inputs, split_patches, take
@@ -169,7 +170,7 @@ def init_weights(module: nn.Module, std: float) -> None:
         initialization.zeros_(module.weight)
 
 
-class PixelPreTrainedModel(PreTrainedModel):
+class PixelPreTrainedModel(Answering, PreTrainedModel):
     """What all pixel models share: initialisation, loading, and the length of their positions."""
 
     config_class = PixelConfig

@@ -11,19 +11,18 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, Protocol, TextIO, TypeVar
-
-import torch
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TextIO, TypeVar
 
 from pixel_m4.console.errors import UserError
 from pixel_m4.files import DataError, content_suffix, read_lines, writing
 from pixel_m4.formats.folders import TABLES, find_split
 from pixel_m4.formats.rows import BadRows, InputFormat
-from pixel_m4.model import AnyConfig, AnyModel, PixelPreTrainedModel
-from pixel_m4.model.checks import checked_on_device
 from pixel_m4.render.windows import windows
-from pixel_m4.tasks.batch import render_words
+from pixel_m4.tasks.batch import Arrays, render_words
 from pixel_m4.tasks.text_input import TextInput
+
+if TYPE_CHECKING:
+    from pixel_m4.model import AnyConfig, PixelPreTrainedModel
 
 WordPooling = Literal["first", "mean", "first_last_mean", "attention"]
 
@@ -32,6 +31,26 @@ Example = TypeVar("Example")
 Item = TypeVar("Item", bound="Encoded")
 Result = TypeVar("Result")
 Prediction = TypeVar("Prediction")
+
+
+class Network(Protocol):
+    """What annotates: a model of ours, or an ONNX file."""
+
+    def answer(self, batch: Arrays) -> Any:
+        """Run on what :meth:`Task.collate` gives; outputs are attributes, tensors or arrays."""
+
+
+class ModelClass:
+    """A class of :mod:`pixel_m4.model` by its name, imported when it is asked for: tasks need no torch."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, task: Any, owner: type) -> type[PixelPreTrainedModel]:
+        from pixel_m4 import model
+
+        found: type[PixelPreTrainedModel] = getattr(model, self.name)
+        return found
 
 
 class Encoded(Protocol):
@@ -179,7 +198,7 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
     """
 
     name: ClassVar[str]
-    model_class: ClassVar[type[PixelPreTrainedModel]]
+    model_class: ClassVar[ModelClass]
     """Of pixel models; :func:`~pixel_m4.model.text_heads.head_for` has that of text models."""
     metric: ClassVar[str]
     """The score that chooses the best checkpoint."""
@@ -334,12 +353,17 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
         """Cut examples into parts that fit on a canvas; with ``labels``, training targets are added."""
 
     @abstractmethod
-    def collate(self, batch: Sequence[Item]) -> dict[str, torch.Tensor]:
-        """Render the parts and pad their labels: the arguments of the model."""
+    def collate(self, batch: Sequence[Item]) -> Arrays:
+        """Render the parts and pad their labels: the arguments of the model, as arrays."""
 
     @abstractmethod
     def decode(self, outputs: Any, batch: Sequence[Item]) -> list[Result]:
-        """What the model says about each part of a batch, on the CPU and small."""
+        """What the model says about each part of a batch, small.
+
+        Args:
+            outputs: of the model; tensors on any device, or arrays.
+            batch: the parts.
+        """
 
     @abstractmethod
     def predict(
@@ -362,20 +386,17 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
             self.dump(predicted, stream)
         return file
 
-    @torch.inference_mode()
     def annotate(
-        self, model: AnyModel, examples: Sequence[Example], *, batch_size: int = 32
+        self, model: Network, examples: Sequence[Example], *, batch_size: int = 32
     ) -> list[Prediction]:
         """Run a model on examples, with or without gold annotation; long and short ones are batched apart."""
         if batch_size < 1:
             raise UserError(f"batch_size must be at least 1, got {batch_size}")
         encoded = sorted(self.encode(examples, labels=False), key=lambda item: -item.length)
-        model.eval()
         results: list[Result] = []
         for first in range(0, len(encoded), batch_size):
             batch = encoded[first : first + batch_size]
-            inputs = checked_on_device(model.config, self.collate(batch), model.device)
-            results += self.decode(model(**inputs), batch)
+            results += self.decode(model.answer(self.collate(batch)), batch)
         return self.predict(examples, encoded, results)
 
     def baseline(self, train: Sequence[Example], test: Sequence[Example]) -> dict[str, float]:
@@ -402,7 +423,7 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
             for span in windows(widths, capacity, capacity // 2)
         ]
 
-    def _render(self, batch: Sequence[Window]) -> dict[str, torch.Tensor]:
+    def _render(self, batch: Sequence[Window]) -> Arrays:
         return render_words(self.renderer, [window.words for window in batch])
 
 

@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
-import torch
+import numpy as np
 
 from pixel_m4.console.errors import UserError
 from pixel_m4.files import DataError
@@ -31,10 +31,13 @@ from pixel_m4.formats.tables import (
     read_split,
     read_table,
 )
-from pixel_m4.model import AnyConfig, PixelForSequenceClassification
-from pixel_m4.tasks.base import DatasetOptions, Task
+from pixel_m4.tasks.base import DatasetOptions, ModelClass, Task
+from pixel_m4.tasks.batch import Arrays, as_array, log_softmax
 from pixel_m4.tasks.cutting import cut_pair
 from pixel_m4.tasks.metrics import LABEL_METRICS, NUMBER_METRICS, label_scores, number_scores
+
+if TYPE_CHECKING:
+    from pixel_m4.model import AnyConfig
 
 _NO_LABEL = {"-", "-1"}
 _NOT_A_LABEL = {"nan", "NaN", "NAN", "<NA>", "NULL"}
@@ -140,7 +143,7 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
     """A label, or a number, for a text or a pair of texts."""
 
     name = "classification"
-    model_class = PixelForSequenceClassification
+    model_class = ModelClass("PixelForSequenceClassification")
     metric = "f1"
     scores = (*LABEL_METRICS, *NUMBER_METRICS)
     options_class = ClassificationOptions
@@ -303,18 +306,18 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
             )
         return encoded
 
-    def collate(self, batch: Sequence[TextItem]) -> dict[str, torch.Tensor]:
+    def collate(self, batch: Sequence[TextItem]) -> Arrays:
         """What the renderer gives, such as ``pixel_values``, ``attention_mask`` [B, P] and ``labels`` [B]."""
-        rendered = dict(self.renderer.batch([item.text for item in batch], return_tensors="pt"))
+        rendered = dict(self.renderer.batch([item.text for item in batch]))
         if batch[0].label is not None:
-            kind = torch.float32 if self.regression else torch.int64
-            rendered["labels"] = torch.tensor([item.label for item in batch], dtype=kind)
+            kind = np.float32 if self.regression else np.int64
+            rendered["labels"] = np.array([item.label for item in batch], dtype=kind)
         return rendered
 
     def decode(self, outputs: Any, batch: Sequence[TextItem]) -> list[list[float]]:
         """The probability of each label, or the score."""
-        logits = outputs.logits.float()
-        rows: list[list[float]] = (logits if self.regression else logits.softmax(-1)).cpu().tolist()
+        logits = as_array(outputs.logits)
+        rows: list[list[float]] = (logits if self.regression else np.exp(log_softmax(logits))).tolist()
         return rows
 
     def predict(

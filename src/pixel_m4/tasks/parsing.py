@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TextIO
 
 import numpy as np
-import torch
 
 from pixel_m4.files import COMPRESSED, DataError
 from pixel_m4.formats.conllu import (
@@ -27,10 +26,12 @@ from pixel_m4.formats.conllu import (
     write_conllu,
 )
 from pixel_m4.formats.rows import InputFormat, folded
-from pixel_m4.model import AnyConfig, PixelForBiaffineParsing
-from pixel_m4.tasks.base import Task, Window, WordOptions, gather, innermost
-from pixel_m4.tasks.batch import IGNORE, pad
+from pixel_m4.tasks.base import ModelClass, Task, Window, WordOptions, gather, innermost
+from pixel_m4.tasks.batch import IGNORE, Arrays, as_array, log_softmax, pad
 from pixel_m4.tasks.trees import attachment_scores, left_neighbour_baseline, maximum_spanning_tree
+
+if TYPE_CHECKING:
+    from pixel_m4.model import AnyConfig
 
 CONLLU_FILES = [f"*{{split}}.conllu{packed}" for packed in ("", *COMPRESSED)]
 """Patterns for the file of a split of a treebank, as :func:`find_split` takes them."""
@@ -89,7 +90,7 @@ class Parsing(Task[Sentence, Window, Scores, Parsed]):
     """Heads and universal relations (without subtypes) of the words of a sentence."""
 
     name = "parsing"
-    model_class = PixelForBiaffineParsing
+    model_class = ModelClass("PixelForBiaffineParsing")
     metric = "las"
     scores = ("uas", "las", "uas_mst", "las_mst")
     options_class = ParsingOptions
@@ -173,17 +174,17 @@ class Parsing(Task[Sentence, Window, Scores, Parsed]):
             encoded += [_inside(window) for window in self._windows(example, sentence.words, targets)]
         return encoded
 
-    def collate(self, batch: Sequence[Window]) -> dict[str, torch.Tensor]:
+    def collate(self, batch: Sequence[Window]) -> Arrays:
         """What the renderer gives, with ``word_starts``, and labels of arcs, relations and tags."""
         labels = {name: pad([window.labels[name] for window in batch]) for name in batch[0].labels}
         return {**self._render(batch), **labels}
 
     def decode(self, outputs: Any, batch: Sequence[Window]) -> list[Scores]:
         """Log-probabilities of heads, and the best relation for each; the unused label 0 is never chosen."""
-        arcs = outputs.arc_logits.float().log_softmax(-1).cpu().numpy()
-        rels = outputs.rel_logits[..., 1:].argmax(-1).add(1).to(torch.uint8).cpu().numpy()
+        arcs = log_softmax(as_array(outputs.arc_logits))
+        rels = (as_array(outputs.rel_logits[..., 1:].argmax(-1)) + 1).astype(np.uint8)
         sizes = [len(window.words) for window in batch]
-        tags = outputs.tag_logits.argmax(-1).to(torch.uint8).cpu().numpy() if self.options.upos else None
+        tags = as_array(outputs.tag_logits.argmax(-1)).astype(np.uint8) if self.options.upos else None
         return [
             Scores(arcs[i, :w, : w + 1], rels[i, :w, : w + 1], None if tags is None else tags[i, :w])
             for i, w in enumerate(sizes)

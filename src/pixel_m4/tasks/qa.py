@@ -15,7 +15,6 @@ from statistics import median
 from typing import Any, ClassVar, NamedTuple, TextIO
 
 import numpy as np
-import torch
 
 from pixel_m4.console.errors import UserError
 from pixel_m4.files import COMPRESSED, DataError
@@ -31,10 +30,10 @@ from pixel_m4.formats.tables import (
     read_split,
     read_table,
 )
-from pixel_m4.model import PixelForQuestionAnswering
 from pixel_m4.render.offsets import Offsets
 from pixel_m4.render.windows import windows
-from pixel_m4.tasks.base import DatasetOptions, Task
+from pixel_m4.tasks.base import DatasetOptions, ModelClass, Task
+from pixel_m4.tasks.batch import Arrays, as_array
 from pixel_m4.tasks.cutting import cut, units
 from pixel_m4.tasks.spans import answer_patches, span_characters, whole_words
 
@@ -166,7 +165,7 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
     """The part of a text that answers a question."""
 
     name = "qa"
-    model_class = PixelForQuestionAnswering
+    model_class = ModelClass("PixelForQuestionAnswering")
     metric = "f1"
     scores = (
         *("exact_match", "f1", "exact_match_characters", "f1_characters", "no_answer_accuracy"),
@@ -287,7 +286,7 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
             )
         return encoded
 
-    def collate(self, batch: Sequence[QAWindow]) -> dict[str, torch.Tensor]:
+    def collate(self, batch: Sequence[QAWindow]) -> Arrays:
         """What the renderer gives, such as ``pixel_values``, ``attention_mask`` [B, P]; positions [B].
 
         A window without the answer points to P, where the model puts CLS.
@@ -296,7 +295,7 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
         if batch[0].labelled:
             cls = rendered["attention_mask"].shape[1]
             bounds = [self._answer_patches(window) or (cls, cls) for window in batch]
-            rendered["start_positions"], rendered["end_positions"] = torch.tensor(bounds).unbind(1)
+            rendered["start_positions"], rendered["end_positions"] = np.array(bounds, np.int64).T
         return rendered
 
     def _answer_patches(self, window: QAWindow) -> tuple[int, int] | None:
@@ -307,15 +306,15 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
 
     def _drawn(self, batch: Sequence[QAWindow]) -> Mapping[str, Any]:
         pairs = [window.pair for window in batch]
-        return self.renderer.batch(pairs, rtl=self.options.rtl, return_tensors="pt")
+        return self.renderer.batch(pairs, rtl=self.options.rtl)
 
     def _offsets(self, window: QAWindow) -> Offsets:
         return self.renderer.offsets(window.pair, rtl=self.options.rtl)
 
     def decode(self, outputs: Any, batch: Sequence[QAWindow]) -> list[Candidates]:
         """The best spans of each window, as characters of the context."""
-        starts = outputs.start_logits.float().cpu().numpy()
-        ends = outputs.end_logits.float().cpu().numpy()
+        starts = as_array(outputs.start_logits)
+        ends = as_array(outputs.end_logits)
         return [self._candidates(*rows) for rows in zip(starts, ends, batch, strict=True)]
 
     def _candidates(self, starts: np.ndarray, ends: np.ndarray, window: QAWindow) -> Candidates:

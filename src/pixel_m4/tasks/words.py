@@ -10,13 +10,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
-import torch
+import numpy as np
 
 from pixel_m4.files import DataError
 from pixel_m4.formats.rows import BadRows
-from pixel_m4.model import PixelForTokenClassification
-from pixel_m4.tasks.base import Task, Window, WordOptions, gather, innermost
-from pixel_m4.tasks.batch import IGNORE, pad
+from pixel_m4.tasks.base import ModelClass, Task, Window, WordOptions, gather, innermost
+from pixel_m4.tasks.batch import IGNORE, Arrays, as_array, pad
 
 
 class Words(Protocol):
@@ -36,7 +35,7 @@ S = TypeVar("S", bound=Words)
 class WordLabels(Task[S, Window, list[int], S]):
     """A label for every word; where windows overlap, the one that shows most around the word says it."""
 
-    model_class = PixelForTokenClassification
+    model_class = ModelClass("PixelForTokenClassification")
     options: WordOptions
 
     @abstractmethod
@@ -85,7 +84,7 @@ class WordLabels(Task[S, Window, list[int], S]):
             encoded += self._windows(example, sentence.words, targets)
         return encoded
 
-    def collate(self, batch: Sequence[Window]) -> dict[str, torch.Tensor]:
+    def collate(self, batch: Sequence[Window]) -> Arrays:
         """What the renderer gives, such as ``pixel_values``, and ``labels`` [B, P] on first patches of words.
 
         Models whose labels are those of words get ``word_starts`` too, and ``labels`` [B, W].
@@ -98,14 +97,14 @@ class WordLabels(Task[S, Window, list[int], S]):
             }
         del rendered["word_starts"]
         if batch[0].labels:
-            rendered["labels"] = torch.full_like(rendered["attention_mask"], IGNORE)
+            rendered["labels"] = np.full_like(rendered["attention_mask"], IGNORE)
             for row, window in zip(rendered["labels"], batch, strict=True):
-                row[window.starts] = torch.tensor(window.labels["labels"])
+                row[window.starts] = window.labels["labels"]
         return rendered
 
     def decode(self, outputs: Any, batch: Sequence[Window]) -> list[list[int]]:
         """The best label of each word."""
-        best = outputs.logits.argmax(-1).cpu()
+        best = as_array(outputs.logits.argmax(-1))
         if self.options.labels_words:
             return [row[: len(window.words)].tolist() for row, window in zip(best, batch, strict=True)]
         return [row[window.starts].tolist() for row, window in zip(best, batch, strict=True)]

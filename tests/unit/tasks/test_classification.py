@@ -14,6 +14,7 @@ import torch
 from pixel_m4.files import DataError
 from pixel_m4.finetune.arguments import parse_arguments
 from pixel_m4.model import PixelConfig
+from pixel_m4.model.answering import as_tensors
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.classification import Classification, ClassificationOptions
 
@@ -117,7 +118,7 @@ def test_regression(make: Any, tmp_path: Path) -> None:
     task.configure(config)
     assert (config.problem_type, config.num_labels) == ("regression", 1)
     items = task.encode(gold)
-    batch = task.collate(items)
+    batch = as_tensors(task.collate(items))
     assert torch.equal(batch["labels"], torch.tensor([2.5, 5.0]))
     predicted = task.predict(
         gold, items, task.decode(SimpleNamespace(logits=torch.tensor([[2.0], [4]])), items)
@@ -134,7 +135,7 @@ def test_regression(make: Any, tmp_path: Path) -> None:
 def test_batches_are_what_the_renderer_draws(make: Any, renderer: TextRenderer) -> None:
     task = make(["no", "yes"])
     examples = task.read_raw(["one two\tthree\n", "four\tfive six seven\n"], "raw")
-    batch = task.collate(task.encode(examples, labels=False))
+    batch = as_tensors(task.collate(task.encode(examples, labels=False)))
     assert set(batch) == {"pixel_values", "attention_mask"}
     for row, pair in zip(
         batch["pixel_values"].numpy(), [("one two", "three"), ("four", "five six seven")], strict=True
@@ -151,7 +152,7 @@ def test_long_texts_are_cut_and_counted(make: Any, caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.WARNING):
         items = task.encode(examples, labels=False)
     assert "3 of 4 texts are longer than 63 patches and were cut" in caplog.text
-    batch = task.collate(items)
+    batch = as_tensors(task.collate(items))
     assert batch["attention_mask"].shape[1] <= 64
     assert items[1].text[0] == "short"
     for text in items[2].text:

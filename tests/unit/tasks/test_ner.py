@@ -11,6 +11,7 @@ import torch
 from pixel_m4.files import DataError
 from pixel_m4.formats.iob import TaggedSentence, to_iob2
 from pixel_m4.model import PixelConfig
+from pixel_m4.model.answering import as_tensors
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.ner import NER, NEROptions
 from pixel_m4.tasks.splits import SPLITS, SingleFile, read_single_file
@@ -152,7 +153,7 @@ def test_entity_across_the_border_of_windows_counts() -> None:
     gold = [sentence(" ".join(words), " ".join(tags)), sentence("in Pune", "O B-LOC")]
     task.labels = task.find_labels(gold)
     encoded = task.encode(gold)
-    logits = torch.nn.functional.one_hot(task.collate(encoded)["labels"].clamp(min=0), 3).float()
+    logits = torch.nn.functional.one_hot(as_tensors(task.collate(encoded))["labels"].clamp(min=0), 3).float()
     predicted = task.predict(gold, encoded, task.decode(SimpleNamespace(logits=logits), encoded))
     assert contents(predicted) == contents(gold)
     assert task.score(gold, predicted)["f1"] == 100

@@ -16,6 +16,7 @@ from pixel_m4.files import DataError
 from pixel_m4.finetune.arguments import parse_arguments
 from pixel_m4.formats.squad import Answer, Question, answer_f1, exact_match
 from pixel_m4.model import PixelConfig
+from pixel_m4.model.answering import as_tensors
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.qa import QAOptions, QAWindow, QuestionAnswering
 from pixel_m4.tasks.spans import answer_patches, span_characters
@@ -36,7 +37,7 @@ def ask(question: str, context: str, *answers: str) -> Question:
 
 def perfect(task: QuestionAnswering, windows: list[QAWindow]) -> Any:
     """Logits that say what the labels say; a window without the answer is less sure."""
-    batch = task.collate(windows)
+    batch = as_tensors(task.collate(windows))
     patches = batch["attention_mask"].shape[1]
     logits = [
         torch.nn.functional.one_hot(batch[name], patches + 1).float() * 10
@@ -77,7 +78,7 @@ def test_windows_are_those_of_the_renderers_overflow() -> None:
 def test_positions_and_cls_after_the_last_patch() -> None:
     task = make()
     windows = task.encode([ask("Which word?", LONG, "word40"), ask("Who?", "A cat sat.", "cat")])
-    batch = task.collate(windows)
+    batch = as_tensors(task.collate(windows))
     patches = batch["attention_mask"].shape[1]
     assert batch["pixel_values"].shape == (len(windows), 16, 16 * patches)
     for window, start, end in zip(windows, batch["start_positions"], batch["end_positions"], strict=True):
@@ -86,10 +87,10 @@ def test_positions_and_cls_after_the_last_patch() -> None:
         else:
             assert start <= end < window.length
     # The shorter text alone makes a narrower batch, and CLS moves with it.
-    nothing = task.collate(task.encode([ask("Who?", "A cat sat.")]))
+    nothing = as_tensors(task.collate(task.encode([ask("Who?", "A cat sat.")])))
     assert nothing["start_positions"].item() == nothing["attention_mask"].shape[1] < patches
-    assert "start_positions" not in task.collate(
-        task.encode([ask("Who?", "A cat sat.", "cat")], labels=False)
+    assert "start_positions" not in as_tensors(
+        task.collate(task.encode([ask("Who?", "A cat sat.", "cat")], labels=False))
     )
 
 
@@ -131,7 +132,7 @@ def test_answers_are_whole_words_unless_patches_are_asked_for(whole: bool) -> No
     gold = [ask("Where?", context, "Warsaw"), ask("Who?", "A cat sat.", "cat")]
     task = make(whole_words=whole, version_2_with_negative=True)
     windows = task.encode(gold)
-    bounds = task.collate(windows)["start_positions"]
+    bounds = as_tensors(task.collate(windows))["start_positions"]
     outputs = perfect(task, windows)
     for logits in (outputs.start_logits, outputs.end_logits):
         logits[0] = torch.nn.functional.one_hot(bounds[0] + 2, logits.shape[1]) * 9  # a patch inside the word
@@ -316,7 +317,7 @@ def test_right_to_left_even_if_it_does_not_look_so() -> None:
         assert (found.answer, found.start) == ("defg", 4)
     starts = []
     for task in (plain, mirrored):
-        batch = task.collate(task.encode([question]))
+        batch = as_tensors(task.collate(task.encode([question])))
         first, last = int(batch["start_positions"]), int(batch["end_positions"])
         alone = task.renderer("defg", rtl=task.options.rtl).pixel_values[:, : 16 * (last + 1 - first)]
         assert (batch["pixel_values"][0, :, 16 * first : 16 * (last + 1)].numpy() == alone).all()

@@ -12,6 +12,7 @@ import torch
 
 from pixel_m4.formats.conllu import parse_conllu
 from pixel_m4.formats.squad import Answer, Question
+from pixel_m4.model.answering import as_tensors
 from pixel_m4.model.text_config import read_config
 from pixel_m4.subwords.tokenizer import SubwordTokenizer, open_tokenizer
 from pixel_m4.tasks.classification import Classification, LabelledText
@@ -44,7 +45,7 @@ def test_labels_stand_on_first_sub_words_of_words_and_all_words_are_in_a_window(
     (sentence,) = parse_conllu("\n".join(rows), trees=False)
     windows = task.encode([sentence])
     assert len(windows) > 1
-    batch = task.collate(windows)
+    batch = as_tensors(task.collate(windows))
     assert batch["input_ids"].shape[1] <= 40
     for row, window in zip(batch["labels"], windows, strict=True):
         assert row[row >= 0].tolist() == list(window.labels["labels"])
@@ -85,7 +86,7 @@ def test_answers_are_found_where_the_training_puts_them(tokenizer: SubwordTokeni
         assert [bool(shown) for shown in drawn] == [not char.isspace() for char in window.part]
     results = []
     for window in windows:
-        batch = task.collate([window])
+        batch = as_tensors(task.collate([window]))
         assert batch["input_ids"].shape[1] <= 40
         places = batch["attention_mask"].shape[1] + 1
         start, end = (
@@ -107,9 +108,9 @@ def test_texts_and_pairs_are_cut_to_fit(
     ]
     items = task.encode(examples)
     assert "1 of 2 texts are longer than 38 patches" in caplog.text
-    assert task.collate(items)["input_ids"].shape == (2, 40)
+    assert as_tensors(task.collate(items))["input_ids"].shape == (2, 40)
     pairs = [replace(example, pair=long) for example in examples]
-    batch = task.collate(task.encode(pairs))
+    batch = as_tensors(task.collate(task.encode(pairs)))
     assert batch["input_ids"].shape == (2, 40)
     separator = tokenizer.batch(["a"])["input_ids"][0, -1]
     assert (batch["input_ids"] == separator).sum(1).tolist() == [1 + tokenizer.between] * 2

@@ -8,6 +8,7 @@ import torch
 
 from pixel_m4.files import DataError
 from pixel_m4.formats.conllu import Sentence, parse_conllu, read_conllu
+from pixel_m4.model.answering import as_tensors
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.batch import IGNORE
 from pixel_m4.tasks.tagging import UPOS, Tagging
@@ -35,7 +36,7 @@ def test_seventeen_universal_tags(task: Tagging) -> None:
 
 
 def test_labels_sit_on_first_patches(task: Tagging) -> None:
-    batch = task.collate(task.encode([SHORT, sentence(["a"], ["DET"])]))
+    batch = as_tensors(task.collate(task.encode([SHORT, sentence(["a"], ["DET"])])))
     assert set(batch) == {"pixel_values", "attention_mask", "labels"}
     expected = torch.full((2, 9), IGNORE)
     expected[0, [0, 2, 4, 7]] = torch.tensor([UPOS.index(tag) for tag in SHORT.upos])
@@ -53,7 +54,7 @@ def test_windows_are_put_together_again(task: Tagging) -> None:
     gold = [LONG, SHORT]
     encoded = task.encode(gold)
     assert len(encoded) > 3
-    batch = task.collate(encoded)
+    batch = as_tensors(task.collate(encoded))
     logits = torch.nn.functional.one_hot(batch["labels"].clamp(min=0), 17).float()
     predicted = task.predict(gold, encoded, task.decode(SimpleNamespace(logits=logits), encoded))
     assert [p.upos for p in predicted] == [g.upos for g in gold]
@@ -83,7 +84,7 @@ def test_labels_of_words_where_words_are_pooled() -> None:
     task = Tagging(TextRenderer(max_seq_length=49), options=Tagging.options_class(word_pooling="mean"))
     gold = [SHORT, sentence(["a"], ["DET"])]
     encoded = task.encode(gold)
-    batch = task.collate(encoded)
+    batch = as_tensors(task.collate(encoded))
     assert torch.equal(batch["word_starts"], torch.tensor([[0, 2, 4, 7, 8], [0, 1, *[IGNORE] * 3]]))
     assert batch["labels"].tolist() == [
         [UPOS.index(tag) for tag in SHORT.upos],
