@@ -6,7 +6,7 @@ checkpoint.config, checkpoint.renderer, checkpoint.task, checkpoint.labels, chec
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from pixel_m4.render import TextRenderer
 from pixel_m4.render.opening import open_renderer
 from pixel_m4.shipped import find_model, with_revision
 from pixel_m4.subwords.tokenizer import open_tokenizer
-from pixel_m4.tasks.base import Task, TaskOptions, saved_labels
+from pixel_m4.tasks.base import Task, TaskOptions, options_of, saved_labels
 from pixel_m4.tasks.registry import TASKS
 from pixel_m4.tasks.text_input import TextInput
 
@@ -174,17 +174,35 @@ def open_task(
     """
     choose_device(device)  # a wrong one is told before anything is opened
     checkpoint = Checkpoint.open(model)
-    task_class, saved = saved_task(checkpoint, task)
-    changes: dict[str, Any] = {
+    changes = {
         name: value
         for name, value in (("font_file", font_file), ("fallback_fonts_dir", fallback_fonts_dir))
         if value is not None
     }
+    return task_of(checkpoint, task, options, renderer, **changes), checkpoint.model(device)
+
+
+def task_of(
+    checkpoint: Checkpoint,
+    task: str | None = None,
+    options: TaskOptions | None = None,
+    renderer: str | Path | None = None,
+    **changes: Any,
+) -> Task:
+    """The task of a checkpoint, where more may be needed than it says; arguments as of :func:`open_task`.
+
+    Args:
+        changes: arguments of the renderer that replace its own.
+
+    Raises:
+        ValueError: the task is not known, or a font or an option is no good.
+        OSError: it has no renderer and none is named.
+    """
+    task_class, saved = saved_task(checkpoint, task)
     if renderer is not None:
         changes["max_seq_length"] = checkpoint.config.max_seq_length
     drawn = checkpoint.reader(renderer, **changes)
-    opened = prepared_task(checkpoint, task_class, saved if options is None else options, drawn)
-    return opened, checkpoint.model(device)
+    return prepared_task(checkpoint, task_class, saved if options is None else options, drawn)
 
 
 def prepared_task(
@@ -243,16 +261,7 @@ def saved_task(checkpoint: Checkpoint, name: str | None = None) -> tuple[type[Ta
         )
     if saved is None:
         return task, task.options_class()
-    options = dict(getattr(config, "task_options", None) or {})
-    for name in task.options_class.former:
-        options.pop(name, None)
-    unknown = sorted(set(options) - {entry.name for entry in fields(task.options_class)})
-    if unknown:
-        raise UserError(
-            f"{checkpoint.name}: its config has options that the task {wanted!r} lacks here: "
-            f"{', '.join(unknown)}; use the version of pixel-m4 that saved it"
-        )
-    return task, task.options_class(**options)
+    return task, options_of(task, getattr(config, "task_options", None) or {}, checkpoint.name)
 
 
 def choose_device(name: str | None) -> torch.device:

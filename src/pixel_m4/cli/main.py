@@ -35,7 +35,7 @@ from pixel_m4.console.errors import explain, report
 from pixel_m4.console.spelling import RENAMED, did_you_mean
 from pixel_m4.console.stopping import Stopped, Stopping
 from pixel_m4.console.threads import settle
-from pixel_m4.shipped import find_model, is_hub_name
+from pixel_m4.shipped import find_model, is_exported, is_hub_name
 
 COMMANDS: dict[str, ModuleType] = {
     command.NAME: command
@@ -225,7 +225,9 @@ def _check_places(arguments: Sequence[str]) -> None:
         given = takewhile(lambda word: not word.startswith("--"), rest[rest.index("--models") + 1 :])
         models += list(given)
     for model in models:
-        if model and model != "none" and not is_hub_name(model):
+        if model and command in ("predict", "evaluate") and is_exported(model):
+            Path(model).open("rb").close()
+        elif model and model != "none" and not is_hub_name(model):
             find_model(model)
     for option in ("config", "data_file"):
         path = named.get(option)

@@ -27,7 +27,9 @@ def configure(commands: Any) -> None:
         ],
     )
     parser.add_argument(
-        "model", help="a model folder, a hub name, or pixel-m4-ud, which comes with the package"
+        "model",
+        help="a model folder, a hub name, an .onnx file that pixel-m4 export wrote, or pixel-m4-ud, which "
+        "comes with the package",
     )
     parser.add_argument(
         "file", nargs="?", help="text (plain, .gz, .xz, .bz2 or .zst); default or -: standard input"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from transformers.utils import logging as transformers_logging
 
-from pixel_m4.checkpoint import Checkpoint
+from pixel_m4.checkpoint import Checkpoint, task_of
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
 from pixel_m4.files import replacing
@@ -29,10 +30,13 @@ from pixel_m4.model import (
 from pixel_m4.model.config import NAMED
 from pixel_m4.model.flops import PATCHES_PER_WORD, Cost, forward_flops, parameters, training_flops
 from pixel_m4.render import TextRenderer
+from pixel_m4.render.fonts import FONT_NAME
 from pixel_m4.render.opening import open_renderer, renderer_file
 from pixel_m4.render.renderer import CONFIG_NAME
+from pixel_m4.render.settings import FALLBACK_FOLDER
 from pixel_m4.shipped import SHIPPED, is_hub_name
 from pixel_m4.subwords.tokenizer import open_tokenizer
+from pixel_m4.tasks.portable import METADATA, to_json
 
 SHOWN_LABELS = 40
 SENTENCES = (  # what int8 is measured on
@@ -224,14 +228,19 @@ def costs(checkpoint: Checkpoint, max_seq_length: int | None) -> Table:
     return table
 
 
-def export(name: str, output: Path, int8: bool = False, renderer: str | None = None) -> None:
+def export(
+    name: str, output: Path, int8: bool = False, renderer: str | None = None, task: str | None = None
+) -> None:
     """Write a checkpoint as ONNX, after a check against PyTorch, and print how close it is.
+
+    A model of a task carries task, labels and renderer, so that `pixel-m4 predict` can use the file.
 
     Args:
         name: A model folder or a name on the hub.
         output: The file to write, `.onnx`.
         int8: Whether to write matrix products in eight bits, and print what that costs on rendered sentences.
-        renderer: Where the renderer of these sentences comes from, for a checkpoint that has none.
+        renderer: Where the renderer comes from, for a checkpoint that has none.
+        task: Name of the task, for a model that does not say its own.
 
     Raises:
         FileNotFoundError: The folder or its `config.json` does not exist.
@@ -260,11 +269,12 @@ def export(name: str, output: Path, int8: bool = False, renderer: str | None = N
             f"{name} holds a {checkpoint.config.encoder_config.model_type!r} model, which reads sub-words; "
             "only pixel models are exported"
         )
+    described, notes = _described(checkpoint, task, renderer)
     model = load_for_export(name, checkpoint.model_class)
     if int8:  # before minutes of work
         limit = model.config.max_patches
         drawn = open_renderer(name, renderer, max_seq_length=limit, rgb=False)
-    content = to_onnx(model)
+    content = to_onnx(model, {METADATA: described} if described else None)
     for place, difference in check_against_pytorch(model, content).items():
         console.print(f"{place} differs from PyTorch by at most {difference:.1e}")
     if int8:
@@ -282,6 +292,25 @@ def export(name: str, output: Path, int8: bool = False, renderer: str | None = N
     with replacing(output) as scratch:
         scratch.write_bytes(content)
     console.print(f"{type(model).__name__} written to {output}, {len(content) / 1e6:,.1f} MB")
+    for note in notes:
+        console.print(note)
+
+
+def _described(
+    checkpoint: Checkpoint, task: str | None, renderer: str | None
+) -> tuple[str | None, Sequence[str]]:
+    """What an exported file says of its task, if it has one, and what the user must know of it."""
+    try:
+        opened = task_of(checkpoint, task, None, renderer, rgb=False)
+    except (UserError, FileNotFoundError) as error:
+        if task is not None or renderer is not None:
+            raise
+        return None, [f"The file is for other programs; pixel-m4 predict cannot use it: {error}"]
+    described = to_json(opened)
+    config = json.loads(described)["renderer"]
+    fonts = [config["font_file"]] if config["font_file"] != FONT_NAME else []
+    fonts += [font["file"] for font in config.get(FALLBACK_FOLDER, [])]
+    return described, [f"It draws with {font}, which is not in it: put it beside the file" for font in fonts]
 
 
 def sample_sentences(renderer: TextRenderer) -> dict[str, Any]:

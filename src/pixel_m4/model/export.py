@@ -109,8 +109,12 @@ def load_for_export(name: str, model_class: type[PixelPreTrainedModel]) -> Pixel
     return model.eval()
 
 
-def to_onnx(model: PixelPreTrainedModel) -> bytes:
+def to_onnx(model: PixelPreTrainedModel, facts: Mapping[str, str] | None = None) -> bytes:
     """Turn a model into ONNX, with names for the dimensions that vary and the labels as metadata.
+
+    Args:
+        model: The model.
+        facts: Further metadata.
 
     Raises:
         ValueError: This kind of model cannot be exported.
@@ -142,6 +146,7 @@ def to_onnx(model: PixelPreTrainedModel) -> bytes:
     proto = exported.model_proto
     name_dimensions(proto.graph)
     facts = {
+        **(facts or {}),
         "architecture": type(model).__name__,
         "max_seq_length": str(model.config.max_patches),
         "id2label": json.dumps(model.config.id2label, ensure_ascii=False),

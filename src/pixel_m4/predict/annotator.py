@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from pixel_m4.checkpoint import open_task
+from pixel_m4.console.errors import UserError
 from pixel_m4.files import DataError
 from pixel_m4.formats.rows import InputFormat
-from pixel_m4.model import AnyModel
-from pixel_m4.model.inputs import tell_about_bf16
-from pixel_m4.shipped import with_revision
+from pixel_m4.predict.exported import ExportedModel
+from pixel_m4.shipped import is_exported, with_revision
 from pixel_m4.tasks.base import Task, TaskOptions
+from pixel_m4.tasks.portable import task_from
 
 # Batches that are cut from texts sorted by length; more waste less, fewer answer sooner.
 _BATCHES = 16
@@ -31,12 +30,12 @@ class Annotator:
 
     Args:
         task: The model's task.
-        model: The model, in evaluation mode.
+        model: A pixel or text model, or an :class:`~pixel_m4.predict.exported.ExportedModel`.
         batch_size: Parts of texts of a batch.
         bf16: Compute in bfloat16 where that is safe (autocast).
     """
 
-    def __init__(self, task: Task, model: AnyModel, *, batch_size: int = 32, bf16: bool = False) -> None:
+    def __init__(self, task: Task, model: Any, *, batch_size: int = 32, bf16: bool = False) -> None:
         self.task = task
         self.model = model
         self.batch_size = batch_size
@@ -123,7 +122,7 @@ class Annotator:
         waiting: list[Any] = []
 
         def run() -> list[Any]:
-            with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.bf16):
+            with self._precision():
                 return self.task.annotate(self.model, waiting, batch_size=self.batch_size)
 
         for example in examples:
@@ -133,6 +132,13 @@ class Annotator:
                 waiting = []
         if waiting:
             yield from run()
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        if isinstance(self.model, ExportedModel):
+            return nullcontext()
+        import torch
+
+        return torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.bf16)
 
 
 def _line(text: str) -> str:
@@ -155,7 +161,8 @@ def load(
     """Open a fine-tuned model for use.
 
     Args:
-        model: Folder of a fine-tuned model, its name on the hub, or pixel-m4-ud.
+        model: Folder of a fine-tuned model, its name on the hub, pixel-m4-ud, or an ONNX file that
+            `pixel-m4 export` wrote, for which neither torch nor transformers is loaded.
         task: Name of the task, for models that do not say which they are for.
         options: Options of the task; default those that the model was trained with.
         device: Where to run it: cpu, cuda, cuda:1, mps …; default: an accelerator if there is one.
@@ -171,6 +178,19 @@ def load(
         ValueError: The task is not known, or the model, a font or the device is no good.
         OSError: There is no such model, or it has no renderer and none is named.
     """
+    if is_exported(model):
+        if bf16 or device not in (None, "cpu"):
+            asked = "bf16" if bf16 else f"device {device}"
+            raise UserError(f"{model} is computed on the CPU as it was exported; leave out {asked}")
+        exported = ExportedModel(Path(with_revision(model, revision)))
+        fonts = {"font_file": font_file, "fallback_fonts_dir": fallback_fonts_dir}
+        opened = task_from(exported.fields, Path(model), options, renderer, **fonts)
+        if task not in (None, opened.name):
+            raise UserError(f"{model} is no model for the task {task!r}, but for {opened.name}")
+        return Annotator(opened, exported, batch_size=batch_size)
+    from pixel_m4.checkpoint import open_task
+    from pixel_m4.model.inputs import tell_about_bf16
+
     opened, network = open_task(
         with_revision(model, revision),
         task=task,

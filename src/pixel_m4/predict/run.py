@@ -15,16 +15,16 @@ from typing import Any, TextIO
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
-from transformers import HfArgumentParser
-from transformers.utils import logging as transformers_logging
 
-from pixel_m4.checkpoint import Checkpoint, saved_task
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
 from pixel_m4.files import refuse_existing, replacing, stdin_lines, writing
 from pixel_m4.formats.rows import InputFormat
 from pixel_m4.predict.annotator import Annotator, load
+from pixel_m4.predict.exported import ExportedModel
+from pixel_m4.shipped import is_exported
 from pixel_m4.tasks.base import Task, TaskOptions
+from pixel_m4.tasks.portable import saved_options
 
 _READ_FIRST = 1 << 26  # bytes of a file that is read before it is annotated
 _WRITTEN = 32  # predictions that are written at once
@@ -96,7 +96,7 @@ def predict(
         ValueError: the text, the model or a setting is wrong.
         OSError: a file cannot be read or written.
     """
-    _quiet()
+    _quiet(model)
     if file is not None:
         file.open("rb").close()  # a missing file is told before the model is opened
     if output is not None:
@@ -162,14 +162,14 @@ def evaluate(
         ValueError: the data, the model or an argument is wrong.
         OSError: a file cannot be read or written.
     """
-    _quiet()
+    _quiet(model)
     if output_dir is not None and output_dir.resolve() == Path(model).resolve():
         raise UserError(
             f"--output_dir {output_dir} is the model's folder, whose own results would be lost; take another"
         )
     if output_dir is not None:
         refuse_existing(output_dir / "eval_results.json", overwrite)
-    task_class, saved = saved_task(Checkpoint.open(model), settings.task)
+    task_class, saved = _saved(model, settings.task)
     if data_dir is not None:
         saved = _elsewhere(saved, data_dir)
     options = _options(task_class, saved, task_arguments)
@@ -203,8 +203,19 @@ def evaluate(
     return scores
 
 
+def _saved(model: str, task: str | None) -> tuple[type[Task], TaskOptions]:
+    """The task of a saved model, and the options that it was trained with."""
+    if is_exported(model):
+        return saved_options(ExportedModel(Path(model)).fields, Path(model))
+    from pixel_m4.checkpoint import Checkpoint, saved_task
+
+    return saved_task(Checkpoint.open(model), task)
+
+
 def _options(task: type[Task], saved: TaskOptions, argv: Sequence[str]) -> TaskOptions:
     """The options that the model was trained with, and what the command line changes."""
+    from transformers import HfArgumentParser
+
     parser = HfArgumentParser(task.options_class, prog=f"pixel-m4 evaluate (task {task.name})")
     parser.set_defaults(**{entry.name: getattr(saved, entry.name) for entry in fields(saved)})
     return parser.parse_args_into_dataclasses(list(argv))[0]
@@ -221,7 +232,11 @@ def _elsewhere(saved: TaskOptions, data_dir: Path) -> TaskOptions:
     return replace(saved, **changes)
 
 
-def _quiet() -> None:
+def _quiet(model: str) -> None:
+    if is_exported(model):  # nothing of transformers is loaded
+        return
+    from transformers.utils import logging as transformers_logging
+
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
 

@@ -96,7 +96,12 @@ def _put(font: FontFile, target: Path) -> None:
 
 
 def read_settings(
-    file: Path, overrides: Mapping[str, Any], *, name: str = "", fetch: Fetch | None = None
+    file: Path,
+    overrides: Mapping[str, Any],
+    *,
+    name: str = "",
+    fetch: Fetch | None = None,
+    config: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The arguments of a renderer that a file and what is given in its place lead to.
 
@@ -105,12 +110,13 @@ def read_settings(
         overrides: arguments that replace those of the file; None stands for the file's.
         name: of the checkpoint, as the user gave it: names on the hub tell what PIXEL's own models draw.
         fetch: finds the fonts; default in the folder of the file.
+        config: what the file says, if it is another one that holds it beside other things.
 
     Raises:
         ValueError: a field has a value that would not be obeyed; names file, field and value.
         FontError: a font is missing, or another one; tells its digest.
     """
-    config = _load(file)
+    config = _load(file) if config is None else config
     overrides = {key: value for key, value in overrides.items() if value is not None}
     fetch = fetch or (lambda place: file.parent / place if (file.parent / place).is_file() else None)
     unknown = sorted(key for key in config if key not in _FIELDS and not key.startswith("_"))

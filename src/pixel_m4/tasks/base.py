@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TextIO, TypeVar
@@ -425,6 +425,27 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
 
     def _render(self, batch: Sequence[Window]) -> Arrays:
         return render_words(self.renderer, [window.words for window in batch])
+
+
+def options_of(task: type[Task], saved: Mapping[str, Any], name: str) -> TaskOptions:
+    """The options that a model was saved with.
+
+    Args:
+        task: what it is for.
+        saved: as it has them.
+        name: of the model, for the message.
+
+    Raises:
+        ValueError: there is one that the task lacks.
+    """
+    options = {key: value for key, value in saved.items() if key not in task.options_class.former}
+    unknown = sorted(set(options) - {entry.name for entry in fields(task.options_class)})
+    if unknown:
+        raise UserError(
+            f"{name}: its config has options that the task {task.name!r} lacks here: "
+            f"{', '.join(unknown)}; use the version of pixel-m4 that saved it"
+        )
+    return task.options_class(**options)
 
 
 def saved_labels(task: Task, config: AnyConfig) -> list[str]:
