@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +37,7 @@ from pixel_m4.tasks.batch import render_words
 
 TREEBANK = Path(__file__).resolve().parents[1] / "src" / "pixel_m4" / "assets" / "treebank"
 BATCH = 32
+COMMAND = (sys.executable, "-m", "pixel_m4.cli")
 Arrays = dict[str, Any]
 Way = Callable[[Arrays], Mapping[str, Any]]
 
@@ -64,6 +68,7 @@ def main() -> None:
     print_ways(ways_of(model), batches, len(gold), arguments.repeat)
     if not arguments.size:
         print_batches(task, model, gold, arguments.repeat)
+        print_first_answers(arguments.model, arguments.repeat)
 
 
 def drawn(renderer: Any, sentences: Sequence[Sentence]) -> list[Arrays]:
@@ -173,6 +178,41 @@ def print_batches(task: Any, model: Any, gold: Sequence[Sentence], repeat: int) 
                 times.append(time.process_time() - start)
             table.add_row(str(batch), f"{count / min(times):.0f}")
     Console().print(table)
+
+
+def print_first_answers(model: str, repeat: int) -> None:
+    """What the first sentence of a pipe takes, all of Python's start included."""
+    table = Table(title="pixel-m4 predict: the first answer of a pipe")
+    for column in ("model", "seconds", "CPU seconds", "memory, MB"):
+        table.add_column(column, justify="left" if column == "model" else "right")
+    with tempfile.TemporaryDirectory() as folder:
+        names = {"folder": model}
+        if find_spec("onnxruntime") is not None:
+            for name, options in (("float32", []), ("int8", ["--int8"])):
+                file = f"{folder}/{name}.onnx"
+                subprocess.run([*COMMAND, "export", model, file, *options], check=True, capture_output=True)
+                names[f"exported, {name}"] = file
+        for name, place in names.items():
+            wall, used, memory = min(first_answer(place) for _ in range(repeat))
+            table.add_row(name, f"{wall:.1f}", f"{used:.1f}", f"{memory:.0f}")
+    Console().print(table)
+
+
+# A process of its own, as the peak of a child counts what its parent had when it was begun.
+MEASURED = """
+import json, resource, subprocess, sys, time
+start = time.perf_counter()
+subprocess.run(sys.argv[1:], input=b"The cat sleeps.", stdout=subprocess.DEVNULL, check=True)
+wall, used = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000]))
+"""
+
+
+def first_answer(model: str) -> Sequence[float]:
+    """Seconds, CPU seconds and peak memory (MB) of a process that annotates one sentence."""
+    command = [sys.executable, "-c", MEASURED, *COMMAND, "predict", model]
+    found: list[float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return found
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Sentences a second of `predict` for parsing, against the published way: ratios of one run, one thread.
 
-python benchmarks/bench_predict.py [--size tiny | --model pixel-m4-ud] [--sentences 160] [--spacy]
+python benchmarks/bench_predict.py [--size tiny | --model pixel-m4-ud] [--sentences 160] [--exported]
+    [--spacy]
 
 Both read CoNLL-U of UD_English-EWT (shared data) and give trees; those of --size have random weights, whose
 scores seldom make trees, so that more sentences need the slow part of decoding than with trained ones.
 The published way renders and pads every sentence to 256 patches as floats in three channels, in the order
-of the file, and attends eagerly.  The trees must be the same before anything is timed.  --spacy adds spaCy's
-default parser (tok2vec and transition-based, its published sizes, also with random weights), if it is
-installed; a random transition-based parser may take other numbers of steps than a trained one.
+of the file, and attends eagerly.  The trees must be the same before anything is timed.  --exported adds
+`pixel-m4 export`'s files, in float32 and in eight bits, with their share of equal heads.  --spacy adds
+spaCy's default parser (tok2vec and transition-based, its published sizes, also with random weights), if it
+is installed; a random transition-based parser may take other numbers of steps than a trained one.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ import argparse
 import io
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -28,8 +31,10 @@ from bench_model import published as published_inputs
 from pixel_m4 import PixelConfig, PixelForBiaffineParsing, TextRenderer, load
 from pixel_m4.formats.conllu import Sentence, write_conllu
 from pixel_m4.model.answering import as_tensors
+from pixel_m4.model.export import quantise, to_onnx
 from pixel_m4.predict.annotator import Annotator
 from pixel_m4.tasks.parsing import Parsed, Parsing
+from pixel_m4.tasks.portable import METADATA, to_json
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("PIXEL_M4_SHARED", ROOT.parent / "shared"))
@@ -42,11 +47,13 @@ def main() -> None:
     parser.add_argument("--size", default="tiny", choices=["base", "small", "tiny"])
     parser.add_argument("--model", help="trained parser to time instead of a size, such as pixel-m4-ud")
     parser.add_argument("--sentences", type=int, default=160)
+    parser.add_argument("--exported", action="store_true", help="time the exported model too")
     parser.add_argument("--spacy", action="store_true", help="time spaCy's parser too")
     arguments = parser.parse_args()
     if not SHARED.is_dir():
         sys.exit(f"needs the shared data folder; looked for {SHARED} (set PIXEL_M4_SHARED to its place)")
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # of onnxruntime
     if arguments.model:
         trained = load(arguments.model, device="cpu")
         task, model, name = trained.task, trained.model, arguments.model
@@ -83,6 +90,22 @@ def main() -> None:
     words = sum(len(sentence.words) for sentence in gold)
     rows = [(f"predict, {name}", rate(ours, len(gold)))]
     rows.append(("the published way", rate(published, len(gold))))
+    for kind, content in exported(task, model) if arguments.exported else ():
+        with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+            file.write(content)
+            file.flush()
+            annotator = load(file.name, batch_size=BATCH)
+
+        def run(annotator: Annotator = annotator) -> list[Parsed]:
+            return list(annotator.stream(lines, "<bench>"))
+
+        heads = [
+            ours == theirs
+            for x, y in zip(a, run(), strict=True)
+            for ours, theirs in zip(x.tree.heads, y.tree.heads, strict=True)
+        ]
+        row = f"exported, {kind} ({100 * sum(heads) / len(heads):.1f} % of heads the same)"
+        rows.append((row, rate(run, len(gold))))
     if arguments.spacy:
         rows.append(("spaCy's default parser (random weights)", rate(spacy_parser(gold), len(gold))))
     print(f"{len(gold)} sentences, {words} words, batch {BATCH}; {same} of {len(a)} trees are the same\n")
@@ -101,6 +124,14 @@ def padded(
     batch = published_inputs(as_tensors(task.collate(items)))
     outputs = model(**batch)
     return task.predict(part, items, task.decode(outputs, items))
+
+
+def exported(task: Parsing, model: PixelForBiaffineParsing) -> Iterator[tuple[str, bytes]]:
+    """The files of a parser, by what their matrix products are in."""
+    model.set_attn_implementation("sdpa")
+    content = to_onnx(model, {METADATA: to_json(task)})
+    yield "float32", content
+    yield "int8", quantise(content)
 
 
 def spacy_parser(gold: list[Sentence]) -> Callable[[], object]:
