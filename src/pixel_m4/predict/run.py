@@ -214,6 +214,8 @@ def _saved(model: str, task: str | None) -> tuple[type[Task], TaskOptions]:
 
 def _options(task: type[Task], saved: TaskOptions, argv: Sequence[str]) -> TaskOptions:
     """The options that the model was trained with, and what the command line changes."""
+    if not argv:
+        return saved
     from transformers import HfArgumentParser
 
     parser = HfArgumentParser(task.options_class, prog=f"pixel-m4 evaluate (task {task.name})")
