@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
 
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.batch import as_array, log_softmax, pad, render_words
