@@ -30,6 +30,7 @@ class ExportedModel:
     """
 
     def __init__(self, file: Path) -> None:
+        file = file.expanduser()
         if not file.is_file():
             raise FileNotFoundError(f"there is no file {file}")
         try:

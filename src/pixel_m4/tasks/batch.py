@@ -57,5 +57,5 @@ def as_array(output: Any) -> Array:
 def log_softmax(logits: Array) -> Array:
     """Log-probabilities over the last dimension."""
     shifted = logits - logits.max(-1, keepdims=True)
-    log_sums: Array = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
-    return log_sums
+    result: Array = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return result
