@@ -582,9 +582,23 @@ _TASKS = (
     (
         "unused-relation-is-chosen",
         "tasks/parsing.py",
-        "outputs.rel_logits[..., 1:].argmax(-1).add(1)",
-        "outputs.rel_logits.argmax(-1)",
+        "as_array(outputs.rel_logits[..., 1:].argmax(-1)) + 1",
+        "as_array(outputs.rel_logits.argmax(-1))",
         "unit/tasks/test_parsing.py",
+    ),
+    (
+        "answers-with-dropout",
+        "model/answering.py",
+        "        self.eval()\n",
+        "",
+        "unit/model/test_answering.py",
+    ),
+    (
+        "exported-options-are-forgotten",
+        "tasks/portable.py",
+        "options=saved if options is None else options",
+        "options=options",
+        "unit/predict/test_exported.py",
     ),
     (
         "entity-of-another-type-goes-on",

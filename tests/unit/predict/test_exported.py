@@ -157,7 +157,8 @@ def test_what_cannot_be_asked_of_a_file(judge: Path, tmp_path: Path, monkeypatch
 
 
 def test_task_and_renderer_survive() -> None:
-    task = Classification(TextRenderer(max_seq_length=49, strategy="words"), labels=["é", "b"])
+    options = Classification.options_class(skip_bad_rows=True)
+    task = Classification(TextRenderer(max_seq_length=49, strategy="words"), ["é", "b"], options)
     fields, file = fields_of(to_json(task), Path("m.onnx")), Path("m.onnx")
     again = task_from(fields, file)
     assert (type(again), again.labels, again.options) == (Classification, task.labels, task.options)
