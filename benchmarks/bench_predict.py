@@ -100,9 +100,9 @@ def main() -> None:
             return list(annotator.stream(lines, "<bench>"))
 
         heads = [
-            ours == theirs
+            head == other
             for x, y in zip(a, run(), strict=True)
-            for ours, theirs in zip(x.tree.heads, y.tree.heads, strict=True)
+            for head, other in zip(x.tree.heads, y.tree.heads, strict=True)
         ]
         row = f"exported, {kind} ({100 * sum(heads) / len(heads):.1f} % of heads the same)"
         rows.append((row, rate(run, len(gold))))

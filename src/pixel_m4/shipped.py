@@ -105,7 +105,7 @@ def with_revision(name: Any, revision: str | None, option: str = "revision") -> 
 
 def is_exported(name: str | os.PathLike[str]) -> bool:
     """Whether a name is that of an ONNX file, as `pixel-m4 export` writes them, not of a model folder."""
-    return Path(name).suffix == ".onnx" and not Path(name).is_dir()
+    return Path(name).suffix == ".onnx" and not Path(name).expanduser().is_dir()
 
 
 def find_model(

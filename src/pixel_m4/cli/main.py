@@ -226,7 +226,7 @@ def _check_places(arguments: Sequence[str]) -> None:
         models += list(given)
     for model in models:
         if model and command in ("predict", "evaluate") and is_exported(model):
-            Path(model).open("rb").close()
+            Path(model).expanduser().open("rb").close()
         elif model and model != "none" and not is_hub_name(model):
             find_model(model)
     for option in ("config", "data_file"):

@@ -184,7 +184,7 @@ def load(
             raise UserError(f"{model} is computed on the CPU as it was exported; leave out {asked}")
         exported = ExportedModel(Path(with_revision(model, revision)))
         fonts = {"font_file": font_file, "fallback_fonts_dir": fallback_fonts_dir}
-        opened = task_from(exported.fields, Path(model), options, renderer, **fonts)
+        opened = task_from(exported.fields, exported.file, options, renderer, **fonts)
         if task not in (None, opened.name):
             raise UserError(f"{model} is no model for the task {task!r}, but for {opened.name}")
         return Annotator(opened, exported, batch_size=batch_size)

@@ -19,9 +19,10 @@ class ExportedModel:
     """A model of a task as one file, computed by onnxruntime on the CPU.
 
     Args:
-        file: The file.
+        file: The file; `~` is the home folder.
 
     Attributes:
+        file: The file.
         fields: What it says of its task; see :mod:`pixel_m4.tasks.portable`.
 
     Raises:
@@ -30,7 +31,7 @@ class ExportedModel:
     """
 
     def __init__(self, file: Path) -> None:
-        file = file.expanduser()
+        self.file = file = file.expanduser()
         if not file.is_file():
             raise FileNotFoundError(f"there is no file {file}")
         try:

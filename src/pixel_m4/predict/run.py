@@ -206,7 +206,8 @@ def evaluate(
 def _saved(model: str, task: str | None) -> tuple[type[Task], TaskOptions]:
     """The task of a saved model, and the options that it was trained with."""
     if is_exported(model):
-        return saved_options(ExportedModel(Path(model)).fields, Path(model))
+        exported = ExportedModel(Path(model))
+        return saved_options(exported.fields, exported.file)
     from pixel_m4.checkpoint import Checkpoint, saved_task
 
     return saved_task(Checkpoint.open(model), task)

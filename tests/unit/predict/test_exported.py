@@ -136,6 +136,20 @@ def test_files_that_do_not_say_what_they_must(judge: Path, text: str | None, mes
         pixel_m4.load(rewritten(judge, text))
 
 
+def test_home_folders(
+    judge: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(judge.parent))
+    (judge.parent / "texts.txt").write_text(".\n", encoding="utf-8")
+    assert main(["predict", "~/judge.onnx", str(judge.parent / "texts.txt")]) == 0
+    assert json.loads(capsys.readouterr().out)["label"] == "empty"
+    text = described(renderer={"font_file": "My.ttf", "font_sha256": "12" * 32, "strategy": "bigrams"})
+    rewritten(judge, text)
+    with pytest.raises(ValueError, match=r"names the font My\.ttf") as told:
+        pixel_m4.load("~/judge.onnx")
+    assert str(judge) in str(told.value)  # fonts are looked for beside the file
+
+
 def test_what_cannot_be_asked_of_a_file(judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for asked, message in (
         ({"bf16": True}, "leave out bf16"),
