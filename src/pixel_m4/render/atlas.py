@@ -156,6 +156,10 @@ class Atlas:
             self._bytes += _ENTRY_OVERHEAD
         return number
 
+    def look_alike(self, ids: np.ndarray, others: np.ndarray) -> bool:
+        """Whether two rows of patch numbers show the same, though their numbers may differ."""
+        return len(ids) == len(others) and np.array_equal(self._patches[ids], self._patches[others])
+
     def units(self, word: Word, rtl: bool) -> Iterator[Unit]:
         """The units of a word, from left to right."""
         return self.strategy.units(word, rtl) if isinstance(word, str) else iter([word])
@@ -255,19 +259,27 @@ class Atlas:
             pen += ink.advance
         width = -(-pen // size)
         text = "".join([run if isinstance(run, str) else run.text for run in unit])
-        missing = "".join([char for char in text if not self._typesetter.covers(char)])
+        missing = self._missing(text)
         placed = [(left, ink) for left, ink in placed if ink.coverage.any()]
         first = min([0, *(left // size for left, _ in placed)])
         last = max([width, *(-(-(left + ink.coverage.shape[1]) // size) for left, ink in placed)])
         strip = np.full((size, (last - first) * size, *self.patch_shape[2:]), 255, np.uint8)
         for left, ink in placed:
             (paint if self.patch_shape[2:] else stamp)(strip, left - first * size, ink)
-        cells = {}
-        for cell in range(first, last):
-            number = self._number(strip[:, (cell - first) * size :][:, :size])
-            if number != WHITE:
-                cells[cell] = number
-        return self._from_cells(cells, width, missing)
+        patches = strip.reshape(size, last - first, *self.patch_shape[1:]).swapaxes(0, 1)
+        ids = self._numbers_of(patches, shared=len(text) <= _LONG_WORD) if len(patches) else []
+        spill = [(cell, ids[cell - first]) for cell in (*range(first, 0), *range(width, last))]
+        return Drawn(
+            np.array(ids[-first : width - first], np.int32).tobytes(),
+            width,
+            tuple((cell, number) for cell, number in spill if number != WHITE),
+            missing,
+        )
+
+    def _missing(self, text: str) -> str:
+        """Characters of a text that no font has, as often as they stand there."""
+        lacking = {char for char in set(text) if not self._typesetter.covers(char)}
+        return "".join([char for char in text if char in lacking]) if lacking else ""
 
     def _measure_all(self, units: Iterable[Unit]) -> int:
         """Patches that units take, without keeping what they look like."""
@@ -328,6 +340,24 @@ class Atlas:
     def copy(self, unit: Drawn) -> int:
         """Store the patches of a unit one after another; returns the number of the first."""
         return self.store(self._patches[np.frombuffer(unit.ids, np.int32)])
+
+    def _numbers_of(self, patches: np.ndarray, shared: bool) -> list[int]:
+        """Numbers of patches [n, H, H, C]; white ones are not stored.
+
+        Args:
+            patches: what a unit is made of.
+            shared: find each among those stored before; what is long seldom comes back, and is stored faster.
+        """
+        inked = np.flatnonzero((patches < 255).any(axis=tuple(range(1, patches.ndim)))).tolist()
+        numbers = [WHITE] * len(patches)
+        if shared:
+            for i in inked:
+                numbers[i] = self._number(patches[i])
+        elif inked:
+            first = self.store(patches[inked])
+            for number, i in enumerate(inked, first):
+                numbers[i] = number
+        return numbers
 
     def _number(self, patch: np.ndarray) -> int:
         """Number of a patch [H, H, C], which is stored if it is new."""

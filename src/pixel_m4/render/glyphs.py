@@ -13,8 +13,9 @@ import unicodedata
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, repeat
 from pathlib import Path
+from typing import NamedTuple, cast
 
 import freetype
 import freetype.raw as ft
@@ -41,6 +42,7 @@ _BLANK = regex.compile(
 )
 _VIRAMA = 9  # canonical combining class
 _MAX_KNOWN = 1 << 17
+_MAX_GLYPHS, _MAX_SHAPED = 1 << 14, 32
 
 _LOAD_FLAGS = freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP | freetype.FT_LOAD_RENDER
 _NO_SVG = 1 << 24  # FT_LOAD_NO_SVG: an outline beside an SVG picture is drawn
@@ -62,6 +64,40 @@ class Ink:
     left: int
     coverage: np.ndarray
     colour: np.ndarray | None = None
+
+
+class _Shaped(NamedTuple):
+    """A run as HarfBuzz arranges it, n glyphs from left to right.
+
+    Attributes:
+        pens: column of the pen before each glyph and at the end, n + 1.
+        clusters: the first character of the run that each glyph stands for.
+        glyphs: their numbers in the font; none where nothing is drawn.
+        columns: where their origins stand.
+        raised: how far they are above the baseline, in 1/1024 px.
+    """
+
+    pens: list[int]
+    clusters: list[int]
+    glyphs: Sequence[int] = ()
+    columns: Sequence[int] = ()
+    raised: Sequence[int] = ()
+
+
+class _Stamp(NamedTuple):
+    """A black glyph whose origin is on one row of a strip of H rows that is stored column by column.
+
+    Attributes:
+        places: H * column + row of every pixel with ink, column 0 being that of the origin.
+        coverage: what each of them adds, float64.
+        left: first column of the glyph's bitmap.
+        right: the column after it.
+    """
+
+    places: np.ndarray
+    coverage: np.ndarray
+    left: int
+    right: int
 
 
 class FontFace:
@@ -93,7 +129,9 @@ class FontFace:
         _check(error, path)
         self.coverage: frozenset[int] = self.file.coverage
         self._has: dict[str, bool] = {}
-        self._loaded: tuple[int, tuple[np.ndarray | None, int, int] | None] = (-1, None)
+        self._glyphs: dict[int, tuple[np.ndarray | None, int, int] | None] = {}
+        self._stamps: dict[tuple[int, int, int], _Stamp | None] = {}
+        self._shaped: dict[tuple[str, bool | None, str | None], _Shaped] = {}
         flags = self._face.contents.face_flags
         self._flags = _LOAD_COLOUR if flags & _FACE_HAS_COLOUR else _LOAD_FLAGS
         self._pictures: _Pictures | None = None
@@ -168,56 +206,101 @@ class FontFace:
             script: ISO 15924 tag of their script; None takes it from the characters.
             colour: keep the colours of coloured glyphs.
         """
-        pens, pictures, _ = self._place(run, rows, rtl, script)
-        return _compose(pens[-1], pictures, rows, colour)
+        shaped = self._arrange(run, rtl, script)
+        # The line box stands two pixels above the middle of the patch (kept: published pixels have it so).
+        baseline = round((rows / 2 - self.height / 2 - 2 + self.ascender) * 1024)
+        lines = [(baseline - raised + 512) >> 10 for raised in shaped.raised]
+        keys = list(zip(shaped.glyphs, lines, repeat(rows)))
+        if len(self._stamps) > _MAX_GLYPHS:
+            self._stamps.clear()
+        for key in set(keys):
+            if key not in self._stamps:
+                self._stamps[key] = self._stamp(*key)
+        stamps = list(map(self._stamps.__getitem__, keys))
+        if None in stamps:
+            return _compose(shaped.pens[-1], self._place(shaped, baseline), rows, colour)
+        return _stamp_all(shaped.pens[-1], shaped.columns, cast("list[_Stamp]", stamps), rows)
 
     def boxes(self, run: str, rtl: bool | None = None, script: str | None = None) -> np.ndarray:
         """Columns [left, right) of every character, int [n, 2].
 
         Those of one cluster (a ligature, marks) share theirs.
         """
-        pens, _, clusters = self._place(run, 0, rtl, script)
+        shaped = self._arrange(run, rtl, script)
         boxes = np.zeros((len(run), 2), int)
         first_of = np.zeros(len(run), int)  # the character that a cluster is numbered by
-        edges, owners = np.array(pens), np.array(clusters, int)
+        edges, owners = np.array(shaped.pens), np.array(shaped.clusters, int)
         boxes[owners[::-1], 0] = edges[:-1][::-1]  # of the first glyph
         boxes[owners, 1] = edges[1:]  # of the last
         first_of[owners] = owners
         return boxes[np.maximum.accumulate(first_of)]
 
-    def _place(
-        self, run: str, rows: int, rtl: bool | None, script: str | None
-    ) -> tuple[list[int], list[tuple[int, int, np.ndarray]], list[int]]:
-        """Place the glyphs of a run.
+    def _arrange(self, run: str, rtl: bool | None, script: str | None) -> _Shaped:
+        """Shape a run, or look it up: it is measured first and drawn soon after."""
+        key = run, rtl, script
+        shaped = self._shaped.get(key)
+        if shaped is None:
+            if len(self._shaped) >= _MAX_SHAPED:
+                self._shaped.clear()
+            shaped = self._shaped[key] = self._arrange_anew(run, rtl, script)
+        return shaped
 
-        Returns:
-            Where the pen is before each glyph and at the end; those with ink as (column, row, pixels); the
-            cluster of each.
-        """
+    def _arrange_anew(self, run: str, rtl: bool | None, script: str | None) -> _Shaped:
         if run in _LINE_ENDS:  # a line break has neither width nor ink
-            return [0], [], []
+            return _Shaped([0], [])
         if run == _TAB:
-            return [0, _SPACES_OF_A_TAB * self._place(" ", rows, rtl, script)[0][-1]], [], [0]
+            return _Shaped([0, _SPACES_OF_A_TAB * self._arrange(" ", rtl, script).pens[-1]], [0])
         # Pango draws it as a hyphen at the end of a line; a run of a longer line names its script.
         if run == _HYPHENATION_POINT and rtl is None and script is None:
             run = _HYPHEN if ord(_HYPHEN) in self.coverage else "-"
         buffer = self._shape(run, rtl, script)
-        glyphs = list(zip(buffer.glyph_infos, buffer.glyph_positions, strict=True))
+        infos, positions = buffer.glyph_infos, buffer.glyph_positions
         # To whole pixels as `_round` does.
-        pens = list(accumulate([(position.x_advance + 512) >> 10 for _, position in glyphs], initial=0))
-        clusters = [info.cluster for info, _ in glyphs]
-        # The line box stands two pixels above the middle of the patch (kept: published pixels have it so).
-        baseline = rows / 2 - self.height / 2 - 2 + self.ascender
+        pens = list(accumulate([(position.x_advance + 512) >> 10 for position in positions], initial=0))
+        columns = [
+            pen + ((position.x_offset + 512) >> 10) for pen, position in zip(pens, positions, strict=False)
+        ]
+        return _Shaped(
+            pens,
+            [info.cluster for info in infos],
+            [info.codepoint for info in infos],
+            columns,
+            [position.y_offset for position in positions],
+        )
+
+    def _stamp(self, index: int, row: int, rows: int) -> _Stamp | None:
+        """A glyph whose origin is on a row; None if it is coloured, or so large that Cairo cuts it."""
+        if self._pictures is not None:
+            return None
+        pixels, left, top = self._glyph(index)
+        if pixels is None:
+            return _Stamp(np.zeros(0, int), np.zeros(0), 0, 0)
+        height, width = pixels.shape[:2]
+        if pixels.ndim > 2 or max(-left, left + width, top + 1, height - top + 1) > self._reach:
+            return None
+        first = max(top - row, 0)
+        seen = pixels[first : max(top - row + rows, 0)].T
+        columns, lines = seen.nonzero()
+        places = (columns + left) * rows + lines + (row - top + first)
+        return _Stamp(places, seen[columns, lines].astype(float), left, left + width)
+
+    def _place(self, shaped: _Shaped, baseline: int) -> list[tuple[int, int, np.ndarray]]:
+        """Place the glyphs of a run that have ink, as (column, row, pixels).
+
+        Args:
+            shaped: the run.
+            baseline: where it stands, in 1/1024 px from the upper row.
+        """
         pictures, origins = [], []
-        for (info, position), pen in zip(glyphs if rows else (), pens, strict=False):
-            pixels, left, top = self._glyph(info.codepoint)
-            x, y = pen + _round(position.x_offset / 1024), baseline - position.y_offset / 1024
+        for index, x, raised in zip(shaped.glyphs, shaped.columns, shaped.raised, strict=True):
+            pixels, left, top = self._glyph(index)
+            y = (baseline - raised) / 1024
             origins.append((x, y))
             if pixels is not None:
                 pictures.append((x + left, _round(y) - top, pixels))
         if pictures and self._pictures is None:
             pictures = self._within_reach(pictures, origins)
-        return pens, pictures, clusters
+        return pictures
 
     def _within_reach(
         self, pictures: list[tuple[int, int, np.ndarray]], origins: list[tuple[int, float]]
@@ -234,9 +317,10 @@ class FontFace:
         return seen
 
     def _shape(self, run: str, rtl: bool | None, script: str | None, as_it_is: bool = False) -> hb.Buffer:
-        codes = [ord(char) for char in run]
+        codes = list(map(ord, run))
         if not as_it_is:  # what should have ink, and has none here, is drawn as the missing glyph
-            lacking = {char for char in set(run) if ord(char) in self.coverage and not self.has(char)}
+            unknown = [char for char in set(run) if not self._has.get(char)]
+            lacking = {char for char in unknown if ord(char) in self.coverage and not self.has(char)}
             codes = [_NO_CHARACTER if char in lacking else ord(char) for char in run] if lacking else codes
         buffer = hb.Buffer()
         buffer.add_codepoints(codes)
@@ -258,11 +342,11 @@ class FontFace:
             index: number of the glyph.
             damaged: the glyph to draw instead of one that cannot be read; None for nothing.
         """
-        if self._pictures is not None:
-            return self._pictures.get(index)
-        if self._loaded[0] != index:  # what has been looked at for its ink is drawn next
-            self._loaded = index, self._load(index)
-        glyph = self._loaded[1]
+        if index not in self._glyphs:
+            if len(self._glyphs) >= _MAX_GLYPHS:
+                self._glyphs.clear()
+            self._glyphs[index] = self._pictures.get(index) if self._pictures else self._load(index)
+        glyph = self._glyphs[index]
         if glyph is None:
             return (None, 0, 0) if damaged is None else self._glyph(damaged, None)
         return glyph
@@ -433,6 +517,21 @@ def paint(strip: np.ndarray, left: int, ink: Ink) -> None:
         part[:] = times(part, 255 - ink.coverage[:, seen, None])
         if ink.colour is not None:
             part += ink.colour[:, seen, :3]
+
+
+def _stamp_all(advance: int, columns: Sequence[int], stamps: Sequence[_Stamp], rows: int) -> Ink:
+    """Put black glyphs on a strip as wide as their bitmaps: coverage adds up, with saturation."""
+    placed = [(x, stamp) for x, stamp in zip(columns, stamps, strict=True) if stamp.right > stamp.left]
+    if not placed:
+        return Ink(advance, 0, np.zeros((rows, 0), np.uint8))
+    left = min([x + stamp.left for x, stamp in placed])
+    right = max([x + stamp.right for x, stamp in placed])
+    places = np.concatenate([stamp.places for _, stamp in placed])
+    places += np.repeat([(x - left) * rows for x, _ in placed], [len(stamp.places) for _, stamp in placed])
+    coverage = np.concatenate([stamp.coverage for _, stamp in placed])
+    strip = np.bincount(places, coverage, (right - left) * rows)
+    strip = np.minimum(strip, 255, out=strip).astype(np.uint8).reshape(-1, rows)
+    return Ink(advance, left, np.ascontiguousarray(strip.T))
 
 
 def _compose(advance: int, pictures: list[tuple[int, int, np.ndarray]], rows: int, colour: bool) -> Ink:

@@ -110,7 +110,7 @@ class ContinuousLayout(Layout):
             typeset = self.fit(texts, rtl, start, self._max, cut=False)
             drawn, starts = self._fit([typeset.unit], rtl, start, self._max)
             ids = np.concatenate([line.ids[:start], self._join(drawn, starts)])
-            if not window.start and _ltr(words) and not rtl and np.array_equal(ids, line.ids):
+            if not window.start and _ltr(words) and not rtl and self._atlas.look_alike(ids, line.ids):
                 continue  # a long word begins as it does there
             word_starts = self._word_starts(typeset, starts)
             cut = any(len(text) < len(words[part.word]) for part, text in zip(shown, texts, strict=True))
