@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pixel_m4.render.fontfile import FontFile
-from pixel_m4.render.glyphs import Ink, Typesetter, paint, stamp, times
+from pixel_m4.render.glyphs import FontFace, Ink, Typesetter, paint, stamp, times
 from pixel_m4.render.itemize import Run
 from pixel_m4.render.strategies import Strategy, Unit
 
@@ -159,6 +159,11 @@ class Atlas:
     def look_alike(self, ids: np.ndarray, others: np.ndarray) -> bool:
         """Whether two rows of patch numbers show the same, though their numbers may differ."""
         return len(ids) == len(others) and np.array_equal(self._patches[ids], self._patches[others])
+
+    @property
+    def main_face(self) -> FontFace:
+        """The font that is asked first."""
+        return self._typesetter.main_face
 
     def units(self, word: Word, rtl: bool) -> Iterator[Unit]:
         """The units of a word, from left to right."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import math
+import sys
 import unicodedata
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, repeat
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import freetype
 import freetype.raw as ft
@@ -26,7 +26,9 @@ import uharfbuzz as hb
 from pixel_m4.render.bitmaps import decode_png, shrink
 from pixel_m4.render.fontfile import FontFile, read_font
 from pixel_m4.render.fonts import FontError
+from pixel_m4.render.intmap import MISSING, IntMap
 from pixel_m4.render.losses import notice
+from pixel_m4.render.stamps import BLANK, Stamps
 
 _LINE_ENDS = frozenset("\n\r\u2028\u2029")
 _HYPHENATION_POINT, _HYPHEN = "\u2027", "\u2010"
@@ -43,6 +45,8 @@ _BLANK = regex.compile(
 _VIRAMA = 9  # canonical combining class
 _MAX_KNOWN = 1 << 17
 _MAX_GLYPHS, _MAX_SHAPED = 1 << 14, 32
+NOT_BLACK = -2
+_MANY_ROWS = 1 << 31  # more than a glyph can be above the first one
 
 _LOAD_FLAGS = freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP | freetype.FT_LOAD_RENDER
 _NO_SVG = 1 << 24  # FT_LOAD_NO_SVG: an outline beside an SVG picture is drawn
@@ -66,38 +70,22 @@ class Ink:
     colour: np.ndarray | None = None
 
 
-class _Shaped(NamedTuple):
-    """A run as HarfBuzz arranges it, n glyphs from left to right.
+class Shaped(NamedTuple):
+    """A run as HarfBuzz arranges it, n glyphs from left to right; lengths are in 1/1024 px.
 
     Attributes:
-        pens: column of the pen before each glyph and at the end, n + 1.
         clusters: the first character of the run that each glyph stands for.
+        advances: how far the pen moves on after each.
         glyphs: their numbers in the font; none where nothing is drawn.
-        columns: where their origins stand.
-        raised: how far they are above the baseline, in 1/1024 px.
+        shifted: how far to the right of the pen each is drawn.
+        raised: how far above the baseline each is drawn.
     """
 
-    pens: list[int]
     clusters: list[int]
+    advances: list[int]
     glyphs: Sequence[int] = ()
-    columns: Sequence[int] = ()
+    shifted: Sequence[int] = ()
     raised: Sequence[int] = ()
-
-
-class _Stamp(NamedTuple):
-    """A black glyph whose origin is on one row of a strip of H rows that is stored column by column.
-
-    Attributes:
-        places: H * column + row of every pixel with ink, column 0 being that of the origin.
-        coverage: what each of them adds, float64.
-        left: first column of the glyph's bitmap.
-        right: the column after it.
-    """
-
-    places: np.ndarray
-    coverage: np.ndarray
-    left: int
-    right: int
 
 
 class FontFace:
@@ -130,8 +118,8 @@ class FontFace:
         self.coverage: frozenset[int] = self.file.coverage
         self._has: dict[str, bool] = {}
         self._glyphs: dict[int, tuple[np.ndarray | None, int, int] | None] = {}
-        self._stamps: dict[tuple[int, int, int], _Stamp | None] = {}
-        self._shaped: dict[tuple[str, bool | None, str | None], _Shaped] = {}
+        self._stamps: dict[int, tuple[Stamps, IntMap]] = {}  # by rows of a strip
+        self._shaped: dict[tuple[str, bool | None, str | None], Shaped] = {}
         flags = self._face.contents.face_flags
         self._flags = _LOAD_COLOUR if flags & _FACE_HAS_COLOUR else _LOAD_FLAGS
         self._pictures: _Pictures | None = None
@@ -206,93 +194,120 @@ class FontFace:
             script: ISO 15924 tag of their script; None takes it from the characters.
             colour: keep the colours of coloured glyphs.
         """
-        shaped = self._arrange(run, rtl, script)
+        shaped = self._look_up(run, rtl, script)
+        left, right = pens(shaped.advances)
+        columns = left[: len(shaped.glyphs)] + whole_pixels(shaped.shifted)
+        advance = int(right[-1]) if len(right) else 0
+        stamps, numbers = self.stamps(shaped.glyphs, shaped.raised, rows)
+        if NOT_BLACK in numbers:
+            return _compose(advance, self._place(shaped, columns, rows), rows, colour)
+        lefts, rights = stamps.reach(numbers, columns)
+        first, last = int(lefts.min(initial=sys.maxsize)), int(rights.max(initial=-sys.maxsize))
+        if first >= last:
+            return Ink(advance, 0, np.zeros((rows, 0), np.uint8))
+        return Ink(
+            advance, first, np.ascontiguousarray(stamps.draw(numbers, columns - first, last - first).T)
+        )
+
+    def stamps(
+        self, glyphs: Sequence[int] | np.ndarray, raised: Sequence[int] | np.ndarray, rows: int
+    ) -> tuple[Stamps, np.ndarray]:
+        """Black glyphs of n shaped ones, and the number of each, int64 [n]; they hold until the next call.
+
+        The number is ``NOT_BLACK`` for one that has colours, and for one so large that Cairo cuts it.
+
+        Args:
+            glyphs: as in :class:`Shaped`.
+            raised: as in :class:`Shaped`.
+            rows: height H of a patch in pixels.
+        """
+        stamps, known = self._stamps.get(rows) or (Stamps(rows), IntMap())
+        if len(known) > _MAX_GLYPHS:
+            stamps, known = Stamps(rows), IntMap()
+        self._stamps[rows] = stamps, known
+        lines = whole_pixels(self._baseline(rows) - np.array(raised, np.int64))
+        keys = np.array(glyphs, np.int64) << 32 | (lines + _MANY_ROWS)
+        numbers = known.get(keys)
+        if (numbers == MISSING).any():
+            new = np.unique(keys[numbers == MISSING])
+            made = [self._stamp(key >> 32, (key & 0xFFFFFFFF) - _MANY_ROWS, stamps) for key in new.tolist()]
+            known.put(new, np.array(made, np.int64))
+            numbers = known.get(keys)
+        return stamps, numbers
+
+    def _stamp(self, index: int, row: int, stamps: Stamps) -> int:
+        """Keep a glyph whose origin is on a row."""
+        if self._pictures is not None:
+            return NOT_BLACK
+        pixels, left, top = self._glyph(index)
+        if pixels is None:
+            return BLANK
+        height, width = pixels.shape[:2]
+        if pixels.ndim > 2 or max(-left, left + width, top + 1, height - top + 1) > self._reach:
+            return NOT_BLACK
+        return stamps.add(pixels, left, row - top)
+
+    def _baseline(self, rows: int) -> int:
+        """Where the baseline is, in 1/1024 px from the upper of so many rows."""
         # The line box stands two pixels above the middle of the patch (kept: published pixels have it so).
-        baseline = round((rows / 2 - self.height / 2 - 2 + self.ascender) * 1024)
-        lines = [(baseline - raised + 512) >> 10 for raised in shaped.raised]
-        keys = list(zip(shaped.glyphs, lines, repeat(rows)))
-        if len(self._stamps) > _MAX_GLYPHS:
-            self._stamps.clear()
-        for key in set(keys):
-            if key not in self._stamps:
-                self._stamps[key] = self._stamp(*key)
-        stamps = list(map(self._stamps.__getitem__, keys))
-        if None in stamps:
-            return _compose(shaped.pens[-1], self._place(shaped, baseline), rows, colour)
-        return _stamp_all(shaped.pens[-1], shaped.columns, cast("list[_Stamp]", stamps), rows)
+        return round((rows / 2 - self.height / 2 - 2 + self.ascender) * 1024)
 
     def boxes(self, run: str, rtl: bool | None = None, script: str | None = None) -> np.ndarray:
         """Columns [left, right) of every character, int [n, 2].
 
         Those of one cluster (a ligature, marks) share theirs.
         """
-        shaped = self._arrange(run, rtl, script)
+        shaped = self._look_up(run, rtl, script)
         boxes = np.zeros((len(run), 2), int)
         first_of = np.zeros(len(run), int)  # the character that a cluster is numbered by
-        edges, owners = np.array(shaped.pens), np.array(shaped.clusters, int)
-        boxes[owners[::-1], 0] = edges[:-1][::-1]  # of the first glyph
-        boxes[owners, 1] = edges[1:]  # of the last
+        (left, right), owners = pens(shaped.advances), np.array(shaped.clusters, int)
+        boxes[owners[::-1], 0] = left[::-1]  # of the first glyph
+        boxes[owners, 1] = right  # of the last
         first_of[owners] = owners
         return boxes[np.maximum.accumulate(first_of)]
 
-    def _arrange(self, run: str, rtl: bool | None, script: str | None) -> _Shaped:
-        """Shape a run, or look it up: it is measured first and drawn soon after."""
+    def _look_up(self, run: str, rtl: bool | None, script: str | None) -> Shaped:
+        """:meth:`arrange` but for what was arranged just now: a run is measured first, then drawn."""
         key = run, rtl, script
         shaped = self._shaped.get(key)
         if shaped is None:
             if len(self._shaped) >= _MAX_SHAPED:
                 self._shaped.clear()
-            shaped = self._shaped[key] = self._arrange_anew(run, rtl, script)
+            shaped = self._shaped[key] = self.arrange(run, rtl, script)
         return shaped
 
-    def _arrange_anew(self, run: str, rtl: bool | None, script: str | None) -> _Shaped:
+    def arrange(self, run: str, rtl: bool | None, script: str | None, whole: bool = False) -> Shaped:
+        """Shape a run.
+
+        Args:
+            run: as for :meth:`draw`.
+            rtl: as for :meth:`draw`.
+            script: as for :meth:`draw`.
+            whole: the font is known to have all of its characters.
+        """
         if run in _LINE_ENDS:  # a line break has neither width nor ink
-            return _Shaped([0], [])
+            return Shaped([], [])
         if run == _TAB:
-            return _Shaped([0, _SPACES_OF_A_TAB * self._arrange(" ", rtl, script).pens[-1]], [0])
+            space = whole_pixels(self._look_up(" ", rtl, script).advances).sum()
+            return Shaped([0], [_SPACES_OF_A_TAB * int(space) << 10])
         # Pango draws it as a hyphen at the end of a line; a run of a longer line names its script.
         if run == _HYPHENATION_POINT and rtl is None and script is None:
             run = _HYPHEN if ord(_HYPHEN) in self.coverage else "-"
-        buffer = self._shape(run, rtl, script)
+        buffer = self._shape(run, rtl, script, as_it_is=whole)
         infos, positions = buffer.glyph_infos, buffer.glyph_positions
-        # To whole pixels as `_round` does.
-        pens = list(accumulate([(position.x_advance + 512) >> 10 for position in positions], initial=0))
-        columns = [
-            pen + ((position.x_offset + 512) >> 10) for pen, position in zip(pens, positions, strict=False)
-        ]
-        return _Shaped(
-            pens,
+        return Shaped(
             [info.cluster for info in infos],
+            [position.x_advance for position in positions],
             [info.codepoint for info in infos],
-            columns,
+            [position.x_offset for position in positions],
             [position.y_offset for position in positions],
         )
 
-    def _stamp(self, index: int, row: int, rows: int) -> _Stamp | None:
-        """A glyph whose origin is on a row; None if it is coloured, or so large that Cairo cuts it."""
-        if self._pictures is not None:
-            return None
-        pixels, left, top = self._glyph(index)
-        if pixels is None:
-            return _Stamp(np.zeros(0, int), np.zeros(0), 0, 0)
-        height, width = pixels.shape[:2]
-        if pixels.ndim > 2 or max(-left, left + width, top + 1, height - top + 1) > self._reach:
-            return None
-        first = max(top - row, 0)
-        seen = pixels[first : max(top - row + rows, 0)].T
-        columns, lines = seen.nonzero()
-        places = (columns + left) * rows + lines + (row - top + first)
-        return _Stamp(places, seen[columns, lines].astype(float), left, left + width)
-
-    def _place(self, shaped: _Shaped, baseline: int) -> list[tuple[int, int, np.ndarray]]:
-        """Place the glyphs of a run that have ink, as (column, row, pixels).
-
-        Args:
-            shaped: the run.
-            baseline: where it stands, in 1/1024 px from the upper row.
-        """
+    def _place(self, shaped: Shaped, columns: np.ndarray, rows: int) -> list[tuple[int, int, np.ndarray]]:
+        """Place the glyphs of a run that have ink, as (column, row, pixels)."""
+        baseline = self._baseline(rows)
         pictures, origins = [], []
-        for index, x, raised in zip(shaped.glyphs, shaped.columns, shaped.raised, strict=True):
+        for index, x, raised in zip(shaped.glyphs, columns.tolist(), shaped.raised, strict=True):
             pixels, left, top = self._glyph(index)
             y = (baseline - raised) / 1024
             origins.append((x, y))
@@ -427,6 +442,11 @@ class Typesetter:
         self._colour = colour
 
     @property
+    def main_face(self) -> FontFace:
+        """The font that is asked first."""
+        return self._faces[0]
+
+    @property
     def files(self) -> list[FontFile]:
         """The fonts, in the order in which they are asked."""
         return [face.file for face in self._faces]
@@ -519,21 +539,6 @@ def paint(strip: np.ndarray, left: int, ink: Ink) -> None:
             part += ink.colour[:, seen, :3]
 
 
-def _stamp_all(advance: int, columns: Sequence[int], stamps: Sequence[_Stamp], rows: int) -> Ink:
-    """Put black glyphs on a strip as wide as their bitmaps: coverage adds up, with saturation."""
-    placed = [(x, stamp) for x, stamp in zip(columns, stamps, strict=True) if stamp.right > stamp.left]
-    if not placed:
-        return Ink(advance, 0, np.zeros((rows, 0), np.uint8))
-    left = min([x + stamp.left for x, stamp in placed])
-    right = max([x + stamp.right for x, stamp in placed])
-    places = np.concatenate([stamp.places for _, stamp in placed])
-    places += np.repeat([(x - left) * rows for x, _ in placed], [len(stamp.places) for _, stamp in placed])
-    coverage = np.concatenate([stamp.coverage for _, stamp in placed])
-    strip = np.bincount(places, coverage, (right - left) * rows)
-    strip = np.minimum(strip, 255, out=strip).astype(np.uint8).reshape(-1, rows)
-    return Ink(advance, left, np.ascontiguousarray(strip.T))
-
-
 def _compose(advance: int, pictures: list[tuple[int, int, np.ndarray]], rows: int, colour: bool) -> Ink:
     """Put the glyphs of a run on a strip as wide as their ink: black ones add up, coloured ones go over."""
     if not pictures:
@@ -561,6 +566,22 @@ def times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Product of numbers that stand for 0 to 1, rounded as in Cairo."""
     product = a.astype(np.uint16) * b + np.uint16(128)
     return ((product + (product >> 8)) >> 8).astype(np.uint8)
+
+
+def whole_pixels(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Lengths in 1/1024 px as whole pixels, rounded as :func:`_round` does, int64."""
+    return (np.asarray(lengths, np.int64) + 512) >> 10
+
+
+def pens(advances: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns of the pen before and after each of n glyphs, int64 [n] each.
+
+    Args:
+        advances: as in :class:`Shaped`.
+    """
+    widths = whole_pixels(advances)
+    right = widths.cumsum()
+    return right - widths, right
 
 
 def _round(value: float) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_EMPTY = -1
+_EMPTY = MISSING = -1
 # 2⁶⁴ by the golden ratio: products spread keys evenly over the highest bits (Knuth, volume 3, 6.4).
 _FIBONACCI = np.uint64(0x9E3779B97F4A7C15)
 

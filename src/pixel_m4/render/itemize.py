@@ -22,13 +22,16 @@ RTL_BLOCKS = re.compile(
 # Without these every character of a left-to-right text is at level 0.
 _NEEDS_BIDI = re.compile(RTL_BLOCKS.pattern[:-1] + "\u202a-\u202e\u2066-\u2069]")
 # Line ends have no glyph; a tab and the hyphenation point are drawn from other glyphs.
-_ALONE = frozenset("\n\v\f\r\x85\u2028\u2029\t\u2027")
+ALONE = frozenset("\n\v\f\r\x85\u2028\u2029\t\u2027")
 
 _MAX_RUN = 4096  # what shaping must hold at once stays bounded
 _MAX_LEVEL = 125
 _MAX_OPEN_BRACKETS = 63
 _INITIATORS = frozenset(("LRI", "RLI", "FSI"))
 _EMBEDDINGS = {"LRE": ("L", None), "RLE": ("R", None), "LRO": ("L", "L"), "RLO": ("R", "R")}
+# What rules X1 to X8 look at, and X9 takes away.
+_EXPLICIT = frozenset((*_EMBEDDINGS, *_INITIATORS, "PDI", "PDF", "BN", "B"))
+_IN_NUMBERS = frozenset(("ES", "CS", "ET"))
 _NEUTRAL = frozenset(("B", "S", "WS", "ON", "LRI", "RLI", "FSI", "PDI"))
 # Numbers count as right-to-left where neutrals are resolved.
 _STRONG = {"L": "L", "R": "R", "EN": "R", "AN": "R"}
@@ -113,13 +116,13 @@ def _script_runs(text: str) -> Iterator[tuple[int, int, str | None]]:
     """Yield (start, end, script) of the runs of one script, in the order of the text."""
     chars = set(text)
     found = set(map(script_of, chars)) - {None}
-    if len(found) <= 1 and chars.isdisjoint(_ALONE):  # as most lines are; far fewer look-ups
+    if len(found) <= 1 and chars.isdisjoint(ALONE):  # as most lines are; far fewer look-ups
         if text:
             yield 0, len(text), next(iter(found), None)
         return
     first, script = 0, None
     for i, char in enumerate(text):
-        if char in _ALONE:
+        if char in ALONE:
             if first < i:
                 yield first, i, script
             yield i, i + 1, None
@@ -141,17 +144,25 @@ def embedding_levels(text: str, rtl: bool | None = None) -> list[int]:
         rtl: its direction; None takes it from the first strong character.
     """
     classes = [unicodedata.bidirectional(char) or _unassigned(char) for char in text]
-    pdi_of = _matching_isolates(classes)
-    strong = _first_strong(classes, pdi_of)
-    base = int((strong[0] == "R") if rtl is None else rtl)
-    levels, types = _explicit(classes, strong, base)
-    kept = [i for i, kind in enumerate(types) if kind != "BN"]
+    if _EXPLICIT.isdisjoint(classes):  # as nearly all texts
+        pdi_of: dict[int, int] = {}
+        strong = next((kind for kind in classes if kind in ("L", "R", "AL")), "L")
+        base = int((strong != "L") if rtl is None else rtl)
+        levels, types = [base] * len(classes), classes
+        kept: Sequence[int] = range(len(classes))
+    else:
+        pdi_of = _matching_isolates(classes)
+        directions = _first_strong(classes, pdi_of)
+        base = int((directions[0] == "R") if rtl is None else rtl)
+        levels, types = _explicit(classes, directions, base)
+        kept = [i for i, kind in enumerate(types) if kind != "BN"]
     for sequence, sos, eos in list(_sequences(kept, classes, levels, pdi_of, base)):
         _resolve(text, sequence, types, levels, sos, eos)
     # X9: characters without a level of their own go with the one before them.
-    for i, kind in enumerate(types):
-        if kind == "BN":
-            levels[i] = levels[i - 1] if i else base
+    if types is not classes:
+        for i, kind in enumerate(types):
+            if kind == "BN":
+                levels[i] = levels[i - 1] if i else base
     # L1: white space at the end of the line, and before separators, is at the level of the line.
     trailing = True
     for i in range(len(text) - 1, -1, -1):
@@ -302,45 +313,51 @@ def _resolve(
 
 
 def _resolve_weak(kinds: list[str], sos: str) -> None:
+    found = set(kinds)
     before = sos
-    for k, kind in enumerate(kinds):  # W1
-        if kind == "NSM":
-            kinds[k] = before if before not in _INITIATORS and before != "PDI" else "ON"
-        before = kinds[k]
-    before = sos
-    for k, kind in enumerate(kinds):  # W2, W3
-        if kind in ("L", "R", "AL"):
-            before = kind
-            if kind == "AL":
-                kinds[k] = "R"
-        elif kind == "EN" and before == "AL":
-            kinds[k] = "AN"
-    for k in range(1, len(kinds) - 1):  # W4
-        if (kinds[k] in ("ES", "CS") and kinds[k - 1] == kinds[k + 1] == "EN") or (
-            kinds[k] == "CS" and kinds[k - 1] == kinds[k + 1] == "AN"
-        ):
-            kinds[k] = kinds[k - 1]
-    for order in (range(len(kinds)), range(len(kinds) - 1, -1, -1)):  # W5
-        before = ""
-        for k in order:
-            if kinds[k] == "ET" and before == "EN":
-                kinds[k] = "EN"
+    if "NSM" in found:
+        for k, kind in enumerate(kinds):  # W1
+            if kind == "NSM":
+                kinds[k] = before if before not in _INITIATORS and before != "PDI" else "ON"
             before = kinds[k]
-    before = sos
-    for k, kind in enumerate(kinds):  # W6, W7
-        if kind in ("ES", "ET", "CS"):
-            kinds[k] = "ON"
-        elif kind in ("L", "R"):
-            before = kind
-        elif kind == "EN" and before == "L":
-            kinds[k] = "L"
+        found = set(kinds)
+        before = sos
+    if "AL" in found:
+        for k, kind in enumerate(kinds):  # W2, W3
+            if kind in ("L", "R", "AL"):
+                before = kind
+                if kind == "AL":
+                    kinds[k] = "R"
+            elif kind == "EN" and before == "AL":
+                kinds[k] = "AN"
+    if not found.isdisjoint(_IN_NUMBERS):
+        for k in range(1, len(kinds) - 1):  # W4
+            if (kinds[k] in ("ES", "CS") and kinds[k - 1] == kinds[k + 1] == "EN") or (
+                kinds[k] == "CS" and kinds[k - 1] == kinds[k + 1] == "AN"
+            ):
+                kinds[k] = kinds[k - 1]
+        for order in (range(len(kinds)), range(len(kinds) - 1, -1, -1)):  # W5
+            before = ""
+            for k in order:
+                if kinds[k] == "ET" and before == "EN":
+                    kinds[k] = "EN"
+                before = kinds[k]
+    if "EN" in found or not found.isdisjoint(_IN_NUMBERS):
+        before = sos
+        for k, kind in enumerate(kinds):  # W6, W7
+            if kind in ("ES", "ET", "CS"):
+                kinds[k] = "ON"
+            elif kind in ("L", "R"):
+                before = kind
+            elif kind == "EN" and before == "L":
+                kinds[k] = "L"
 
 
 def _resolve_brackets(
     chars: Sequence[str], kinds: list[str], marks: Sequence[bool], own: str, sos: str
 ) -> None:
     """Give pairs of brackets the direction of what they enclose, or of what is before them (N0)."""
-    pairs = sorted(_bracket_pairs(chars, kinds))
+    pairs = [] if _ALL_BRACKETS.isdisjoint(chars) else sorted(_bracket_pairs(chars, kinds))
     if not pairs:
         return
     # Pairs are settled outer first, so what one encloses has not changed yet: sums of the start serve all.
@@ -420,4 +437,5 @@ _BRACKETS = {"[": "]", "{": "}", "\u298d": "\u2990", "\u298f": "\u298e"} | _pair
 )
 _BRACKETS |= {"\uff3b": "\uff3d", "\uff5b": "\uff5d"}
 _CLOSING = frozenset(_BRACKETS.values())
+_ALL_BRACKETS = frozenset(_BRACKETS) | _CLOSING | {"\u2329", "\u232a"}
 _SAME_BRACKET = {"\u2329": "\u3008", "\u232a": "\u3009"}

@@ -14,6 +14,7 @@ import numpy as np
 
 from pixel_m4.render.atlas import BLACK, WHITE, Atlas, Drawn, Word
 from pixel_m4.render.bulk import Bulk, BulkBigrams, pad_starts, to_matrix
+from pixel_m4.render.bulklines import BulkLines
 from pixel_m4.render.itemize import RTL_BLOCKS
 from pixel_m4.render.losses import NOTHING, Cut
 from pixel_m4.render.offsets import Place
@@ -77,7 +78,7 @@ class Layout:
     def __init__(self, atlas: Atlas, max_seq_length: int, *, bigrams: bool) -> None:
         self._atlas = atlas
         self._max = max_seq_length
-        self._bulk = BulkBigrams(atlas) if bigrams else None
+        self._bulk: BulkBigrams | BulkLines | None = BulkBigrams(atlas) if bigrams else None
 
     def line(self, text: Text, max_length: int | None, rtl: bool, text_a_max_length: int | None) -> Line:
         """Lay out one text or pair; the patch after each text is black."""
@@ -227,7 +228,7 @@ class Layout:
 
     def widths(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Patches of every word of each text."""
-        if self._bulk is not None:
+        if isinstance(self._bulk, BulkBigrams):
             widths, counts = self._bulk.widths(texts)
             return np.split(widths, counts.cumsum()[:-1])
         words = [text.split() for text in texts]

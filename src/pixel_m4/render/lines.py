@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pixel_m4.render.atlas import Atlas
+from pixel_m4.render.bulklines import BulkLines
 from pixel_m4.render.itemize import Run, itemize
 from pixel_m4.render.layout import Layout, Line, _ltr, _nothing_drawn, _pair
 from pixel_m4.render.losses import NOTHING, Cut
@@ -53,6 +54,7 @@ class ContinuousLayout(Layout):
 
     def __init__(self, atlas: Atlas, max_seq_length: int, size: int) -> None:
         super().__init__(atlas, max_seq_length, bigrams=False)
+        self._bulk = BulkLines(atlas, size)
         self._size = size
 
     def line(self, text: Text, max_length: int | None, rtl: bool, text_a_max_length: int | None) -> Line:

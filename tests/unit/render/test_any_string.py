@@ -69,15 +69,16 @@ def check(renderer: TextRenderer, texts: list, **options: bool) -> None:
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_strings(renderers: dict[str, TextRenderer]) -> None:
+@pytest.mark.parametrize(("strategy", "count"), [("bigrams", 100_000), ("continuous", 20_000)])
+def test_many_thousand_strings(renderers: dict[str, TextRenderer], strategy: str, count: int) -> None:
     rng = random.Random(0)
     pools = [ODD, *("".join(map(chr, range(start, start + 256))) for start in range(0, 0x11000, 256))]
     texts = []
-    for _ in range(100_000):
+    for _ in range(count):
         pool = rng.choice(pools) + rng.choice(pools)
         texts.append("".join(rng.choices(pool + "  ", k=rng.randint(0, 40))))
     for first in range(0, len(texts), 500):
-        check(renderers["bigrams"], texts[first : first + 500])
+        check(renderers[strategy], texts[first : first + 500])
 
 
 @pytest.mark.slow
