@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixel_m4.cli.parts import FALLBACK_HELP, RENDERER_HELP, add_revision, new_parser
+from pixel_m4.cli.parts import FALLBACK_HELP, OVERWRITE_HELP, RENDERER_HELP, add_revision, new_parser
 
 if TYPE_CHECKING:
     from pixel_m4.analysis.states import Running
@@ -60,9 +60,7 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--renderer", help=RENDERER_HELP)
     parser.add_argument("--fallback_fonts_dir", help=FALLBACK_HELP)
     add_revision(parser)
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace results that are there; default: refuse to"
-    )
+    parser.add_argument("--overwrite", action="store_true", help=OVERWRITE_HELP)
 
 
 def running(arguments: argparse.Namespace) -> Running:

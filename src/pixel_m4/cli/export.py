@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pixel_m4.cli.parts import RENDERER_HELP, add_revision, new_parser
+from pixel_m4.cli.parts import OVERWRITE_HELP, RENDERER_HELP, add_revision, new_parser
 
 NAME = "export"
 
@@ -24,6 +24,7 @@ def configure(commands: Any) -> None:
     )
     parser.add_argument("checkpoint", help="a folder or a hub name")
     parser.add_argument("output", type=Path, help="the file to write, .onnx")
+    parser.add_argument("--overwrite", action="store_true", help=OVERWRITE_HELP)
     parser.add_argument(
         "--int8",
         action="store_true",
@@ -38,4 +39,11 @@ def run(arguments: argparse.Namespace) -> None:
     """Do it."""
     from pixel_m4.info.run import export
 
-    export(arguments.checkpoint, arguments.output, arguments.int8, arguments.renderer, arguments.task)
+    export(
+        arguments.checkpoint,
+        arguments.output,
+        arguments.int8,
+        arguments.renderer,
+        arguments.task,
+        overwrite=arguments.overwrite,
+    )

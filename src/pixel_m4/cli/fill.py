@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pixel_m4.cli.parts import RENDERER_HELP, add_fonts, add_picture, add_revision, new_parser
+from pixel_m4.cli.parts import OVERWRITE_HELP, RENDERER_HELP, add_fonts, add_picture, add_revision, new_parser
 
 NAME = "fill"
 
@@ -73,6 +73,7 @@ def configure(commands: Any) -> None:
         help="how many neighbouring pixels count as one in probabilities; default: 8",
     )
     parser.add_argument("--output", type=Path, help="a .png file; default: a preview in the terminal")
+    parser.add_argument("--overwrite", action="store_true", help=OVERWRITE_HELP)
     parser.add_argument("--json", action="store_true", help="print a JSON object a text, and no preview")
     add_picture(parser)
     add_fonts(parser, "the checkpoint's")

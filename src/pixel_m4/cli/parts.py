@@ -29,6 +29,7 @@ FALLBACK_HELP = (
     "folder with fonts for characters that the font lacks, or noto for those that `pixel-m4 fonts fetch "
     "--fallback` has fetched; default: none"
 )
+OVERWRITE_HELP = "replace what is there; default: refuse to"
 ATTACKS_HELP = (
     "full_swap: the letters of a word in any order; inner_swap: all but the first and the last; disemvowel: "
     "without vowels (Latin, Greek and Cyrillic); truncate: without the last letter; drop_marks: without "

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pixel_m4.cli.parts import RENDERER_HELP, add_fonts, add_revision, new_parser
+from pixel_m4.cli.parts import OVERWRITE_HELP, RENDERER_HELP, add_fonts, add_revision, new_parser
 
 NAME = "predict"
 
@@ -58,9 +58,7 @@ def configure(commands: Any) -> None:
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """How a saved model is run; `predict` and `evaluate` have this."""
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace results that are there; default: refuse to"
-    )
+    parser.add_argument("--overwrite", action="store_true", help=OVERWRITE_HELP)
     parser.add_argument("--task", help="the task, for models that do not say theirs; default: the model's")
     parser.add_argument(
         "--per_device_eval_batch_size", type=int, default=32, help="texts of a batch; default: 32"

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pixel_m4.cli.parts import add_fonts, add_picture, add_revision, new_parser
+from pixel_m4.cli.parts import OVERWRITE_HELP, add_fonts, add_picture, add_revision, new_parser
 from pixel_m4.console.errors import UserError
+from pixel_m4.files import refuse_existing
 
 NAME = "render"
 
@@ -29,6 +30,7 @@ def configure(commands: Any) -> None:
         "--file", type=Path, help="a file of texts, one a line (UTF-8); default: standard input"
     )
     parser.add_argument("--output", type=Path, help="a .png or .npz file; default: a preview in the terminal")
+    parser.add_argument("--overwrite", action="store_true", help=OVERWRITE_HELP)
     add_picture(parser)
     parser.add_argument("--word_starts", action="store_true", help="mark the patch that a word starts on")
     parser.add_argument("--masked", default="", help="patches to cover in grey, such as 3-5,9; default: none")
@@ -53,6 +55,10 @@ def run(arguments: argparse.Namespace) -> None:
     from pixel_m4.render import TextRenderer
     from pixel_m4.render.show import numbers, preview, read_texts, save_npz, save_png
 
+    if arguments.output is not None:
+        if arguments.output.suffix not in (".npz", ".png"):
+            raise UserError(f"--output must end in .png or .npz: {arguments.output}")
+        refuse_existing(arguments.output, arguments.overwrite)
     names = ("strategy", "max_seq_length", "rgb", "font_file", "fallback_fonts_dir")
     options = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     from_model = arguments.model is not None
@@ -62,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
     texts = arguments.text or read_texts(arguments.file)
     if arguments.output is not None and arguments.output.suffix == ".npz":
         save_npz(renderer, texts, arguments.output, rtl=arguments.rtl)
-    elif arguments.output is None or arguments.output.suffix == ".png":
+    else:
         show = save_png if arguments.output is not None else preview
         show(
             [renderer(text, rtl=arguments.rtl) for text in texts],
@@ -73,5 +79,3 @@ def run(arguments: argparse.Namespace) -> None:
             word_starts=arguments.word_starts,
             masked=numbers(arguments.masked),
         )
-    else:
-        raise UserError(f"--output must end in .png or .npz: {arguments.output}")

@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 from pixel_m4.checkpoint import Checkpoint
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
+from pixel_m4.files import refuse_existing
 from pixel_m4.fill.hiding import HOLE, Hidden, Hiding, Stretch, hide
 from pixel_m4.fill.reading import TEMPERATURE, Reading, UnitReader
 from pixel_m4.fill.units import known_units, possible_units
@@ -271,6 +272,7 @@ class FillOptions:
     model: str
     renderer: str | None = None
     output: Path | None = None
+    overwrite: bool = False
     json: bool = False
     units: Path | None = None
     top: int = 5
@@ -288,8 +290,10 @@ def run(texts: Sequence[str], file: Path | None, hiding: Hiding, options: FillOp
         OSError: A file or the model cannot be read, or the picture cannot be written.
         ValueError: An argument, a text or the model is no good; the message names the line of a file.
     """
-    if options.output is not None and options.output.suffix != ".png":
-        raise UserError(f"--output must end in .png: {options.output}")
+    if options.output is not None:
+        if options.output.suffix != ".png":
+            raise UserError(f"--output must end in .png: {options.output}")
+        refuse_existing(options.output, options.overwrite)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     logging.getLogger("accelerate").setLevel(logging.ERROR)

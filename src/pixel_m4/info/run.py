@@ -16,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 from pixel_m4.checkpoint import Checkpoint, task_of
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
-from pixel_m4.files import replacing
+from pixel_m4.files import refuse_existing, replacing
 from pixel_m4.model import (
     AnyConfig,
     PixelConfig,
@@ -229,7 +229,12 @@ def costs(checkpoint: Checkpoint, max_seq_length: int | None) -> Table:
 
 
 def export(
-    name: str, output: Path, int8: bool = False, renderer: str | None = None, task: str | None = None
+    name: str,
+    output: Path,
+    int8: bool = False,
+    renderer: str | None = None,
+    task: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write a checkpoint as ONNX, after a check against PyTorch, and print how close it is.
 
@@ -241,11 +246,13 @@ def export(
         int8: Whether to write matrix products in eight bits, and print what that costs on rendered sentences.
         renderer: Where the renderer comes from, for a checkpoint that has none.
         task: Name of the task, for a model that does not say its own.
+        overwrite: Whether a file that is there may be replaced.
 
     Raises:
         FileNotFoundError: The folder or its `config.json` does not exist.
         OSError: The hub has no such model or cannot be reached, or the file cannot be written.
-        ValueError: A package is missing, the checkpoint is no good, or the result differs from PyTorch's.
+        ValueError: The file is there, a package is missing, the checkpoint is no good, or the result differs
+            from PyTorch's.
     """
     from pixel_m4.model.export import (
         check_against_pytorch,
@@ -260,6 +267,7 @@ def export(
 
     if output.suffix != ".onnx":
         raise UserError(f"the output must end in .onnx, got {output}")
+    refuse_existing(output, overwrite)
     check_extra()
     console = plain_console()
     transformers_logging.disable_progress_bar()
