@@ -269,10 +269,18 @@ class Atlas:
         first = min([0, *(left // size for left, _ in placed)])
         last = max([width, *(-(-(left + ink.coverage.shape[1]) // size) for left, ink in placed)])
         strip = np.full((size, (last - first) * size, *self.patch_shape[2:]), 255, np.uint8)
+        right = 0  # nothing is drawn from here on
         for left, ink in placed:
-            (paint if self.patch_shape[2:] else stamp)(strip, left - first * size, ink)
+            left -= first * size
+            if self.patch_shape[2:]:
+                paint(strip, left, ink)
+            elif left >= right:
+                strip[:, left : left + ink.coverage.shape[1]] -= ink.coverage
+            else:
+                stamp(strip, left, ink)
+            right = max(right, left + ink.coverage.shape[1])
         patches = strip.reshape(size, last - first, *self.patch_shape[1:]).swapaxes(0, 1)
-        ids = self._numbers_of(patches, shared=len(text) <= _LONG_WORD) if len(patches) else []
+        ids = self._numbers_of(patches, shared=len(text) <= _LONG_WORD)
         spill = [(cell, ids[cell - first]) for cell in (*range(first, 0), *range(width, last))]
         return Drawn(
             np.array(ids[-first : width - first], np.int32).tobytes(),
@@ -353,16 +361,12 @@ class Atlas:
             patches: what a unit is made of.
             shared: find each among those stored before; what is long seldom comes back, and is stored faster.
         """
-        inked = np.flatnonzero((patches < 255).any(axis=tuple(range(1, patches.ndim)))).tolist()
-        numbers = [WHITE] * len(patches)
         if shared:
-            for i in inked:
-                numbers[i] = self._number(patches[i])
-        elif inked:
-            first = self.store(patches[inked])
-            for number, i in enumerate(inked, first):
-                numbers[i] = number
-        return numbers
+            return list(map(self._number, patches))
+        inked = np.flatnonzero((patches < 255).any(axis=tuple(range(1, patches.ndim))))
+        numbers = np.full(len(patches), WHITE)
+        numbers[inked] = self.store(patches[inked]) + np.arange(len(inked))
+        return numbers.tolist()
 
     def _number(self, patch: np.ndarray) -> int:
         """Number of a patch [H, H, C], which is stored if it is new."""

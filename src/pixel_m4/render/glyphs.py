@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-import sys
 import unicodedata
 import weakref
 from collections.abc import Iterator, Sequence
@@ -46,6 +45,7 @@ _VIRAMA = 9  # canonical combining class
 _MAX_KNOWN = 1 << 17
 _MAX_GLYPHS, _MAX_SHAPED = 1 << 14, 32
 NOT_BLACK = -2
+_FEW = 8  # glyphs that are faster drawn one by one
 _MANY_ROWS = 1 << 31  # more than a glyph can be above the first one
 
 _LOAD_FLAGS = freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP | freetype.FT_LOAD_RENDER
@@ -198,11 +198,12 @@ class FontFace:
         left, right = pens(shaped.advances)
         columns = left[: len(shaped.glyphs)] + whole_pixels(shaped.shifted)
         advance = int(right[-1]) if len(right) else 0
-        stamps, numbers = self.stamps(shaped.glyphs, shaped.raised, rows)
-        if NOT_BLACK in numbers:
+        if len(shaped.glyphs) > _FEW:
+            stamps, numbers = self.stamps(shaped.glyphs, shaped.raised, rows)
+        if len(shaped.glyphs) <= _FEW or NOT_BLACK in numbers:
             return _compose(advance, self._place(shaped, columns, rows), rows, colour)
         lefts, rights = stamps.reach(numbers, columns)
-        first, last = int(lefts.min(initial=sys.maxsize)), int(rights.max(initial=-sys.maxsize))
+        first, last = int(lefts.min()), int(rights.max())
         if first >= last:
             return Ink(advance, 0, np.zeros((rows, 0), np.uint8))
         return Ink(
