@@ -158,7 +158,7 @@ _RENDER = (
     (
         "bidi-base-direction",
         "render/itemize.py",
-        'base = int((strong[0] == "R") if rtl is None else rtl)',
+        'base = int((strong != "L") if rtl is None else rtl)',
         "base = int(bool(rtl))",
         DIGESTS,
         "unit/render/test_strategies.py",
