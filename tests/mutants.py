@@ -235,6 +235,14 @@ _RENDER = (
         "unit/render/test_stamps.py",
     ),
     (
+        "ink-of-short-runs-wraps-around",
+        "render/glyphs.py",
+        "part[..., 3] += np.minimum(pixels, 255 - part[..., 3])",
+        "part[..., 3] += pixels",
+        DIGESTS,
+        "unit/render/test_glyphs.py",
+    ),
+    (
         "runs-of-a-batch-add-up",
         "render/bulklines.py",
         "runs[:, _TURN] == 1",

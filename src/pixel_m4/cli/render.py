@@ -8,7 +8,6 @@ from typing import Any
 
 from pixel_m4.cli.parts import OVERWRITE_HELP, add_fonts, add_picture, add_revision, new_parser
 from pixel_m4.console.errors import UserError
-from pixel_m4.files import refuse_existing
 
 NAME = "render"
 
@@ -52,6 +51,7 @@ def configure(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
+    from pixel_m4.files import refuse_existing
     from pixel_m4.render import TextRenderer
     from pixel_m4.render.show import numbers, preview, read_texts, save_npz, save_png
 

@@ -23,7 +23,8 @@ from pixel_m4.render.stamps import Stamps
 from pixel_m4.render.strategies import MARGIN, is_rtl
 
 _LINE, _COUNT, _TURN = range(3)  # of a run: see `_Glyphs`
-_CHUNK = 8192  # characters that are drawn at once; what is made for them takes some 20 MB
+_PIXELS = 1 << 21  # of lines that are drawn at once, two floats each
+_NOWHERE = -(1 << 60)
 
 
 class _Line(NamedTuple):
@@ -82,7 +83,7 @@ class BulkLines:
         self, texts: Sequence[str] | Sequence[Sequence[str]], rtl: bool, limit: int
     ) -> Iterator[list[_Line]]:
         chunk: list[_Line] = []
-        length = 0
+        pixels = 0
         for number, text in enumerate(texts):
             if not isinstance(text, str):
                 continue
@@ -92,10 +93,10 @@ class BulkLines:
             if not words or len(line) > limit * self._size or not self._is_plain(line):
                 continue
             chunk.append(_Line(number, line, itemize(line, rtl or is_rtl(text) or None)))
-            length += len(line)
-            if length >= _CHUNK:
+            pixels += (len(line) + 3) * self._size**2  # characters are seldom wider than high
+            if pixels >= _PIXELS:
                 yield chunk
-                chunk, length = [], 0
+                chunk, pixels = [], 0
         if chunk:
             yield chunk
 
@@ -211,7 +212,8 @@ def _shape(lines: Sequence[_Line], face: FontFace) -> _Glyphs:
     runs = np.array([of_line, [len(run.glyphs) for run in shaped], turns], np.int64).T
     counts = runs[:, _COUNT]
     left, right = pens(_flat([run.advances for run in shaped]))
-    edges = np.append(left, right[-1:])[counts.cumsum() - counts]  # where each run begins
+    pen = np.append(0, right)
+    edges = pen[counts.cumsum() - counts]  # where each run begins
     begins = edges[np.flatnonzero(np.diff(runs[:, _LINE], prepend=-1))]  # and each line
     own = np.repeat(begins[runs[:, _LINE]] - MARGIN, counts)
     return _Glyphs(
@@ -222,7 +224,7 @@ def _shape(lines: Sequence[_Line], face: FontFace) -> _Glyphs:
         right - own,
         _flat([run.clusters for run in shaped]) + np.repeat(places, counts),
         runs,
-        np.diff(begins, append=right[-1:]) + 2 * MARGIN,
+        np.diff(begins, append=pen[-1]) + 2 * MARGIN,
     )
 
 
@@ -264,7 +266,7 @@ def _find_overlaps(runs: np.ndarray, lowest: np.ndarray, highest: np.ndarray, od
     current, farthest, before = -1, 0, 0
     for line, low, high in bounds:
         if line != current:
-            current, farthest, before = line, low, high
+            current, farthest, before = line, _NOWHERE, high
             continue
         if low < farthest:
             odd[line] = True

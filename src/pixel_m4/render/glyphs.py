@@ -44,6 +44,7 @@ _BLANK = regex.compile(
 _VIRAMA = 9  # canonical combining class
 _MAX_KNOWN = 1 << 17
 _MAX_GLYPHS, _MAX_SHAPED = 1 << 14, 32
+_MAX_BYTES = 1 << 26  # of glyphs that are kept; large ones are fewer
 NOT_BLACK = -2
 _FEW = 8  # glyphs that are faster drawn one by one
 _MANY_ROWS = 1 << 31  # more than a glyph can be above the first one
@@ -223,7 +224,7 @@ class FontFace:
             rows: height H of a patch in pixels.
         """
         stamps, known = self._stamps.get(rows) or (Stamps(rows), IntMap())
-        if len(known) > _MAX_GLYPHS:
+        if len(known) > _MAX_GLYPHS or 16 * stamps.pixels > _MAX_BYTES:
             stamps, known = Stamps(rows), IntMap()
         self._stamps[rows] = stamps, known
         lines = whole_pixels(self._baseline(rows) - np.array(raised, np.int64))
@@ -359,7 +360,7 @@ class FontFace:
             damaged: the glyph to draw instead of one that cannot be read; None for nothing.
         """
         if index not in self._glyphs:
-            if len(self._glyphs) >= _MAX_GLYPHS:
+            if len(self._glyphs) >= min(_MAX_GLYPHS, _MAX_BYTES // self.height**2 + 1):
                 self._glyphs.clear()
             self._glyphs[index] = self._pictures.get(index) if self._pictures else self._load(index)
         glyph = self._glyphs[index]

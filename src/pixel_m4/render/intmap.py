@@ -25,7 +25,7 @@ class IntMap:
         found = self._keys.take(slots)
         values = self._values.take(slots)
         other = found != keys
-        values[other] = -1
+        values[other] = MISSING
         probing = np.flatnonzero(other & (found != _EMPTY))
         while len(probing):
             slots[probing] = (slots[probing] + 1) & self._mask

@@ -437,5 +437,5 @@ _BRACKETS = {"[": "]", "{": "}", "\u298d": "\u2990", "\u298f": "\u298e"} | _pair
 )
 _BRACKETS |= {"\uff3b": "\uff3d", "\uff5b": "\uff5d"}
 _CLOSING = frozenset(_BRACKETS.values())
-_ALL_BRACKETS = frozenset(_BRACKETS) | _CLOSING | {"\u2329", "\u232a"}
+_ALL_BRACKETS = frozenset(_BRACKETS) | _CLOSING
 _SAME_BRACKET = {"\u2329": "\u3008", "\u232a": "\u3009"}

@@ -27,8 +27,10 @@ class Stamps:
         self._glyphs[BLANK, 2:] = _FAR, -_FAR
         self._count = 1
 
-    def __len__(self) -> int:
-        return self._count
+    @property
+    def pixels(self) -> int:
+        """Pixels with ink that are kept, each in 16 bytes."""
+        return int(self._glyphs[self._count - 1, :2].sum())
 
     def add(self, pixels: np.ndarray, left: int, row: int) -> int:
         """Keep a glyph and return its number; what lies outside of the rows is cut off.
@@ -41,8 +43,8 @@ class Stamps:
         first = max(-row, 0)
         seen = pixels[first : max(self._rows - row, 0)].T
         columns, lines = seen.nonzero()
-        start = int(self._glyphs[self._count - 1, :2].sum())
-        while start + len(lines) > len(self._places):
+        start = self.pixels
+        while start + len(lines) > len(self._places):  # twice as long; the copies are written over
             self._places = np.append(self._places, self._places)
             self._coverage = np.append(self._coverage, self._coverage)
         if self._count == len(self._glyphs):
@@ -54,7 +56,7 @@ class Stamps:
         return self._count - 1
 
     def reach(self, numbers: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """First column of every glyph's bitmap and the one after its last; far to the right and left without.
+        """First column of every glyph's bitmap and the one after its last; far right and left without ink.
 
         Args:
             numbers: of the glyphs, int64 [n].

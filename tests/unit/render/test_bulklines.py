@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import uharfbuzz as hb
 
 from oracle.colr import colour_font
 from pixel_m4.render import TextRenderer
@@ -88,6 +89,23 @@ def test_lists_of_words_start_patches(renderer: TextRenderer) -> None:
         np.testing.assert_array_equal(batch["pixel_values"][row], renderer(text).pixel_values)
 
 
+def test_runs_without_a_glyph(tmp_path: Path) -> None:
+    """HarfBuzz leaves out invisible characters if the font has no space that could stand for them."""
+    wanted = hb.SubsetInput()
+    wanted.unicode_set.update(map(ord, "ab\u00ad\u200d"))
+    font = tmp_path / "no-space.ttf"
+    font.write_bytes(hb.subset(hb.Face(hb.Blob.from_file_path(str(find_font()))), wanted).blob.data)
+    renderer = TextRenderer(font, strategy="continuous", max_seq_length=20)
+    for texts in (["\u00ad"], ["\u00ad", "ab"], ["a\u200db", "\u200d"]):
+        check(renderer, texts)
+
+
+def test_lines_that_begin_with_a_blank_run_are_drawn_in_bulk(renderer: TextRenderer) -> None:
+    texts = ["\u3164 \u05d0b", "\u05d0 \u200eabc"]
+    assert not left_out(renderer, texts)
+    check(renderer, texts)
+
+
 def test_black_ink_in_three_channels() -> None:
     colours = TextRenderer(strategy="continuous", max_seq_length=96, rgb=True)
     assert not left_out(colours, PLAIN)
@@ -105,7 +123,7 @@ def test_coloured_glyphs_are_drawn_alone(tmp_path: Path, rgb: bool) -> None:
 
 def test_what_is_kept_of_glyphs_may_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pixel_m4.render.glyphs._MAX_GLYPHS", 8)
-    monkeypatch.setattr("pixel_m4.render.bulklines._CHUNK", 20)
+    monkeypatch.setattr("pixel_m4.render.bulklines._PIXELS", 20 * 16**2)
     renderer = TextRenderer(strategy="continuous", max_seq_length=96)
     texts = [*PLAIN, *reversed(PLAIN)]
     assert not left_out(renderer, texts)
