@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -27,6 +28,8 @@ LABELS = (
 )
 KNOWN = [*(name for pair in PAIRS for name in pair), *TEXTS, *LABELS]
 """Names that tell a header from data."""
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")  # BCP 47, and names such as eng_Latn
 
 
 class Columns(NamedTuple):
@@ -70,17 +73,22 @@ def find_columns(
     return Columns(text_number, None if pair is None else table.column(pair), label_number)
 
 
-def spread_translations(table: Table) -> Table:
+def spread_translations(table: Table, columns: Columns) -> Table:
     """A row a language where a cell holds the text in several, as XNLI's ``all_languages`` has it.
 
     Such a cell is ``{language: text}``, or ``{"language": [language …], "translation": [text …]}``.  The rows
     of a language stay together, so that it does not matter in which order training draws them.
 
+    Args:
+        table: the table.
+        columns: those of the texts; objects in any other column are none of ours.
+
     Raises:
-        DataError: the cells of a row are in different languages.
+        DataError: the cells of a row are in different languages, or hold something else than translations.
     """
     first = table.rows[0] if table.rows else ()
-    spread = [number for number, cell in enumerate(first) if isinstance(cell, Mapping)]
+    texts = [number for number in (columns.text, columns.pair) if number is not None]
+    spread = [number for number in texts if first and isinstance(first[number], Mapping)]
     if not spread:
         return table
     by_language: dict[str, list[list[Any]]] = {}
@@ -99,9 +107,16 @@ def spread_translations(table: Table) -> Table:
 def _by_language(cell: Any, place: str) -> dict[str, Any]:
     if isinstance(cell, Mapping) and set(cell) == {"language", "translation"}:
         cell = dict(zip(cell["language"], cell["translation"], strict=True))
-    if not isinstance(cell, Mapping) or not cell:
-        raise DataError(f"{place}: a text in several languages is wanted, not {str(cell)[:60]!r}")
+    if not isinstance(cell, Mapping) or not cell or not all(map(_is_language, cell)):
+        raise DataError(
+            f"{place}: a text, or one in several languages ({{'en': …, 'hi': …}}), is wanted, not "
+            f"{str(cell)[:60]!r}"
+        )
     return dict(cell)
+
+
+def _is_language(name: Any) -> bool:
+    return isinstance(name, str) and _LANGUAGE.fullmatch(name) is not None
 
 
 def _find(
@@ -128,6 +143,7 @@ def _guess_columns(table: Table) -> Columns:
     ]
     labels = [i for i, values in enumerate(columns) if i not in texts and _look_like_labels(values)]
     if len(texts) == len(labels) == 1 and len(columns) == 2:
+        _refuse_header(table, columns[texts[0]], columns[labels[0]])
         return Columns(texts[0], None, labels[0])
     example = ",".join(f"column{number}" for number in range(1, len(columns) + 1))
     raise DataError(
@@ -135,6 +151,21 @@ def _guess_columns(table: Table) -> Columns:
         f"by --columns, such as --columns {example}, with text and label among them (or --text_column and "
         f"--label_column)"
     )
+
+
+def _refuse_header(table: Table, texts: Sequence[str], labels: Sequence[str]) -> None:
+    """Refuse a first row that may well be a header with names of its own, which would become an example."""
+    others = labels[1:]
+    alone = labels[0] not in others and (
+        " " not in texts[0].strip() or all(others.count(label) > 1 for label in set(others))
+    )
+    if alone or (are_fractions(set(others)) and not are_fractions({labels[0], "0.5"})):
+        first, second = (cell.strip() for cell in table.rows[0])
+        raise DataError(
+            f"{table.place(0)}: not clear whether this is a header or an example: {first[:40]!r}, "
+            f"{second[:40]!r}; if it is a header, name its columns by --text_column and --label_column, else "
+            "by --columns, such as --columns text,label"
+        )
 
 
 def _look_like_labels(values: Sequence[str]) -> bool:

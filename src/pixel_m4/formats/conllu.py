@@ -17,7 +17,7 @@ from typing import TextIO
 from pixel_m4.console.errors import UserError
 from pixel_m4.files import DataError, clean_lines, read_lines, writing
 from pixel_m4.formats.jsonlines import begins_json
-from pixel_m4.formats.rows import BadRows, InputFormat
+from pixel_m4.formats.rows import BadRows, InputFormat, OneWordLines
 from pixel_m4.formats.segment import segment, warn_of_script
 
 __all__ = [
@@ -269,7 +269,10 @@ def stream_raw(
         yield from _stream_conllu(cleaned, name, False, bad)
         return
     told = found = False
+    so_far = OneWordLines(name)
     for number, line in enumerate(cleaned, 1):
+        if guessed:
+            so_far.check(line, number)
         if guessed and line.count("\t") == len(COLUMNS) - 1 and _is_number(line.partition("\t")[0]):
             raise ConlluError(
                 f"{name}:{number}: looks like CoNLL-U, but is among lines of text: {line[:80]!r}; "

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Literal, TextIO
 
 from pixel_m4.files import DataError, clean_lines
-from pixel_m4.formats.rows import BadRows, InputFormat
+from pixel_m4.formats.rows import BadRows, InputFormat, OneWordLines
 from pixel_m4.formats.segment import segment, warn_of_script
 
 DataFormat = Literal["auto", "columns", "numbered", "characters"]
@@ -84,8 +84,9 @@ def parse_iob(
       MasakhaNER, HiNER), the same number in every line.  Lines ``-DOCSTART-`` are skipped, and so are lines
       before a sentence that begin with ``#`` and a space and have no tag (MultiCoNER); any other ``#`` is a
       word.
-    - ``numbered``: number, word, tag and further columns, separated by tabs, with comments (Universal NER).
-      Its type OTH becomes O, for the data set's own evaluation knows three types only.
+    - ``numbered``: number (of the word in its sentence, from 0 or 1), word, tag and further columns, or the
+      tag last, separated by tabs or spaces, with comments (Universal NER, GermEval 2014, WikiNEuRal).  Type
+      OTH of Universal NER becomes O, for the data set's own evaluation knows three types only.
     - ``characters``: a character a line, with lines ``##`` before each sentence (KLUE).  Characters are the
       words; those that are spaces are left out.
 
@@ -187,7 +188,10 @@ def stream_raw(
         yield from _stream_rows(rows, source, data_format, False, bad)
         return
     told = False
+    so_far = OneWordLines(source)
     for number, row in enumerate(rows, 1):
+        if guessed:
+            so_far.check(row, number)
         if guessed and "\t" in row and is_tag(row.rpartition("\t")[2]):
             raise DataError(
                 f"{source}:{number}: looks like a word and its tag, but is among lines of text: "
@@ -278,15 +282,19 @@ def _find_format(rows: Sequence[str], tags: bool) -> DataFormat:
         body = [row.split("\t") for row in filled if not _is_klue_title(row)]
         if body and all(len(columns) == 2 and len(columns[0]) == 1 for columns in body[:100]):
             return "characters"
-    body = [row.split("\t") for row in filled if not row.startswith("#")]
+    body = [_cells(row) for row in filled if not row.startswith("#")]
     return "numbered" if _is_numbered(body, tags) else "columns"
+
+
+def _cells(row: str) -> list[str]:
+    return row.split("\t") if "\t" in row else row.split()
 
 
 def _is_numbered(body: Sequence[Sequence[str]], tags: bool) -> bool:
     """Whether rows begin with the numbers of words; the first has a tag (or, for prediction, none) too."""
-    if not body or len(body[0]) < 3 or body[0][0] != "1":
+    if not body or len(body[0]) < 3 or body[0][0] not in ("0", "1"):
         return False
-    known = is_tag(body[0][2]) or (not tags and body[0][2] in _NO_TAG)
+    known = is_tag(body[0][2]) or is_tag(body[0][-1]) or (not tags and body[0][2] in _NO_TAG)
     return known and all(columns[0].isdecimal() for columns in body[:100])
 
 
@@ -314,16 +322,18 @@ class _Splitter:
         self._source = source
         self._tags = tags
         self._first: tuple[int, int, bool] | None = None  # line number, columns, separated by tabs
+        self._numbers: tuple[int, int] | None = None  # that of a sentence's first word; column of the tag
+        self._universal = False  # Universal NER
 
     def __call__(self, row: str, number: int) -> tuple[str, str]:
         """Word and tag of a line; raises :class:`DataError`."""
         place = f"{self._source}:{number}"
         tabs = "\t" in row
+        if self._format == "numbered":
+            return self._numbered(_cells(row), row, place)
         columns = row.split("\t") if tabs else row.split(" ")
         if not tabs and columns[0]:
             columns = [column for column in columns if column]
-        if self._format == "numbered":
-            return self._numbered(columns, row, place)
         if not columns[0].strip() and self._format != "characters":
             raise DataError(f"{place}: the word is empty: {row!r}; write a word before its tag")
         if self._tags and len(columns) < 2:
@@ -342,16 +352,22 @@ class _Splitter:
     def _numbered(self, columns: Sequence[str], row: str, place: str) -> tuple[str, str]:
         if len(columns) < (3 if self._tags else 2):
             raise DataError(f"{place}: {len(columns)} columns instead of number, word and tag: {row!r}")
-        if columns[0] != str(self.before + 1):
+        if self._numbers is None:  # the first word of all
+            last = len(columns) > 2 and not is_tag(columns[2]) and is_tag(columns[-1])
+            self._numbers = (int(columns[0] != "0"), -1 if last else 2)
+            # GermEval has a second layer of tags there, in which OTH is a type like others.
+            self._universal = not last and len(columns) > 3 and not is_tag(columns[3])
+        start, tag_at = self._numbers
+        if columns[0] != str(self.before + start):
             raise DataError(
-                f"{place}: the number {columns[0]!r} is not the next, {self.before + 1}; number the words of "
-                "a sentence from 1, with an empty line between sentences"
+                f"{place}: the number {columns[0]!r} is not the next, {self.before + start}; number the "
+                f"words of a sentence from {start}, with an empty line between sentences"
             )
         if not columns[1].strip():
             raise DataError(f"{place}: the word is empty: {row!r}; write a word before its tag")
         self.before += 1
-        tag = self._tag(columns[1], columns[2] if self._tags else "O", place)
-        return columns[1], "O" if tag.endswith("-OTH") else tag
+        tag = self._tag(columns[1], columns[tag_at] if self._tags else "O", place)
+        return columns[1], "O" if self._universal and tag.endswith("-OTH") else tag
 
     def _tag(self, word: str, tag: str, place: str) -> str:
         if not self._tags:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ InputFormat = Literal["auto", "text", "tokens", "columns"]
 """What text to annotate looks like: raw text, words between spaces, or the files of the task."""
 
 _NAMED = 3  # of those that are left out
+_NUMBERED_WORD = re.compile(r"\d+\t\S+\s*")
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +76,49 @@ class BadRows:
         if not kept:
             raise DataError(f"{text}; nothing is left")
         logger.warning("%s", text)
+
+
+class OneWordLines:
+    """Lines taken for sentences so far; tells when they rather are a word a line.
+
+    Args:
+        source: what messages call them.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._words = 0  # lines of one word since the last blank one
+        self._sentence = 0  # line number of the first blank line after two or more of them
+        self._all = True  # so far every line was blank or one word
+
+    def check(self, line: str, number: int) -> None:
+        """Look at the next line.
+
+        Raises:
+            DataError: it is not clear whether the lines are sentences.
+        """
+        if not self._all:
+            return
+        if _NUMBERED_WORD.fullmatch(line):
+            raise self._unclear(line, number, "a word and its number")
+        parts = line.split()
+        if len(parts) > 1:
+            self._all = False
+        elif parts and self._sentence:
+            raise self._unclear(line, number, f"a word, as those before line {self._sentence} do")
+        elif parts:
+            self._words += 1
+        elif self._words > 1:
+            self._sentence = self._sentence or number
+        else:
+            self._words = 0
+
+    def _unclear(self, line: str, number: int, what: str) -> DataError:
+        return DataError(
+            f"{self._source}:{number}: not clear whether this is a sentence: {line.strip()[:80]!r} looks "
+            f"like {what}; say --input_format text, tokens (words between spaces, a sentence a line) or "
+            "columns (a word a line, in the task's own format)"
+        )
 
 
 def check_text(value: Any, what: str, place: str) -> str:

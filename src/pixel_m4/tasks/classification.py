@@ -379,14 +379,15 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
     ) -> list[LabelledText]:
         """Check a table and take texts and labels from it."""
         options = self.options
-        table = spread_translations(table)
-        text, pair, label = find_columns(
+        columns = find_columns(
             table,
             text=options.text_column,
             pair=options.text_pair_column,
             label=options.label_column,
             labels=labels,
         )
+        table = spread_translations(table, columns)
+        text, pair, label = columns
         names = tuple(table.label_names.get(table.columns[label], ())) if label is not None else ()
         if label is not None:
             hidden = self._unlabelled([row[label] for row in table.rows], names)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixel_m4.files import DataError
+from pixel_m4.formats import conllu
 from pixel_m4.formats.iob import TaggedSentence, parse_iob, parse_raw, to_iob2, write_iob2
 
 TAGS = ["O", "B-X", "I-X", "B-Y", "I-Y", "E-X", "S-Y"]
@@ -62,6 +64,46 @@ def test_universal_ner_and_its_other_type() -> None:
     (sentence,) = parse(text)
     assert sentence.words == ("A", "#", "of", "OECD")
     assert sentence.tags == ("O", "O", "O", "B-ORG")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0\tIn\tO\n1\tParis\tB-LOC\n\n0\tJohn\tB-PER\n1\tOTH\tB-OTH\n",  # WikiNEuRal
+        "1\tIn\tADP\tO\n2\tParis\tPROPN\tB-LOC\n\n1\tJohn\tPROPN\tB-PER\n2\tOTH\tX\tB-OTH\n",
+        "1 In O\n2 Paris B-LOC\n\n1 John B-PER\n2 OTH B-OTH\n",
+        "#\tnews\n1\tIn\tO\tO\n2\tParis\tB-LOC\tO\n\n1\tJohn\tB-PER\tO\n2\tOTH\tB-OTH\tO\n",  # GermEval
+    ],
+)
+def test_numbers_before_words_are_no_words(text: str) -> None:
+    first, second = parse(text)
+    assert (first.words, first.tags) == (("In", "Paris"), ("O", "B-LOC"))
+    assert (second.words, second.tags) == (("John", "OTH"), ("B-PER", "B-OTH"))
+    raw = parse_raw(text.splitlines(), "x", "columns")
+    assert [sentence.words for sentence in raw] == [first.words, second.words]
+
+
+def test_numbers_that_are_words_stay_words() -> None:
+    (sentence,) = parse("7 B-X\n11 I-X\n")
+    assert sentence.words == ("7", "11")
+
+
+@pytest.mark.parametrize("read", [parse_raw, conllu.parse_raw])
+@pytest.mark.parametrize(
+    ("lines", "place"),
+    [
+        (["John", "lives", "", "He"], "x:4: not clear whether this is a sentence: 'He' looks like a word"),
+        (["1\tThe", "2\tcat"], r"x:1: not clear whether this is a sentence.*The"),
+    ],
+)  # fmt: skip
+def test_a_word_a_line_without_tags_is_not_taken_for_sentences(
+    read: Callable, lines: list[str], place: str
+) -> None:
+    with pytest.raises(DataError, match=place):
+        read(lines, "x")
+    assert len(read(lines, "x", "text")) == sum(map(bool, lines))
+    plain = ["John", "", "lives", "", "", "Go on", "He", "sings", "", "loud"]
+    assert len(read(plain, "x")) == 6
 
 
 def test_characters_of_klue() -> None:
