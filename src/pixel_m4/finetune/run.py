@@ -402,7 +402,7 @@ def _warn_of_changes(config: AnyConfig, arguments: FinetuneArguments, options: T
     """Tell where a model is tested otherwise than it was trained; `pixel-m4 evaluate` keeps its settings."""
     now = {"max_seq_length": arguments.max_seq_length, **asdict(options)}
     trained = {"max_seq_length": config.max_seq_length, **(getattr(config, "task_options", None) or {})}
-    for name in sorted(now.keys() & trained.keys() - {"dataset_name", "language"}):
+    for name in sorted(now.keys() & trained.keys() - {"dataset_name", "language", "pairs"}):
         if now[name] != trained[name]:
             logger.warning("%s is %s, but the model was trained with %s", name, now[name], trained[name])
 

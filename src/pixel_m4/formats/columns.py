@@ -47,6 +47,7 @@ def find_columns(
     pair: str | None = None,
     label: str | None = None,
     labels: bool = True,
+    pairs: bool | None = None,
 ) -> Columns:
     """The columns that were asked for, else those with usual names, else the only ones that make sense.
 
@@ -56,6 +57,7 @@ def find_columns(
         pair: name of the second text's column.
         label: name of the label's column.
         labels: whether there must be one.
+        pairs: whether the texts are pairs; None: if there are columns of pairs.
 
     Raises:
         DataError: there is no such column; names those that are there, and the option to use.
@@ -64,11 +66,16 @@ def find_columns(
         return _guess_columns(table)
     lowered = {name.lower(): number for number, name in reversed(list(enumerate(table.columns)))}
     label_number = _find(table, label, lowered, LABELS, "label") if labels else None
-    if text is None and pair is None:
+    if text is None and pair is None and pairs is not False:
         for first, second in PAIRS:
             if first in lowered and second in lowered:
                 numbers = [table.column(table.columns[lowered[name]]) for name in (first, second)]
                 return Columns(numbers[0], numbers[1], label_number)
+    if pair is None and pairs:
+        raise DataError(
+            f"{table.source} has no column that is known to hold a second text, but the model reads "
+            f"pairs; it has {', '.join(table.columns)}; call two of them sentence1 and sentence2"
+        )
     text_number = _find(table, text, lowered, TEXTS, "text")
     return Columns(text_number, None if pair is None else table.column(pair), label_number)
 

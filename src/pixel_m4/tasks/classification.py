@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pixel_m4.model import AnyConfig
 
 _NO_LABEL = {"-", "-1"}
+_MANY = 10  # rows that are no oversight
 _NOT_A_LABEL = {"nan", "NaN", "NAN", "<NA>", "NULL"}
 
 SCORE = "score"  # what the one output of a regression is called
@@ -63,11 +64,19 @@ class ClassificationOptions(DatasetOptions):
         default=None,
         metadata={"help": "regression or single_label_classification; default: as the labels look"},
     )
-    keep_unlabelled: bool = field(
-        default=False,
+    pairs: bool | None = field(
+        default=None,
+        metadata={
+            "help": "whether an example is a pair of texts, true or false; default: as the columns of the "
+            "training data are; a trained model keeps to it"
+        },
+    )
+    keep_unlabelled: bool | None = field(
+        default=None,
         metadata={
             "help": "make a class of rows whose label is '-' (or -1 among whole numbers), which stands for "
-            "no gold label; default: they are left out, and their number is told"
+            "no gold label, true or false; default: they are left out, and their number is told, but where "
+            "-1 is as frequent as other labels you are asked"
         },
     )
     metrics: str | None = field(
@@ -184,13 +193,14 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
     def find_labels(self, train: Sequence[LabelledText]) -> list[str]:
         """The names of the file's ``ClassLabel``; else what occurs, sorted (numbers by value).
 
-        For regression it is one output, ``score``.
+        For regression it is one output, ``score``.  Whether examples are pairs is noted in the options.
 
         Raises:
             DataError: there is only one label.
             ValueError: an option does not fit the labels.
         """
         names = next((list(example.names) for example in train if example.names), None)
+        self.options = replace(self.options, pairs=any(example.pair is not None for example in train))
         problem = self.options.problem_type
         if problem not in (None, "regression", "single_label_classification"):
             raise UserError(
@@ -248,6 +258,8 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
                 yield from self._examples(table, labels=False)
             return
         pairs = input_format not in ("text", "tokens") and bool(head) and "\t" in head[-1].strip()
+        if head:
+            self._check_first(head[-1], pairs, f"{source}:{len(head)}")
         advice = "give one of both, or say --input_format text, for which a tab is a space"
         bad = self.bad_rows()
         kept = 0
@@ -274,6 +286,27 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
         bad.tell(source, kept)
         if not kept:
             raise DataError(f"{source}: holds no text; write a text a line")
+
+    def _check_first(self, line: str, pairs: bool, place: str) -> None:
+        """Refuse texts for a model of pairs, pairs for one of texts, and a header among either.
+
+        Raises:
+            DataError: the first line is one of these.
+        """
+        if pairs and all(cell.strip().lower() in KNOWN for cell in line.split("\t")):
+            raise DataError(
+                f"{place}: looks like the header of a table: {line[:80]!r}; leave it out, or give the table "
+                "as a file whose name ends in .tsv"
+            )
+        wanted = self.options.pairs
+        if wanted is not None and wanted != pairs:
+            found = f"{place}: {'a pair (there is a tab)' if pairs else 'a single text'}: {line[:80]!r}"
+            if wanted:
+                raise DataError(f"{found}; the model reads pairs: write both texts with a tab between")
+            raise DataError(
+                f"{found}; the model reads single texts: leave out what follows the tab, or say "
+                "--input_format text, for which a tab is a space"
+            )
 
     def text_of(self, example: LabelledText) -> Hashable:
         """The text; of a pair both, in whatever order."""
@@ -385,6 +418,7 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
             pair=options.text_pair_column,
             label=options.label_column,
             labels=labels,
+            pairs=options.pairs,
         )
         table = spread_translations(table, columns)
         text, pair, label = columns
@@ -438,7 +472,19 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
         whole = all(_is_int(text.removesuffix(".0")) for text in texts if text not in ("", "-"))
         if len(minus) == len(values) or names or (whole and not scores):
             hidden += minus
+            if not names:
+                self._ask_for_minus_one(texts, len(minus))
         return sorted(hidden)
+
+    def _ask_for_minus_one(self, labels: Sequence[str], count: int) -> None:
+        """Refuse to choose where -1 among training labels may be a class, such as of negative texts."""
+        others = Counter(label for label in labels if label not in ("-", "-1", "-1.0"))
+        rarest = min(others.values(), default=math.inf)
+        if self.options.keep_unlabelled is None and not self.labels and count >= max(_MANY, rarest / 2):
+            raise UserError(
+                f"{count} of {len(labels)} labels are -1, which may be a class of its own or stand for rows "
+                "without a gold label: say --keep_unlabelled true (a class) or false (left out)"
+            )
 
     def _example(
         self, place: str, text: str, pair: str | None, label: str | None, names: tuple[str, ...]
@@ -447,6 +493,8 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
         if label is not None and self.labels:
             if self.regression:
                 self._number(example)
+            elif label not in self.labels and f"{label}.0" in self.labels:  # of a model of an earlier version
+                example = replace(example, label=f"{label}.0")
             elif label not in self.labels:
                 raise DataError(
                     f"{place}: the label {label!r} is not among those of the training split or the model: "
@@ -501,7 +549,8 @@ def _label(value: Any, names: Sequence[str], place: str, *, scores: bool) -> str
         raise DataError(
             f"{place}: the label {value!r} is what programs write for a missing value; write a label"
         )
-    return check_text(value, "label", place).strip()
+    name = check_text(value, "label", place).strip()
+    return name.removesuffix(".0") if _is_int(name.removesuffix(".0")) else name  # as above
 
 
 def _tell_unlabelled(table: Table, label: int, rows: Sequence[int]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from pixel_m4.console.errors import UserError
 from pixel_m4.files import DataError
 from pixel_m4.finetune.arguments import parse_arguments
 from pixel_m4.model import PixelConfig
@@ -129,7 +130,66 @@ def test_regression(make: Any, tmp_path: Path) -> None:
     whole = make(problem_type="regression")
     write(tmp_path, train_tsv="text\tlabel\na\t1\nb\t2\n")
     assert whole.find_labels(whole.read(tmp_path, "train")) == ["score"]
-    assert task.find_labels(task.read(tmp_path, "train")) == ["1", "2"]
+    classes = make()
+    assert classes.find_labels(classes.read(tmp_path, "train")) == ["1", "2"]
+
+
+def test_a_model_keeps_to_pairs_or_to_texts(make: Any, tmp_path: Path) -> None:
+    """A gold label after a tab was taken for the second text of a pair."""
+    write(tmp_path / "one", train_csv="text,label\na b,x\nc d,y\n")
+    write(tmp_path / "two", train_csv="premise,hypothesis,label\na b,c,x\nd,e f,y\n")
+    single, double = make(), make()
+    for task, name in ((single, "one"), (double, "two")):
+        task.labels = task.find_labels(task.read(tmp_path / name, "train"))
+    config = PixelConfig.named("nano")
+    single.configure(config)
+    assert config.task_options["pairs"] is False
+    assert [e.text for e in single.read_raw(["good film", "bad film"], "x")] == ["good film", "bad film"]
+    assert [e.pair for e in double.read_raw(["good\tfilm", "bad\tfilm"], "x")] == ["film", "film"]
+    for task, line, message in (
+        (
+            single,
+            "good film\tpos",
+            r"x:1: a pair \(there is a tab\): .*; the model reads single texts: leave",
+        ),
+        (double, "good film", "x:1: a single text: 'good film'; the model reads pairs: write both"),
+        (double, "premise\thypothesis", "x:1: looks like the header of a table: "),
+        (single, "text\tlabel", "x:1: looks like the header of a table: "),
+    ):
+        with pytest.raises(DataError, match=message):
+            task.read_raw([line, line], "x")
+    assert single.read_raw(["good film\tpos"], "x", "text")[0].text == "good film pos"
+    with pytest.raises(DataError, match="no column that is known to hold a second text, but the model reads"):
+        double.read(tmp_path / "one", "train")
+    with pytest.raises(DataError, match="no column that is known to hold the text; it has premise, hypo"):
+        single.read(tmp_path / "two", "train")
+
+
+def test_minus_one_may_be_a_class(make: Any, tmp_path: Path) -> None:
+    """Of negative texts, for example; they were all left out."""
+    rows = "".join(f"word {n},{n % 3 - 1}\n" for n in range(60))
+    write(
+        tmp_path, train_csv=f"text,label\n{rows}", dev_csv=f"text,label\n{rows}", test_csv="text,label\na,1\n"
+    )
+    with pytest.raises(
+        UserError, match="20 of 60 labels are -1, which may be a class of its own or stand for"
+    ):
+        make().read(tmp_path, "train")
+    kept, left_out = make(keep_unlabelled=True), make(keep_unlabelled=False)
+    assert kept.find_labels(kept.read(tmp_path, "train")) == ["-1", "0", "1"]
+    assert left_out.find_labels(left_out.read(tmp_path, "train")) == ["0", "1"]
+    assert len(make(["0", "1"]).read(tmp_path, "dev")) == 40
+    rare = "".join(f"word {n},{n % 2}\n" for n in range(400)) + "odd,-1\n" * 12
+    write(tmp_path, train_csv=f"text,label\n{rare}")
+    assert len(make().read(tmp_path, "train")) == 400
+
+
+def test_a_number_written_with_a_point_is_the_same_class(make: Any, tmp_path: Path) -> None:
+    write(tmp_path, train_csv="text,label\na,1\nb,1.0\nc,0.0\nd,0\n")
+    task = make()
+    assert task.find_labels(task.read(tmp_path, "train")) == ["0", "1"]
+    earlier = make(["0.0", "1.0"])  # as models of earlier versions have them
+    assert [example.label for example in earlier.read(tmp_path, "train")] == ["1.0", "1.0", "0.0", "0.0"]
 
 
 def test_batches_are_what_the_renderer_draws(make: Any, renderer: TextRenderer) -> None:
