@@ -120,6 +120,6 @@ def test_other_labels_and_other_data_than_in_training(
 
     go_on = ["--model_name_or_path", str(first), "--data_dir", str(folder), "--output_dir", str(second)]
     assert main([*command, *go_on]) == 0
-    assert "the checkpoint knows other labels" in caplog.text
+    assert "the checkpoint knows other labels (O, B-PER, I-PER)" in caplog.text
     config = json.loads((second / "config.json").read_text())
     assert list(config["id2label"].values()) == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]

@@ -162,6 +162,9 @@ def test_evaluate(parser: Path, treebank: Path, tmp_path: Path, capsys: pytest.C
     )
     gold = task.read(treebank, "test")
     assert results["eval_uas"] == task.score(gold, task.annotate(model, gold))["uas"]
+    again = ["evaluate", str(parser), "--data_dir", str(treebank), "--output_dir", str(out)]
+    (out / "eval_results.json").unlink()
+    assert "test_predictions.conllu is there already; --overwrite replaces it" in fails(capsys, *again)
     assert results["eval_examples"] == len(read_conllu(out / "test_predictions.conllu")) == 5
     file = treebank / "xx_y-ud-test.conllu"
     assert main(["evaluate", str(parser), "--file", str(file)]) == 0

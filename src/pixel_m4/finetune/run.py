@@ -33,7 +33,7 @@ from pixel_m4.finetune.data import data_files, read_splits
 from pixel_m4.finetune.records import RunRecord, show_scores, write_card
 from pixel_m4.finetune.trainer import EncodedSplit, TaskTrainer
 from pixel_m4.model import AnyConfig, AnyModel, PixelConfig, TextConfig
-from pixel_m4.model.initialisation import begin, shrink
+from pixel_m4.model.initialisation import begin, forget_labels, shrink
 from pixel_m4.model.text_config import HEAD_FIELDS, is_text_model, read_config
 from pixel_m4.model.text_heads import head_for
 from pixel_m4.render import told_at_end
@@ -382,17 +382,25 @@ def make_model(task: Task, arguments: FinetuneArguments, config: AnyConfig) -> A
     """The task's model from the checkpoint, or with random weights, with positions for the asked length."""
     model_class = head_for(task.model_class, config)
     trained = model_class.__name__ in (config.architectures or ())
-    other_head = trained and bool(task.labels) and config.num_labels != len(task.labels)
+    known = saved_labels(task, config)
+    named = config.id2label.get(0) != "LABEL_0"
+    resized = trained and bool(task.labels) and config.num_labels != len(task.labels)
+    renamed = trained and bool(task.labels) and not resized and named and known != task.labels
     task.configure(config)
     if arguments.model_name_or_path is None:
         model = model_class(config)
         begin(model, ["center_pixels", *arguments.starts])
         return model
-    if other_head:
-        logger.warning("the checkpoint knows other labels: its head is replaced by one with random weights")
+    if resized or renamed:
+        logger.warning(
+            "the checkpoint knows other labels (%s): what its head has learnt of them is replaced by random "
+            "weights", ", ".join(known[:8]) + (", …" if len(known) > 8 else ""),
+        )  # fmt: skip
     model = model_class.from_pretrained(
-        arguments.model_name_or_path, config=config, ignore_mismatched_sizes=other_head
+        arguments.model_name_or_path, config=config, ignore_mismatched_sizes=resized
     )
+    if renamed:
+        forget_labels(model)
     if config.max_seq_length != arguments.max_seq_length:
         model.resize_positions(arguments.max_seq_length)
     return model

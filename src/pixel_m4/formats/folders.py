@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pixel_m4.files import DataError
+from pixel_m4.files import DataError, content_suffix
 
 TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather")
 """Suffixes of tables."""
@@ -42,13 +42,19 @@ def find_split(data_dir: Path, split: str, patterns: Sequence[str]) -> Path:
     """
     if not data_dir.is_dir():
         raise DataError(f"data_dir is no folder: {data_dir}")
-    for pattern in split_patterns(split, patterns):
-        found = sorted(data_dir.glob(pattern))
-        if len(found) == 1:
+    for name in ALIASES.get(split, (split,)):
+        by_pattern = [sorted(data_dir.glob(pattern.format(split=name))) for pattern in patterns]
+        found = next((files for files in by_pattern if files), [])
+        others = {file for files in by_pattern for file in files if content_suffix(file) in TABLES}
+        formats = {content_suffix(file) for file in others}
+        if len(found) == 1 and len(formats) < 2:  # of a packed and a plain one the first is taken
             return found[0]
         if found:
-            names = ", ".join(file.name for file in found)
-            raise DataError(f"{data_dir} holds several files for the split {split!r}: {names}; leave one")
+            names = ", ".join(sorted(file.name for file in {*found, *others}))
+            raise DataError(
+                f"{data_dir} holds several files for the split {split!r}: {names}; leave one, or name it by "
+                f"--{split}_file"
+            )
     there = ", ".join(sorted(file.name for file in data_dir.iterdir())) or "nothing"
     wanted = " or ".join(pattern.format(split=split) for pattern in patterns)
     raise MissingSplitError(f"{data_dir} has no {split!r} split ({wanted}); it holds {there}")

@@ -8,6 +8,7 @@ Dimensions: L places of a position table without CLS, D width.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -34,6 +35,23 @@ def center_pixels(model: PixelPreTrainedModel, mean: float = 0.88, deviation: fl
     projection = model.base_model.embeddings.patch_embeddings.projection
     projection.weight /= deviation
     projection.bias = nn.Parameter(-mean * projection.weight.sum((1, 2, 3)))
+
+
+@torch.no_grad()
+def forget_labels(model: AnyModel) -> None:
+    """Give new random values to the weights that belong to labels, those whose shape follows their number.
+
+    Args:
+        model: A model with a head for labels.
+    """
+    more = copy.deepcopy(model.config)
+    more.num_labels += 1
+    with torch.device("meta"):
+        shapes = {name: weight.shape for name, weight in type(model)(more).named_parameters()}
+    new = type(model)(model.config)
+    for name, weight in model.named_parameters():
+        if weight.shape != shapes[name]:
+            weight.copy_(new.get_parameter(name))
 
 
 @torch.no_grad()

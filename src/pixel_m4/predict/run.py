@@ -167,9 +167,11 @@ def evaluate(
         raise UserError(
             f"--output_dir {output_dir} is the model's folder, whose own results would be lost; take another"
         )
-    if output_dir is not None:
-        refuse_existing(output_dir / "eval_results.json", overwrite)
     task_class, saved = _saved(model, settings.task)
+    predictions = f"{'eval' if file else split}_predictions"
+    if output_dir is not None:
+        for name in ("eval_results.json", predictions + task_class.suffix):
+            refuse_existing(output_dir / name, overwrite)
     if data_dir is not None:
         saved = _elsewhere(saved, data_dir)
     options = _options(task_class, saved, task_arguments)
@@ -195,7 +197,7 @@ def evaluate(
     plain_console(soft_wrap=False).print(table)
     if output_dir is not None:
         output_dir.mkdir(parents=True, exist_ok=True)
-        opened.write(predicted, output_dir / f"{'eval' if file else split}_predictions")
+        opened.write(predicted, output_dir / predictions)
         results: dict[str, Any] = {f"eval_{name}": value for name, value in scores.items()}
         results |= {"eval_examples": len(gold), "model": model, "data": what}
         with replacing(output_dir / "eval_results.json") as scratch:

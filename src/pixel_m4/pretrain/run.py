@@ -200,7 +200,8 @@ def _make_trainer(run: _Run, callbacks: Sequence[TrainerCallback], stopping: Sto
     set_seed(training.seed)
     model = make_model(arguments)
     if training.process_index == 0:
-        start_anew(run.output_dir, checkpoints=arguments.overwrite_output_dir)
+        written = ("tensorboard", "pictures")
+        start_anew(run.output_dir, checkpoints=arguments.overwrite_output_dir, folders=written)
         mark_begin(run.output_dir)
         write_json(run.output_dir / SETTINGS, settings_in_use(arguments, training))
     writer = tensorboard_writer(training, 0 if run.checkpoint is None else step_of(run.checkpoint))

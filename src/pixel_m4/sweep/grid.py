@@ -318,7 +318,8 @@ def _run(task: str, settings: Mapping[str, Any], chosen: Mapping[str, tuple[str,
         for name, value in filled.items()
         if name in known and (value is not None or (filled.get("config") and name != "config"))
     }
-    metric = filled.get("metric") or filled.get("metric_for_best_model") or TASKS[task].metric
+    asked = str(filled.get("metrics") or "").partition(",")[0].strip()  # the first chooses the checkpoint
+    metric = filled.get("metric") or filled.get("metric_for_best_model") or asked or TASKS[task].metric
     return Run(
         task=task,
         axes={axis: label for axis, (label, _) in chosen.items()},

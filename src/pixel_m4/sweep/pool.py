@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 import time
@@ -45,11 +46,25 @@ def state(run: Run, output_dir: Path) -> State:
 
 def results(run: Run, output_dir: Path) -> dict[str, float] | None:
     """What ``all_results.json`` of a finished run holds; None as long as the test scores are not in it."""
-    try:
-        scores = json.loads((output_dir / run.folder / "all_results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # not there, or cut off while it was written
-        return None
+    scores = _scores(run, output_dir)
     return scores if f"test_{run.metric}" in scores else None
+
+
+def other_scores(run: Run, output_dir: Path) -> str:
+    """That a run lacks the score of the tables, and which ones it has; empty if it has none at all."""
+    names = [name for name in _scores(run, output_dir) if re.fullmatch(r"test_(?!baseline_)\w+", name)]
+    there = ", ".join(name.removeprefix("test_") for name in names)
+    return there and (
+        f"there is no test_{run.metric} in all_results.json; of the scores that it has ({there}), name one "
+        "by `metric:` in the sweep's file"
+    )
+
+
+def _scores(run: Run, output_dir: Path) -> dict[str, float]:
+    try:
+        return json.loads((output_dir / run.folder / "all_results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # not there, or cut off while it was written
+        return {}
 
 
 def stored(folder: Path) -> dict[str, Any]:
@@ -103,7 +118,8 @@ class Pool:
                         line = f"{run.metric} {scores[f'test_{run.metric}']:.2f}"
                     else:
                         failed.append(run)
-                        why = f"exit code {code}" if code else f"no test_{run.metric} in all_results.json"
+                        why = f"exit code {code}" if code else other_scores(run, self._output_dir)
+                        why = why or "it left no test scores"
                         why = code if isinstance(code, str) else why
                         line = f"FAILED ({why})\n{self._tail(run)}"
                     self._console.print(f"{where} {line}")

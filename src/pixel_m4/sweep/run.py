@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import AbstractContextManager, nullcontext
+from math import isnan
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -14,7 +15,8 @@ from pixel_m4.console.screen import plain_console
 from pixel_m4.sweep.cluster import ClusterOptions, on_ray
 from pixel_m4.sweep.engines import Engine, Local
 from pixel_m4.sweep.grid import Sweep, check_runs, read_sweep
-from pixel_m4.sweep.pool import Pool, results, state, stored
+from pixel_m4.sweep.pool import Pool, other_scores, results, state, stored
+from pixel_m4.training.runs import read_record
 
 
 def sweep(
@@ -59,6 +61,7 @@ def sweep(
     try:
         with FileLock(output_dir / ".sweep.lock", timeout=0):
             _refuse_changed(plan, output_dir, rerun_changed)
+            _refuse_other_scores(plan, output_dir)
             todo = [run for run in plan.runs if not report_only and state(run, output_dir) != "done"]
             failed = []
             if todo:
@@ -99,12 +102,28 @@ def _refuse_changed(plan: Sweep, output_dir: Path, rerun_changed: bool) -> None:
             )
 
 
+def _refuse_other_scores(plan: Sweep, output_dir: Path) -> None:
+    """Refuse to repeat a finished run only because it has not the score of the tables."""
+    for run in plan.runs:
+        folder = output_dir / run.folder
+        same = state(run, output_dir) == "interrupted" and stored(folder).get("sha256") == run.digest
+        others = same and (read_record(folder) or {}).get("finished") and other_scores(run, output_dir)
+        if others:
+            raise UserError(f"{folder} is finished, but {others}")
+
+
 def _report(plan: Sweep, output_dir: Path, console: Console) -> None:
     from pixel_m4.sweep.figures import plot
     from pixel_m4.sweep.tables import Table, write_runs, write_tables
 
     scores = [results(run, output_dir) if state(run, output_dir) == "done" else None for run in plan.runs]
     write_runs(plan, scores, output_dir / "runs.csv")
+    for at, (run, found) in enumerate(zip(plan.runs, scores, strict=True)):
+        if found is not None and isnan(found[f"test_{run.metric}"]):
+            console.print(f"{run.folder}: test_{run.metric} is no number, so it is not in the tables")
+            scores[at] = None
+    if missing := scores.count(None):
+        console.print(f"the tables lack {missing} of {len(scores)} runs")
     tables = Table.make(plan, scores)
     if not tables:
         console.print("no run is finished: no tables yet")

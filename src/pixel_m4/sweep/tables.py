@@ -130,25 +130,35 @@ def _table(plan: Sweep, finished: Sequence[tuple[Run, Scores]]) -> Table:
 
 
 def _choose(plan: Sweep, members: Sequence[tuple[Run, Scores]]) -> Cell:
-    """The setting with the best mean on dev; of like ones the first in the file."""
+    """The setting with the best mean on dev, over the seeds that all settings have; of like ones the first in
+    the file.
+
+    Where they share no seed, those with the most seeds are compared.
+    """
     axes, metric = plan.table.choose, members[0][0].metric
-    settings: dict[Key, list[tuple[Run, Scores]]] = {}
+    settings: dict[Key, dict[Key, Scores]] = {}
     for run, score in members:
-        settings.setdefault(_labels(run, axes), []).append((run, score))
-    dev = {
-        labels: fmean([score.get(f"eval_{metric}", float("nan")) for _, score in pairs])
-        for labels, pairs in settings.items()
-    }
-    if len(settings) > 1 and any(isnan(value) for value in dev.values()):
+        settings.setdefault(_labels(run, axes), {})[_labels(run, plan.table.average)] = score
+    name = f"eval_{metric}"
+    if len(settings) > 1 and any(name not in score for _, score in members):
         raise UserError(
-            f"a choice of {', '.join(axes)} needs dev scores: runs of {members[0][0].task} lack eval_{metric}"
+            f"a choice of {', '.join(axes)} needs dev scores: runs of {members[0][0].task} lack {name}"
         )
+    shared = set.intersection(*(set(by_seed) for by_seed in settings.values()))
+    most = max(map(len, settings.values()))
     sign = -1 if lower_is_better(metric) else 1
-    best = max(settings, key=lambda labels: sign * dev[labels]) if len(settings) > 1 else next(iter(settings))
+
+    def on_dev(labels: Key) -> float:
+        seeds = shared or settings[labels]
+        worth = sign * fmean([settings[labels][seed][name] for seed in seeds])
+        return float("-inf") if isnan(worth) else worth  # what diverged is never the best
+
+    compared = [labels for labels, by_seed in settings.items() if shared or len(by_seed) == most]
+    best = max(compared, key=on_dev) if len(settings) > 1 else next(iter(settings))
     return Cell(
-        by_seed={_labels(run, plan.table.average): score[f"test_{metric}"] for run, score in settings[best]},
+        by_seed={seed: score[f"test_{metric}"] for seed, score in settings[best].items()},
         chosen={axis: label for axis, label in zip(axes, best, strict=True) if label},
-        dev=dev[best],
+        dev=fmean([score.get(name, float("nan")) for score in settings[best].values()]),
     )
 
 

@@ -213,6 +213,12 @@ class QuestionAnswering(Task[Question, QAWindow, Candidates, QAPrediction]):
         questions = read_questions(table, align=self.options.align_answers, answers=labels, bad=bad)
         if not questions:
             raise DataError(f"{table.source} holds no question")
+        answered = self.options.version_2_with_negative is False
+        if labels and answered and all(question.answers == () for question in questions):
+            raise DataError(
+                f"{table.source}: no question has an answer, as where they are hidden; leave out "
+                "--do_predict, or say --version_2_with_negative if there is none indeed"
+            )
         return questions
 
     def stream(

@@ -14,7 +14,7 @@ import re
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -114,7 +114,10 @@ def refuse_others(folder: Path, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output_dir {folder} is a file; give a folder")
     names = contents(folder)
-    if not names or overwrite:
+    if not names:
+        return
+    if overwrite:
+        _refuse_strangers(folder, names)
         return
     record = read_record(folder)
     ways = "give another --output_dir, or start anew with --overwrite_output_dir"
@@ -127,6 +130,20 @@ def refuse_others(folder: Path, overwrite: bool) -> None:
         raise UserError(f"--output_dir {folder} holds predictions of a run without training: {ways}")
     if record.get("finished"):
         raise UserError(f"--output_dir {folder} holds a run that is finished ({record['finished']}): {ways}")
+
+
+def _refuse_strangers(folder: Path, names: Sequence[str]) -> None:
+    """Refuse to write over what no run of ours has left; files that a run does not write stay anyway."""
+    if read_record(folder) or "settings.json" in names or whole_checkpoints(folder):
+        return
+    patterns = (*_WRITTEN, "settings.json", "tensorboard", "pictures", "checkpoint-[0-9]*")
+    lost = [name for name in names if any(Path(name).match(pattern) for pattern in patterns)]
+    if lost:
+        some = ", ".join(lost[:3]) + (", …" if len(lost) > 3 else "")
+        raise UserError(
+            f"--output_dir {folder} holds no run of pixel-m4, and {some} would be lost: give another "
+            "--output_dir, or move these away; --overwrite_output_dir deletes runs only"
+        )
 
 
 def refuse_others_than_pretraining(folder: Path, overwrite: bool) -> None:
@@ -145,7 +162,10 @@ def refuse_others_than_pretraining(folder: Path, overwrite: bool) -> None:
     own = bool(whole) and all((checkpoint / "stream_0.json").is_file() for checkpoint in whole)
     begun = re.compile(r"tensorboard|pictures|settings\.json|checkpoint-\d+")
     others = [name for name in contents(folder) if not begun.fullmatch(name)]
-    if overwrite or own or not (whole or others):
+    if overwrite:
+        _refuse_strangers(folder, contents(folder))
+        return
+    if own or not (whole or others):
         return
     some = ", ".join((others or [whole[-1].name])[:3])
     raise UserError(
@@ -178,12 +198,12 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         old, new = before.get(section), now.get(section)
         if isinstance(old, dict) and isinstance(new, dict):
             if section in ("data", "font", "weights"):  # where a file lies does not matter
-                old = {Path(name).name: digest for name, digest in old.items()}
-                new = {Path(name).name: digest for name, digest in new.items()}
+                before_by_name, now_by_name = _by_name(old), _by_name(new)
+                both = before_by_name.keys() & now_by_name.keys()
                 found += [
-                    f"{name} {'has changed' if name in old and name in new else 'is not in both'}"
-                    for name in sorted({**old, **new})
-                    if old.get(name) != new.get(name)
+                    f"{name} {'has changed' if name in both else 'is not in both'}"
+                    for name in sorted({**before_by_name, **now_by_name})
+                    if before_by_name.get(name) != now_by_name.get(name)
                 ]
                 continue
             same = before.get("weights") and before.get("weights") == now.get("weights")
@@ -194,6 +214,14 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         elif section in before and old != new:
             found.append(f"{section} {old}, not {new}")
     return found
+
+
+def _by_name(digests: Mapping[str, str]) -> dict[str, list[str]]:
+    """The digests of the files of each name, wherever they lie; several folders may have one."""
+    found: dict[str, list[str]] = {}
+    for path, digest in digests.items():
+        found.setdefault(Path(path).name, []).append(digest)
+    return {name: sorted(own) for name, own in found.items()}
 
 
 def checkpoint_to_go_on_from(

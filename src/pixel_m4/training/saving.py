@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -127,8 +127,14 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def start_anew(output_dir: Path, *, checkpoints: bool) -> None:
-    """Delete what a killed run left half-written, or all that an earlier run wrote, and nothing else."""
+def start_anew(output_dir: Path, *, checkpoints: bool, folders: Sequence[str] = ("tensorboard",)) -> None:
+    """Delete what a killed run left half-written, or all that an earlier run wrote, and nothing else.
+
+    Args:
+        output_dir: the output folder.
+        checkpoints: delete also what is whole: checkpoints, results, and these folders.
+        folders: what a run writes beside its checkpoints.
+    """
     for sealed in (output_dir / STAGING).glob("checkpoint-*"):
         if is_whole(sealed) and not (output_dir / sealed.name).exists():
             publish(sealed, output_dir / sealed.name)
@@ -137,7 +143,7 @@ def start_anew(output_dir: Path, *, checkpoints: bool) -> None:
         for folder in output_dir.glob("checkpoint-*"):
             if folder.is_dir() and re.fullmatch(r"checkpoint-\d+", folder.name):
                 shutil.rmtree(folder)
-        for name in ("tensorboard", "pictures"):
+        for name in folders:
             shutil.rmtree(output_dir / name, ignore_errors=True)
         (output_dir / "all_results.json").unlink(missing_ok=True)
 

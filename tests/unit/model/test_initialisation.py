@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pixel_m4.model import PixelConfig, PixelForBiaffineParsing, PixelForPreTraining, PixelPreTrainedModel
-from pixel_m4.model.initialisation import begin, center_pixels, shrink
+from pixel_m4.model import (
+    PixelConfig,
+    PixelForBiaffineParsing,
+    PixelForPreTraining,
+    PixelForSequenceClassification,
+    PixelForTokenClassification,
+    PixelPreTrainedModel,
+)
+from pixel_m4.model.initialisation import begin, center_pixels, forget_labels, shrink
 
 P = 20
 
@@ -70,3 +77,23 @@ def test_shrinking_scales_the_matrices_of_layers_only() -> None:
     for name, value in model.state_dict().items():
         matrix = name.startswith("vit.encoder.layer.") and value.ndim == 2
         assert torch.equal(value, before[name] * (0.5 if matrix else 1)), name
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_labels"),
+    [
+        (PixelForSequenceClassification, {"classifier.weight", "classifier.bias"}),
+        (PixelForTokenClassification, {"classifier.weight", "classifier.bias"}),
+        (PixelForBiaffineParsing, {"biaffine_rels.weight"}),
+    ],
+)
+def test_only_what_belongs_to_labels_is_forgotten(
+    kind: type[PixelPreTrainedModel], of_labels: set[str]
+) -> None:
+    model = kind(PixelConfig.named("nano", num_labels=3)).eval()
+    for weight in model.parameters():
+        torch.nn.init.constant_(weight, 7.0)
+    forget_labels(model)
+    changed = {name for name, weight in model.named_parameters() if not bool((weight == 7).all())}
+    assert changed == of_labels
+    assert model.config.num_labels == 3

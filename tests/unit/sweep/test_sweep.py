@@ -41,6 +41,9 @@ if (data / "fail").exists() and given["--seed"] == "1":
 while (data / "hold").exists() and given["--seed"] == "1":
     time.sleep(0.02)
 score = 50 + int(given["--seed"])
+if (data / "diverge").exists() and given["--seed"] == "1":
+    score = float("nan")
+(output / "run.json").write_text(json.dumps({"finished": "today"}))
 (output / "all_results.json").write_text(json.dumps({"eval_las": score, "test_las": score}))
 """
 SWEEP = """
@@ -126,6 +129,34 @@ def test_failures_are_reported_and_the_others_go_on(place: Place, capsys: pytest
     assert place.run() == 0
     assert len(place.starts) == 6
     assert before.items() <= place.finished.items()
+
+
+def test_a_run_that_diverged_is_not_in_the_tables(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """One such score cost all tables."""
+    (place.data / "diverge").touch()
+    assert place.run() == 0
+    shown = capsys.readouterr().out
+    assert "parsing/learning_rate=1e-05,seed=1: test_las is no number, so it is not in the tables" in shown
+    assert "the tables lack 2 of 4 runs" in shown
+    assert "| 50.0 | 1 |" in shown
+    assert place.run() == 0
+    assert len(place.starts) == 4
+
+
+def test_a_finished_run_without_the_score_is_kept(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """It was deleted and trained again by every start."""
+    plain = place.file.read_text()
+    place.file.write_text(f"{plain}metric: uas\n")
+    assert place.run() == 1
+    assert "FAILED (there is no test_uas in all_results.json; of the scores that it has (las)" in (
+        capsys.readouterr().out
+    )
+    before = place.finished
+    assert place.run() == 1
+    assert "is finished, but there is no test_uas in all_results.json" in capsys.readouterr().err
+    place.file.write_text(plain)
+    assert place.run() == 0
+    assert (len(place.starts), place.finished) == (4, before)
 
 
 def test_changed_arguments(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

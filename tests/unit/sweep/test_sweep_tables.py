@@ -71,6 +71,22 @@ def test_runs_that_are_missing_leave_dashes_and_lower_counts(plan: Sweep) -> Non
     assert Table.make(plan, [None] * len(plan.runs)) == []
 
 
+def test_settings_are_compared_on_the_seeds_that_they_share(plan: Sweep) -> None:
+    """A rate whose only seed was a lucky one was chosen."""
+    dev = {("1e-05", "0"): 50.0, ("1e-05", "1"): 76.0, ("5e-05", "1"): 74.0}
+
+    def scores(dev: dict[tuple[str, str], float]) -> list[dict[str, float] | None]:
+        keys = [(run.axes["learning_rate"], run.axes["seed"]) for run in plan.runs]
+        return [{"eval_las": dev[key], "test_las": dev[key] - 1} if key in dev else None for key in keys]
+
+    cell = Table.make(plan, scores(dev))[0].rows[0].cells["four"]
+    assert (cell.chosen, cell.mean, cell.dev) == ({"learning_rate": "1e-05"}, 62, 63)
+    apart = {("1e-05", "0"): 50.0, ("5e-05", "1"): 74.0}  # no seed in common: the best of what there is
+    assert Table.make(plan, scores(apart))[0].rows[0].cells["four"].mean == 73
+    diverged = {**dev, ("1e-05", "1"): float("nan")}
+    assert Table.make(plan, scores(diverged))[0].rows[0].cells["four"].mean == 73
+
+
 def test_files(plan: Sweep, tmp_path: Path) -> None:
     scores = [score(run) for run in plan.runs]
     tables = Table.make(plan, scores)

@@ -168,6 +168,20 @@ def test_unanswerable_training_questions_are_noted_in_the_configuration() -> Non
         assert (config.task, config.task_options["version_2_with_negative"]) == ("qa", expected)
 
 
+def test_hidden_answers_are_not_scored(tmp_path: Path) -> None:
+    """They counted as questions without an answer: F1 0."""
+    rows = [{"id": str(n), "question": "q", "context": "c d", "answers": []} for n in range(3)]
+    file = tmp_path / "test.json"
+    file.write_text(json.dumps(rows), encoding="utf-8")
+    for task in (make(), make(version_2_with_negative=False)):
+        with pytest.raises(
+            DataError, match=r"test\.json: no question has an answer, as where they are hidden"
+        ):
+            task.read_file(file)
+    assert len(make().read_file(file, labels=False)) == 3
+    assert len(make(version_2_with_negative=True).read_file(file)) == 3
+
+
 @pytest.mark.parametrize(
     ("flag", "expected"),
     [

@@ -9,6 +9,7 @@ import pytest
 from pixel_m4.files import DataError
 from pixel_m4.formats.conllu import parse_conllu
 from pixel_m4.formats.folders import find_split
+from pixel_m4.formats.tables import TABLE_FILES
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.base import Task
 from pixel_m4.tasks.classification import Classification
@@ -200,3 +201,14 @@ def test_only_file_must_not_be_named_after_a_split(tmp_path: Path) -> None:
 def test_dev_may_be_called_validation(tmp_path: Path) -> None:
     (tmp_path / "xx-validation.conllu").touch()
     assert find_split(tmp_path, "dev", ["*{split}.conllu"]) == tmp_path / "xx-validation.conllu"
+
+
+def test_a_split_in_two_formats_is_not_guessed(tmp_path: Path) -> None:
+    for name in ("train.tsv", "train.csv", "dev.tsv", "dev.tsv.gz"):
+        (tmp_path / name).touch()
+    assert find_split(tmp_path, "dev", TABLE_FILES) == tmp_path / "dev.tsv"
+    message = (
+        r"several files for the split 'train': train.csv, train.tsv; leave one, or name it by --train_file"
+    )
+    with pytest.raises(DataError, match=message):
+        find_split(tmp_path, "train", TABLE_FILES)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pixel_m4.training.runs import (
     differences,
     place_beside,
     refuse_others,
+    refuse_others_than_pretraining,
 )
 from pixel_m4.training.saving import STAGING, publish, seal
 
@@ -85,6 +87,10 @@ def test_what_decides_the_weights_is_compared() -> None:
     assert differences(RECORD, changed(task="pos")) == ["task parsing, not pos"]
     assert differences(RECORD, changed(processes=2)) == ["processes 1, not 2"]
     assert differences(RECORD, changed(arguments={"model_name_or_path": "./m"})) == []  # the same weights
+    twins = {"data": {"/en/data.csv": "1", "/hi/data.csv": "2"}}
+    moved = {"data": {"/x/en/data.csv": "1", "/x/hi/data.csv": "2"}}
+    assert differences(twins, moved) == []
+    assert differences(twins, {"data": {**twins["data"], "/en/data.csv": "3"}}) == ["data.csv has changed"]
     other = changed(arguments={"model_name_or_path": "n"}, weights={"model.safetensors": "5"})
     assert differences(RECORD, other) == ["model_name_or_path m, not n", "model.safetensors has changed"]
     assert differences(RECORD, changed(weights={"model.safetensors": "5"})) == [
@@ -108,6 +114,28 @@ def test_what_would_be_lost_is_refused(tmp_path: Path, record: dict[str, Any] | 
     with pytest.raises(ValueError, match=expected):
         refuse_others(tmp_path, overwrite=False)
     refuse_others(tmp_path, overwrite=True)
+
+
+@pytest.mark.parametrize("refuse", [refuse_others, refuse_others_than_pretraining])
+def test_only_runs_are_written_over(tmp_path: Path, refuse: Callable[[Path, bool], None]) -> None:
+    """Somebody's pictures, weights and README were deleted."""
+    for folder in ("pictures", "checkpoint-7", "data"):
+        (tmp_path / folder).mkdir()
+    for file in ("README.md", "notes.txt", "checkpoint-7/weights.bin"):
+        (tmp_path / file).touch()
+    with pytest.raises(
+        ValueError, match=r"holds no run of pixel-m4, and README.md, checkpoint-7, pictures would"
+    ):
+        refuse(tmp_path, True)
+    refuse(folder_of(tmp_path, RECORD), True)
+
+
+def test_fine_tuning_leaves_pictures(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, RECORD, (2,))
+    for name in ("pictures", "tensorboard"):
+        (folder / name).mkdir()
+    clear(folder, None)
+    assert sorted(path.name for path in folder.iterdir()) == ["pictures"]
 
 
 def test_what_is_not_refused(tmp_path: Path) -> None:

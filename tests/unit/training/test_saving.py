@@ -71,7 +71,7 @@ def test_starting_anew_deletes_only_what_runs_write(tmp_path: Path) -> None:
     start_anew(tmp_path, checkpoints=False)
     assert (tmp_path / "checkpoint-3").is_dir()
     assert not (tmp_path / STAGING).exists()
-    start_anew(tmp_path, checkpoints=True)
+    start_anew(tmp_path, checkpoints=True, folders=("tensorboard", "pictures"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-best", "notes"]
 
 
