@@ -251,7 +251,7 @@ def analyze_robustness(
     if sentences is not None and sentences < 1:
         raise UserError(f"--sentences must be at least 1, got {sentences}")
     task, network = running.task(model)
-    gold = task.read(data, split) if data.is_dir() else task.read_file(data)
+    gold = task.read_other(data, split)
     words_of(gold[0])  # what has none is told
     gold = evenly(gold, sentences)
     prepared = attacks.prepare(task.renderer, gold, typos)

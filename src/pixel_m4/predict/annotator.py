@@ -15,7 +15,7 @@ from typing import Any
 
 from pixel_m4.console.errors import UserError
 from pixel_m4.files import DataError
-from pixel_m4.formats.rows import InputFormat
+from pixel_m4.formats.rows import InputFormat, check_text
 from pixel_m4.predict.exported import ExportedModel
 from pixel_m4.shipped import is_exported, with_revision
 from pixel_m4.tasks.base import Task, TaskOptions
@@ -72,12 +72,11 @@ class Annotator:
         if any(objects) and not all(objects):
             number = objects.index(not objects[0]) + 1
             raise DataError(f"text {number}: texts and objects are mixed; give all alike")
-        for number, text in enumerate(texts, 1):
-            if isinstance(text, str) and not text.strip():
-                raise DataError(f"text {number} is blank; leave it out")
         lines = [
-            json.dumps(dict(text), ensure_ascii=False) if isinstance(text, Mapping) else _line(text)
-            for text in texts
+            json.dumps(dict(text), ensure_ascii=False)
+            if isinstance(text, Mapping)
+            else " ".join(check_text(text, "text", f"text {number}").splitlines())
+            for number, text in enumerate(texts, 1)
         ]
         examples = self.task.read_raw(lines, "<texts>", "columns" if objects[0] else "text")
         if len(examples) != len(texts):
@@ -113,8 +112,7 @@ class Annotator:
             DataError: Something is wrong; names file, line and value.
             OSError: A file cannot be read.
         """
-        path = Path(data)
-        gold = self.task.read(path, split) if path.is_dir() else self.task.read_file(path)
+        gold = self.task.read_other(Path(data), split)
         return self.task.score(gold, list(self.annotate(gold)))
 
     def annotate(self, examples: Iterable[Any]) -> Iterator[Any]:
@@ -139,10 +137,6 @@ class Annotator:
         import torch
 
         return torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.bf16)
-
-
-def _line(text: str) -> str:
-    return " ".join(text.splitlines())
 
 
 def load(

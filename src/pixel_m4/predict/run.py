@@ -173,7 +173,7 @@ def evaluate(
         for name in ("eval_results.json", predictions + task_class.suffix):
             refuse_existing(output_dir / name, overwrite)
     if data_dir is not None:
-        saved = _elsewhere(saved, data_dir)
+        saved = saved.elsewhere(data_dir)
     options = _options(task_class, saved, task_arguments)
     hub = getattr(options, "dataset_name", None)
     if file is None and data_dir is None and hub is None:
@@ -224,17 +224,6 @@ def _options(task: type[Task], saved: TaskOptions, argv: Sequence[str]) -> TaskO
     parser = HfArgumentParser(task.options_class, prog=f"pixel-m4 evaluate (task {task.name})")
     parser.set_defaults(**{entry.name: getattr(saved, entry.name) for entry in fields(saved)})
     return parser.parse_args_into_dataclasses(list(argv))[0]
-
-
-def _elsewhere(saved: TaskOptions, data_dir: Path) -> TaskOptions:
-    """The saved options without the place of the training data, which would win over the folder."""
-    changes: dict[str, Any] = {}
-    if getattr(saved, "dataset_name", None) is not None:
-        changes["dataset_name"] = None
-    language = getattr(saved, "language", None)
-    if language is not None and not (data_dir / language).is_dir():
-        changes["language"] = None
-    return replace(saved, **changes)
 
 
 def _quiet(model: str) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 WordPooling = Literal["first", "mean", "first_last_mean", "attention"]
 
 Options = TypeVar("Options", bound="TaskOptions")
+OfDatasets = TypeVar("OfDatasets", bound="DatasetOptions")
 Example = TypeVar("Example")
 Item = TypeVar("Item", bound="Encoded")
 Result = TypeVar("Result")
@@ -94,6 +95,10 @@ class TaskOptions:
     def configure(self, config: AnyConfig) -> None:
         """Let the model be as the options say."""
 
+    def elsewhere(self: Options, data_dir: Path) -> Options:
+        """The options for data in another folder than those of training, whose place would win over it."""
+        return self
+
 
 @dataclass(frozen=True, kw_only=True)
 class WordOptions(TaskOptions):
@@ -152,6 +157,11 @@ class DatasetOptions(TaskOptions):
         default=None,
         metadata={"help": "configuration of the data set, or folder in data_dir, of a language"},
     )
+
+    def elsewhere(self: OfDatasets, data_dir: Path) -> OfDatasets:
+        """Not the data set of training; its language only where the folder has one of that name."""
+        there = self.language is not None and (data_dir / self.language).is_dir()
+        return replace(self, dataset_name=None, language=self.language if there else None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -278,6 +288,18 @@ class Task(ABC, Generic[Example, Item, Result, Prediction]):
     def read(self, data_dir: Path, split: str) -> list[Example]:
         """Read one split (``train``, ``dev`` or ``test``) of a folder; raises :class:`DataError`."""
         return self.read_file(find_split(data_dir, split, self.files))
+
+    def read_other(self, data: Path, split: str) -> list[Example]:
+        """Read a split of a folder, or a file, that need not be where the training data were.
+
+        Raises:
+            DataError: something is wrong; names file, line and value.
+        """
+        if not data.is_dir():
+            return self.read_file(data)
+        there = copy.copy(self)
+        there.options = self.options.elsewhere(data)
+        return there.read(data, split)
 
     @abstractmethod
     def read_file(self, path: Path, *, labels: bool = True) -> list[Example]:

@@ -302,7 +302,10 @@ class Classification(Task[LabelledText, TextItem, list[float], TextPrediction]):
         if wanted is not None and wanted != pairs:
             found = f"{place}: {'a pair (there is a tab)' if pairs else 'a single text'}: {line[:80]!r}"
             if wanted:
-                raise DataError(f"{found}; the model reads pairs: write both texts with a tab between")
+                raise DataError(
+                    f"{found}; the model reads pairs: write both texts with a tab between, or objects with "
+                    "sentence1 and sentence2"
+                )
             raise DataError(
                 f"{found}; the model reads single texts: leave out what follows the tab, or say "
                 "--input_format text, for which a tab is a space"

@@ -10,9 +10,15 @@ import pytest
 import torch
 
 import pixel_m4
-from pixel_m4 import PixelConfig, PixelForQuestionAnswering, TextRenderer
+from pixel_m4 import (
+    PixelConfig,
+    PixelForQuestionAnswering,
+    PixelForSequenceClassification,
+    TextRenderer,
+)
 from pixel_m4.files import DataError
 from pixel_m4.predict.annotator import Annotator
+from pixel_m4.tasks.classification import Classification, ClassificationOptions
 from pixel_m4.tasks.parsing import Parsing
 from pixel_m4.tasks.qa import QuestionAnswering
 
@@ -39,8 +45,11 @@ def test_a_prediction_a_text(parser: Annotator) -> None:
 
 
 def test_texts_that_are_none(parser: Annotator) -> None:
-    with pytest.raises(DataError, match="text 2 is blank"):
+    with pytest.raises(DataError, match="text 2: the text is empty"):
         parser.predict(["a", " \n"])
+    for odd in (None, float("nan"), ["The", "cat"], ("a", "b"), b"a"):
+        with pytest.raises(DataError, match="text 2: the text is no text, but"):
+            parser.predict(["a", odd])
     with pytest.raises(TypeError, match=r"write \[text\]"):
         parser.predict("The cat sleeps.")
     with pytest.raises(DataError, match="text 2: texts and objects are mixed"):
@@ -58,6 +67,24 @@ def test_streams_and_scores(parser: Annotator, tmp_path: Path) -> None:
     assert isinstance(task, Parsing)
     gold = task.read_file(file)
     assert scores == task.score(gold, task.annotate(parser.model, gold))
+
+
+def test_another_folder_is_scored_and_not_the_training_data(tmp_path: Path) -> None:
+    """The data set that the options name won over the folder that was asked for."""
+    rows = {"right": ["good film,pos", "bad film,neg"], "wrong": ["good film,neg", "bad film,pos"]}
+    for name, lines in rows.items():
+        (tmp_path / name / "eng").mkdir(parents=True)
+        for folder in (tmp_path / name, tmp_path / name / "eng"):
+            (folder / "test.csv").write_text("\n".join(["text,label", *lines * 4]), encoding="utf-8")
+    renderer = TextRenderer(max_seq_length=16)
+    for place in ({"dataset_name": str(tmp_path / "right")}, {"language": "eng"}):
+        task = Classification(renderer, ["neg", "pos"], ClassificationOptions(**place))
+        model = PixelForSequenceClassification(PixelConfig.named("nano", max_seq_length=16, num_labels=2))
+        annotator = Annotator(task, model.eval())
+        right, wrong = (annotator.evaluate(tmp_path / name)["accuracy"] for name in rows)
+        assert right + wrong == 100
+        assert annotator.evaluate(tmp_path / "wrong" / "eng")["accuracy"] == wrong
+        assert task.options == ClassificationOptions(**place)
 
 
 def test_questions_are_objects() -> None:
