@@ -106,7 +106,11 @@ def skip_all() -> None:
 
 def with_peak(place: Place, tflops: float | None) -> tuple[Place, Result]:
     """The peak to compare with: what was said, what the card's data sheet says, else what was measured."""
-    measured = matmul_peak(place.device, torch.bfloat16 if place.cuda else torch.float32)
+    dtype = torch.float32
+    if place.cuda:  # older cards only emulate bfloat16
+        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        dtype = torch.bfloat16 if has_bf16 else torch.float16
+    measured = matmul_peak(place.device, dtype)
     card = torch.cuda.get_device_name(place.device) if place.cuda else "CPU"
     sheet = None if tflops is None else tflops * 1e12
     sheet = sheet or peak_of(card)

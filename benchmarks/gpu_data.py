@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.utils.import_utils import enable_tf32
 
 from pixel_m4 import (
     PixelConfig,
@@ -164,12 +163,17 @@ def moved(batch: Batch, device: torch.device) -> Batch:
 
 
 def loss_of(model: torch.nn.Module, batch: Batch) -> Tensor:
-    """The loss; of an encoder the mean square of its states on text."""
+    """The loss; of an encoder the mean square of its states on text along one direction.
+
+    Along all of them it would be a constant, as the states are normed.
+    """
     outputs = model(**batch)
     if outputs.get("loss") is not None:
         return outputs.loss
     seen = torch.nn.functional.pad(batch["attention_mask"], (1, 0), value=1)[..., None]
-    return (outputs.last_hidden_state.float() * seen).square().sum() / seen.sum()
+    states = outputs.last_hidden_state.float()
+    direction = torch.randn(states.shape[-1], 1, generator=torch.Generator().manual_seed(2)).to(states.device)
+    return (states @ direction * seen).square().sum() / seen.sum()
 
 
 def gradients(model: torch.nn.Module, batch: Batch, bf16: bool = False) -> tuple[Tensor, Tensor]:
@@ -199,7 +203,9 @@ def off(found: Tensor, expected: Tensor) -> float:
 def without_tf32(place: Place) -> None:
     """From here on float32 products are exact; a training may have chosen otherwise."""
     if place.cuda:
-        enable_tf32(False)
+        torch.backends.fp32_precision = "ieee"
+        torch.backends.cuda.matmul.allow_tf32 = False
+        assert torch.backends.cuda.matmul.fp32_precision == "ieee", "TF32 is still on"
 
 
 def half(place: Place, dtype: torch.dtype = torch.bfloat16) -> torch.autocast:

@@ -91,7 +91,7 @@ class Strip:
             text=list(text) if isinstance(text, tuple) and hasattr(item, "words") else text,
             inputs=inputs,
             decisions=decisions,
-            scores=decisions.score(outputs)[0].double().cpu().numpy(),
+            scores=decisions.score(outputs)[0].cpu().double().numpy(),
             batch_size=batch_size,
         )
 
@@ -135,7 +135,7 @@ class Strip:
             pixels = self.inputs["pixel_values"].repeat(len(batch), 1, 1, 1)
             for strip, white in zip(pixels, batch, strict=True):
                 self._blank(strip, white)
-            found.append(self._score(pixels).double().cpu().numpy())
+            found.append(self._score(pixels).cpu().double().numpy())
         return np.concatenate(found) if found else np.zeros((0, len(self.scores)))
 
     @property
@@ -167,8 +167,8 @@ class Strip:
     def by_patch(self, values: Tensor) -> np.ndarray:
         """Sum values of pixels [1, C, 16, 16 * P] by patch: float64 [P]."""
         size = self.renderer.pixels_per_patch
-        summed = values.detach().double().sum((0, 1, 2)).unflatten(0, (-1, size)).sum(1)
-        return summed.cpu().numpy()
+        summed = values.detach().cpu().double().sum((0, 1, 2)).unflatten(0, (-1, size)).sum(1)
+        return summed.numpy()
 
 
 def chefer(strip: Strip, decision: int) -> np.ndarray:
@@ -191,7 +191,7 @@ def chefer(strip: Strip, decision: int) -> np.ndarray:
     for attention, gradient in reversed(list(zip(outputs.attentions, by_layer, strict=True))):
         used = (gradient * attention)[0].clamp(min=0).mean(0)  # [S, S]
         relevance = relevance + relevance @ used
-    return relevance[1:].detach().double().cpu().numpy()
+    return relevance[1:].detach().cpu().double().numpy()
 
 
 def gradient_input(strip: Strip, decision: int) -> np.ndarray:

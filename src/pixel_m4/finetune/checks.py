@@ -97,7 +97,7 @@ def check_training(task_class: type[Task], arguments: FinetuneArguments, trainin
 def _check_refused(training: TrainingArguments) -> None:
     plain = {entry: value.default for entry, value in TrainingArguments.__dataclass_fields__.items()}
     neutral: Mapping[str, tuple[Any, ...]] = {
-        "accelerator_config": (AcceleratorConfig(),),
+        "accelerator_config": (AcceleratorConfig(), AcceleratorConfig(non_blocking=True)),  # with pinning
         "debug": ([],),
         "include_for_metrics": ([],),
         "fsdp": ([], ""),

@@ -41,6 +41,7 @@ from pixel_m4.subwords.tokenizer import open_tokenizer
 from pixel_m4.tasks.base import Task, TaskOptions, saved_labels
 from pixel_m4.tasks.registry import TASKS
 from pixel_m4.tasks.text_input import TextInput
+from pixel_m4.training.defaults import use_one_gpu
 from pixel_m4.training.overrides import parse_overrides
 from pixel_m4.training.progress import Course
 from pixel_m4.training.records import save_metrics, tensorboard_folder, true_rates
@@ -109,6 +110,7 @@ def finetune(
         Stopped: Ctrl-C or SIGTERM; the last checkpoint is whole.
     """
     check_training(task_class, arguments, training)
+    use_one_gpu(training)
     stopping = Stopping()
     kept = kept_checkpoint(Path(training.output_dir)) if training.do_train else nullcontext()
     with (

@@ -11,6 +11,7 @@ decoder, N patch classes.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -193,6 +194,18 @@ class PixelWithPatchClasses(PixelForPreTraining):
 
 # Checkpoints name the class that anybody can open them with.
 PixelWithPatchClasses.__name__ = PixelForPreTraining.__name__
+
+
+def widened(outputs: Any) -> Any:
+    """Outputs of a pretraining model whose losses and mask can be summed.
+
+    FSDP gives all outputs back in bfloat16, in which sums are coarse and count no further than 256.
+    """
+    for name in ("mask", "patch_losses", "class_losses", "blank_losses", "named"):
+        value = getattr(outputs, name, None)
+        if value is not None and value.dtype in (torch.bfloat16, torch.float16):
+            outputs[name] = value.float()
+    return outputs
 
 
 def objective_loss(outputs: PatchClassesOutput, objective: PatchClasses) -> Tensor:

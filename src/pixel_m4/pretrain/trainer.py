@@ -30,6 +30,7 @@ from pixel_m4.pretrain.patch_classes import (
     PixelWithPatchClasses,
     objective_flops,
     objective_loss,
+    widened,
 )
 from pixel_m4.pretrain.pictures import Pictures
 from pixel_m4.pretrain.validation import Validation
@@ -77,7 +78,7 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
         self.optimizer: Any
         self._loader: StatefulDataLoader | None = None
         self._resume_from: Path | None = None
-        dtype = torch.bfloat16 if self.args.bf16 else torch.float32
+        dtype = torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else torch.float32
         objective = getattr(self.model, "objective", None)
         self._objective: PatchClasses | None = objective
         config = self.model.config
@@ -165,7 +166,7 @@ class PretrainTrainer(WholeCheckpoints, ReportingTrainer):
         So a step has the same gradient however it is divided.
         """
         languages = inputs.pop("language")
-        outputs = model(**inputs)
+        outputs = widened(model(**inputs))
         self._count_losses(languages, outputs, inputs["attention_mask"])
         loss = outputs.loss
         if num_items_in_batch is not None:  # gradients are averaged over processes

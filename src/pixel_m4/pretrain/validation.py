@@ -16,6 +16,7 @@ from torch import nn
 from pixel_m4.corpus.corpora import Block
 from pixel_m4.corpus.pretraining import MaskedBlocks
 from pixel_m4.fill.reading import ReadingAccuracy, UnitReader, most_frequent_patch, reading_accuracy
+from pixel_m4.pretrain.patch_classes import widened
 
 
 class Validation:
@@ -93,7 +94,7 @@ class Validation:
                     for name, value in batch.items()
                 }
                 with context():
-                    outputs = model(**batch)
+                    outputs = widened(model(**batch))
                 counted = (outputs.mask * (batch["attention_mask"] != 0)).sum()
                 if idle:
                     continue

@@ -11,12 +11,15 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from pixel_m4.console.threads import processes_here, processors
 from pixel_m4.training.settings import Settings
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
 
 # Processes that draw text for a GPU, at most: a guess that `make gpu` checks on the machine at hand.
 PRETRAINING_WORKERS, FINETUNING_WORKERS = 8, 2
@@ -93,7 +96,9 @@ def defaults_on(device: Device, *, pretraining: bool) -> dict[str, Any]:
         "logging_nan_inf_filter": False,  # for which the host would wait in every step
     }
     if recent:
-        chosen |= {"bf16": True, "tf32": True}
+        chosen["bf16"] = True
+        if torch.version.hip is None:  # transformers refuses it on AMD's
+            chosen["tf32"] = True
     if pretraining and recent and device.compiler and not device.sharded:
         chosen["torch_compile"] = True
     return chosen
@@ -120,3 +125,29 @@ def settle_device(settings: Settings, device: Device, chosen: Mapping[str, Any])
     if unsaid and os.environ.get("RANK", "0") == "0":
         said = " ".join(settings.said(name) for name in unsaid)
         logger.warning("on %s by default: %s (write an option to choose otherwise)", device.name, said)
+
+
+def use_one_gpu(training: TrainingArguments) -> None:
+    """Train on one GPU a process, and say so where a process sees several.
+
+    The Trainer would copy the model to all of them in every step (``nn.DataParallel``), and not obey
+    ``--bf16`` there.
+    """
+    if training.n_gpu > 1:
+        logger.warning(
+            "this process sees %d GPUs and trains on one; torchrun --nproc_per_node %d -m pixel_m4.cli … "
+            "uses all", training.n_gpu, training.n_gpu,
+        )  # fmt: skip
+        training._n_gpu = 1
+
+
+def settle_tf32(training: TrainingArguments) -> None:
+    """Let float32 products be as ``--tf32`` says, by both of torch's switches.
+
+    Accelerate sets one of them itself where a model is compiled, and parts of torch refuse to read one
+    while only the other is set.
+    """
+    if training.tf32 is None or training.device.type != "cuda":
+        return
+    torch.backends.fp32_precision = "tf32" if training.tf32 else "ieee"
+    torch.backends.cuda.matmul.allow_tf32 = training.tf32

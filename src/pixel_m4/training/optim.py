@@ -108,7 +108,9 @@ class Muon(torch.optim.Optimizer):
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(gradient)
         mean = state["momentum_buffer"].lerp_(gradient, 1 - group["momentum"])
-        return gradient.lerp(mean, group["momentum"]) if group["nesterov"] else mean
+        update = gradient.lerp(mean, group["momentum"]) if group["nesterov"] else mean
+        # Of weights that are divided among processes (FSDP), all take part to put it together.
+        return update.full_tensor() if isinstance(update, DTensor) else update
 
     def _directions(
         self, parameters: Iterable[nn.Parameter], group: Group, update: Callable[[nn.Parameter], Tensor]
@@ -143,8 +145,6 @@ class Muon(torch.optim.Optimizer):
         updates: dict[nn.Parameter, Tensor] = {}
         for parameter in parameters:  # all of them: every process has the whole state, or its shard of it
             update = self._update(parameter, group)
-            if isinstance(update, DTensor):
-                update = update.full_tensor()  # all processes take part
             if parameter in mine:
                 updates[parameter] = update
         device = parameters[0].device

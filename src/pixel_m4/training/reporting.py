@@ -16,6 +16,7 @@ from transformers.trainer import TRAINING_ARGS_NAME
 
 from pixel_m4.console.redact import remember
 from pixel_m4.training.busy import BusyNote
+from pixel_m4.training.defaults import settle_tf32
 from pixel_m4.training.publishing import PublishingTrainer
 
 
@@ -43,6 +44,7 @@ class ReportingTrainer(PublishingTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         hide_token(kwargs["args"])
         super().__init__(*args, **kwargs)
+        settle_tf32(self.args)
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self._muon_rate: float | None = None

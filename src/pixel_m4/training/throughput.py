@@ -44,8 +44,8 @@ def _matmul(device: torch.device, dtype: torch.dtype, size: int, repetitions: in
 
 def synchronize(device: torch.device) -> None:
     """Wait until the device has done what it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    if device.type not in ("cpu", "meta"):
+        torch.accelerator.synchronize(device)
 
 
 class Throughput:

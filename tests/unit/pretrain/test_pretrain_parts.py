@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from pixel_m4.model import PixelConfig
 from pixel_m4.pretrain import text
 from pixel_m4.pretrain.arguments import PretrainArguments, parse_probabilities
 from pixel_m4.pretrain.model import check_renderer, make_model
+from pixel_m4.pretrain.patch_classes import PatchClassesOutput, widened
 from pixel_m4.pretrain.text import hold_out, make_sources, parse_language
 from pixel_m4.render import TextRenderer
 
@@ -86,3 +88,18 @@ def test_colour_and_the_second_objective_do_not_go_together() -> None:
         check_renderer(PretrainArguments(**options, patch_classes=8), colour, config)
     with pytest.raises(ValueError, match="draws patches of 24 pixels, and the model takes 16"):
         check_renderer(PretrainArguments(**options), TextRenderer(pixels_per_patch=24), config)
+
+
+def test_outputs_in_bfloat16_are_widened_before_sums() -> None:
+    """As FSDP gives them; in bfloat16 a sum of ones ends at 256."""
+    ones = torch.ones(1, 1000, dtype=torch.bfloat16, requires_grad=True)
+    outputs = PatchClassesOutput(mask=ones.detach(), patch_losses=ones, class_losses=ones, named=ones > 0)
+    wide = widened(outputs)
+    assert wide.patch_losses.dtype == wide.mask.dtype == wide.class_losses.dtype == torch.float32
+    assert wide.named.dtype == torch.bool
+    assert wide.patch_losses.cumsum(1)[0, -1] == 1000
+    wide.patch_losses.sum().backward()
+    assert ones.grad is not None
+    plain = PatchClassesOutput(mask=torch.ones(2, 3), patch_losses=torch.ones(2, 3))
+    before = plain.patch_losses
+    assert widened(plain).patch_losses is before

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 from pixel_m4.finetune.arguments import parse_arguments as parse_finetuning
+from pixel_m4.finetune.checks import check_training
 from pixel_m4.pretrain.arguments import (
     PretrainArguments,
     PretrainTrainingArguments,
@@ -17,7 +20,7 @@ from pixel_m4.pretrain.arguments import (
     parse_arguments as parse_pretraining,
 )
 from pixel_m4.tasks.parsing import Parsing
-from pixel_m4.training.defaults import Device, defaults_on, settle_device
+from pixel_m4.training.defaults import Device, defaults_on, settle_device, use_one_gpu
 from pixel_m4.training.reporting import ReportingTrainer
 from pixel_m4.training.settings import Settings, SettingsParser
 
@@ -120,7 +123,9 @@ def test_both_commands_ask_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_copies_from_pinned_memory_are_not_waited_for(pinned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["--config_name", "nano", "--data_dir", "d", "--output_dir", "o"]
     words += ["--dataloader_pin_memory", str(pinned).lower(), "--use_cpu", "false"]
-    assert parse_finetuning("x", Parsing, words)[1].accelerator_config.non_blocking is pinned
+    arguments, training, _ = parse_finetuning("x", Parsing, words)
+    assert training.accelerator_config.non_blocking is pinned
+    check_training(Parsing, arguments, training)  # which refused it, and with it all training on CUDA
     seen: list[dict[str, Any]] = []
 
     class Somewhere(torch.Tensor):
@@ -152,3 +157,40 @@ def test_the_facts_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Device.found()
     assert (found.kind, found.name, found.capability) == ("cuda", "NVIDIA H100", (9, 0))
     assert (found.sharded, found.cores) == (True, 8)
+
+
+def test_tf32_is_not_asked_of_amd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "hip", "7.0")
+    chosen = defaults_on(replace(H100, name="AMD Instinct MI300X", capability=(9, 4)), pretraining=False)
+    assert chosen["bf16"]
+    assert "tf32" not in chosen
+
+
+def test_one_of_many_visible_gpus(caplog: pytest.LogCaptureFixture) -> None:
+    words = ["--config_name", "nano", "--data_dir", "d", "--output_dir", "o", "--use_cpu", "true"]
+    training = parse_finetuning("x", Parsing, words)[1]
+    use_one_gpu(training)
+    assert not caplog.records
+    assert training.device.type == "cpu"
+    training._n_gpu = 4
+    batch = training.per_device_train_batch_size
+    assert training.train_batch_size == 4 * batch
+    use_one_gpu(training)
+    assert (training.n_gpu, training.train_batch_size) == (1, batch)
+    assert "this process sees 4 GPUs and trains on one; torchrun --nproc_per_node 4" in caplog.text
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_tf32_is_as_the_option_says_wherever_it_is_asked(wanted: bool) -> None:
+    """In a process of its own: torch's switches are global."""
+    code = f"""
+import torch
+from types import SimpleNamespace
+from pixel_m4.training.defaults import settle_tf32
+torch.backends.fp32_precision = "tf32"
+torch.backends.cuda.matmul.allow_tf32 = {not wanted}  # as accelerate does
+settle_tf32(SimpleNamespace(tf32={wanted}, device=torch.device("cuda")))
+print(torch.backends.cuda.matmul.fp32_precision, torch.get_float32_matmul_precision())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == (["tf32", "high"] if wanted else ["ieee", "highest"])

@@ -142,11 +142,11 @@ def test_every_matrix_is_in_one_share(shares: int) -> None:
         assert {tuple(share[0].shape) for share in divided} == {(16, 64), (64, 16)}
 
 
-def _process(rank: int, store: str, results: str) -> None:
-    """Train as one of two processes: whole matrices, then sharded ones."""
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+def _process(rank: int, store: str, results: str, processes: int) -> None:
+    """Train as one of some processes: whole matrices, then sharded ones."""
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=processes)
     whole = matrices()
-    mesh = init_device_mesh("cpu", (2,))
+    mesh = init_device_mesh("cpu", (processes,))
     sharded = [torch.nn.Parameter(distribute_tensor(each.data, mesh, [Shard(0)])) for each in matrices()]
     counted = Counter[int]()
     work = optim.orthogonalize
@@ -172,23 +172,24 @@ def _process(rank: int, store: str, results: str) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_share_the_work(tmp_path: Path) -> None:
-    spawn(_process, (str(tmp_path / "store"), str(tmp_path / "result")), nprocs=2)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_processes_share_the_work(processes: int, tmp_path: Path) -> None:
+    spawn(_process, (str(tmp_path / "store"), str(tmp_path / "result"), processes), nprocs=processes)
     alone = matrices()
     optimizer = Muon(alone, lr=0.02, weight_decay=0.1)
     for step in range(3):
         pull(alone, step)
         optimizer.step()
-    results = [torch.load(tmp_path / f"result{rank}") for rank in range(2)]
+    results = [torch.load(tmp_path / f"result{rank}") for rank in range(processes)]
     for (whole, sharded), momentum, _ in results:
         for one, two, three in zip(alone, whole, sharded, strict=True):
             torch.testing.assert_close(two, one.data, rtol=0, atol=2e-6)
             torch.testing.assert_close(three, one.data, rtol=0, atol=2e-6)
         for one, two in zip(alone, momentum, strict=False):
             assert torch.equal(optimizer.state[one]["momentum_buffer"], two)  # whole on every process
-    for here, there in zip(results[0][0], results[1][0], strict=True):  # whole ones, and sharded ones
+    for here, there in zip(results[0][0], results[-1][0], strict=True):  # whole ones, and sharded ones
         assert all(map(torch.equal, here, there))  # processes do not drift apart
-    shares = divide(alone[:-1], 2)  # of what has a gradient; each matrix once, not twice
+    shares = divide(alone[:-1], processes)  # of what has a gradient; each matrix once, not twice
     assert [count for *_, count in results] == [3 * 2 * len(share) for share in shares]
     assert all(shares)
 
