@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -297,6 +298,29 @@ def test_a_full_disk_leaves_the_last_checkpoint(
     assert str(tmp_path / "full" / "checkpoint-3") in error
     assert [folder.name for folder in (tmp_path / "full").glob("checkpoint-*")] == ["checkpoint-3"]
     assert not (tmp_path / "full" / STAGING).exists()
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ("--weight_decay 0.9", "weight_decay 0.05, not 0.9"),
+        ("--learning_rate 0.01", "learning_rate "),
+        ("--dropout_prob 0.3", "dropout_prob "),
+        ("--adam_beta2 0.5 --seed 8", "adam_beta2 0.999, not 0.5; seed "),
+    ],
+)
+def test_other_rates_are_refused_where_the_checkpoint_would_win(
+    corpus: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], other: str, said: str
+) -> None:
+    """The optimizer's saved state was used, and the record told the new values."""
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    shutil.rmtree(last_whole(folder) or folder)
+    before = (folder / "settings.json").read_bytes()
+    words = ["pretrain", *command(corpus, folder, SHORT), *other.split()]
+    assert main(words) == 1
+    assert said in capsys.readouterr().err
+    assert (folder / "settings.json").read_bytes() == before
 
 
 def test_ctrl_c_leaves_a_checkpoint(

@@ -17,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from pixel_m4.checkpoint import Checkpoint, choose_device, open_task
 from pixel_m4.console.errors import UserError
+from pixel_m4.formats.rows import check_text
 from pixel_m4.model import AnyModel, PixelModel, TextModel
 from pixel_m4.render import TextRenderer
 from pixel_m4.shipped import with_revision
@@ -231,13 +232,24 @@ def embed(
         float32 [N, D]
 
     Raises:
-        ValueError: The checkpoint, the layer or the pooling is no good.
+        ValueError: The checkpoint, the layer or the pooling is no good, or a text is blank.
         OSError: There is no such checkpoint.
     """
     if isinstance(texts, str):
         raise TypeError("embed takes a list of texts, got one text; write [text]")
+    refuse_blank(texts)
     states = PixelStates.open(with_revision(model, revision), device=device, batch_size=batch_size)
     return states.embed(texts, [layer], pooling)[0]
+
+
+def refuse_blank(texts: Sequence[str]) -> None:
+    """Refuse a text of which nothing is seen: its vector would be zeros, whose cosine is no number.
+
+    Raises:
+        DataError: Names the number of the text.
+    """
+    for number, text in enumerate(texts, 1):
+        check_text(text, "text", f"text {number}")
 
 
 def pixel_statistics(renderer: TextRenderer, texts: Sequence[str]) -> np.ndarray:

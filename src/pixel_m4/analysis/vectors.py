@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixel_m4.analysis.states import Pooling, Running
+from pixel_m4.analysis.states import Pooling, Running, refuse_blank
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.screen import plain_console
 from pixel_m4.files import refuse_existing, replacing
@@ -47,6 +47,7 @@ def embed(
         raise UserError(f"--output must end in {' or '.join(FORMATS)}: {output}")
     refuse_existing(output, overwrite)
     texts = list(texts) or read_texts(file)
+    refuse_blank(texts)
     output.parent.mkdir(parents=True, exist_ok=True)
     vectors = running.states(model).embed(texts, [layer], pooling)[0]
     with replacing(output) as scratch:

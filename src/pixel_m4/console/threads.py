@@ -42,6 +42,21 @@ def settle(environ: MutableMapping[str, str] | None = None) -> None:
         _set_here.add(THREADS)
 
 
+def outlive_forks() -> None:
+    """Let a process that is forked from this one compute with one thread: the others do not come with it.
+
+    It would wait for them for ever. Does nothing where processes are not forked (Windows).
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_compute_alone)
+
+
+def _compute_alone() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+
+
 def wanted(environ: Mapping[str, str] | None = None) -> str | None:
     """The ``OMP_NUM_THREADS`` that the user has set; None if :func:`settle` or nobody has.
 

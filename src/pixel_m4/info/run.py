@@ -318,7 +318,13 @@ def _described(
     config = json.loads(described)["renderer"]
     fonts = [config["font_file"]] if config["font_file"] != FONT_NAME else []
     fonts += [font["file"] for font in config.get(FALLBACK_FOLDER, [])]
-    return described, [f"It draws with {font}, which is not in it: put it beside the file" for font in fonts]
+    notes = [f"It draws with {font}, which is not in it: put it beside the file" for font in fonts]
+    if getattr(checkpoint.reader(renderer), "rgb", False):
+        notes.append(
+            "The checkpoint draws in colour, the file in grey: it may read coloured glyphs, such as emoji, "
+            "otherwise"
+        )
+    return described, notes
 
 
 def sample_sentences(renderer: TextRenderer) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from transformers import (
 )
 
 from pixel_m4.autos import know_our_places
+from pixel_m4.console.threads import outlive_forks
 from pixel_m4.model.config import PixelConfig
 from pixel_m4.model.heads import (
     PixelForBiaffineParsing,
@@ -46,6 +47,8 @@ AutoModel.register(TextConfig, TextModel, exist_ok=True)
 AutoModelForTokenClassification.register(TextConfig, TextForTokenClassification, exist_ok=True)
 AutoModelForSequenceClassification.register(TextConfig, TextForSequenceClassification, exist_ok=True)
 AutoModelForQuestionAnswering.register(TextConfig, TextForQuestionAnswering, exist_ok=True)
+
+outlive_forks()
 
 __all__ = [
     "AnyConfig",

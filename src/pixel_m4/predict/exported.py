@@ -31,9 +31,24 @@ class ExportedModel:
     """
 
     def __init__(self, file: Path) -> None:
-        self.file = file = file.expanduser()
+        self.file = file = file.expanduser().absolute()
         if not file.is_file():
             raise FileNotFoundError(f"there is no file {file}")
+        self._session = self._open()
+        self.fields = fields_of(self._session.get_modelmeta().custom_metadata_map.get(METADATA), file)
+        self._inputs = [each.name for each in self._session.get_inputs()]
+        self._outputs = [each.name for each in self._session.get_outputs()]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the session, which is opened again where this is unpickled; the file must be there."""
+        return {name: value for name, value in self.__dict__.items() if name != "_session"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._session = self._open()
+
+    def _open(self) -> Any:
+        file = self.file
         try:
             import onnxruntime
         except ImportError as error:
@@ -42,12 +57,9 @@ class ExportedModel:
         options.intra_op_num_threads = int((share(1) or "0").split(",")[0])
         options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+            return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has no common class for its errors
             raise UserError(f"{file} cannot be opened as ONNX: {str(error).splitlines()[0]}") from error
-        self.fields = fields_of(self._session.get_modelmeta().custom_metadata_map.get(METADATA), file)
-        self._inputs = [each.name for each in self._session.get_inputs()]
-        self._outputs = [each.name for each in self._session.get_outputs()]
 
     def answer(self, batch: Arrays) -> Any:
         """Run it on a batch; outputs are attributes, arrays with the names that they have in PyTorch."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,26 @@ from pixel_m4.training.checks import (
     check_schedule,
     check_workers,
 )
+from pixel_m4.training.runs import differences
 
 SECONDS = 3.0  # that looking at the text may take
+SETTINGS = "settings.json"
+# What a run that goes on has from its checkpoint, whatever is asked; --max_steps may be raised.
+_DECIDING: Mapping[str, Sequence[str]] = {
+    "arguments": ("dropout_prob", "class_loss_weight"),
+    "training": (
+        *(
+            "optim",
+            "learning_rate",
+            "muon_learning_rate",
+            "min_learning_rate",
+            "weight_decay",
+            "warmup_steps",
+        ),
+        *("adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "lr_scheduler_type"),
+        *("warmup_steps", "lr_scheduler_kwargs", "gradient_accumulation_steps", "seed"),
+    ),
+}
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +103,32 @@ def check_position(
         raise UserError(
             f"{checkpoint} was written with {saved}, and this run has {asdict(masking)}: go on with the same "
             "--masking, --mask_ratio and --max_span, or start anew from its weights"
+        )
+
+
+def check_settings(checkpoint: Path, now: Mapping[str, Any]) -> None:
+    """Refuse to go on with other rates and the like, which the optimizer's saved state would win over.
+
+    Args:
+        checkpoint: to go on from.
+        now: what ``settings.json`` would hold of this run.
+
+    Raises:
+        UserError: says what differs.
+    """
+    file = checkpoint.parent / SETTINGS
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+        kept, asked = ({name: each[name] for name in _DECIDING} for each in (before, now))
+    except (OSError, ValueError, KeyError, TypeError):  # of an earlier version
+        return
+    for each in (kept, asked):
+        for section, names in _DECIDING.items():
+            each[section] = {name: each[section][name] for name in names if name in each[section]}
+    if changes := differences(kept, asked):
+        raise UserError(
+            f"{checkpoint} is of a run with {'; '.join(changes)}: go on with the same, or start anew from "
+            f"its weights: --model_name_or_path {checkpoint} with another --output_dir"
         )
 
 

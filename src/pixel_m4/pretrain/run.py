@@ -24,7 +24,13 @@ from pixel_m4.files import replacing
 from pixel_m4.model import PixelForPreTraining
 from pixel_m4.model.flops import parameters as count_parameters
 from pixel_m4.pretrain.arguments import PretrainArguments, PretrainTrainingArguments
-from pixel_m4.pretrain.checks import check_position, check_pretraining, check_text
+from pixel_m4.pretrain.checks import (
+    SETTINGS,
+    check_position,
+    check_pretraining,
+    check_settings,
+    check_text,
+)
 from pixel_m4.pretrain.model import (
     check_renderer,
     check_same_model,
@@ -54,7 +60,7 @@ from pixel_m4.training.runs import kept_checkpoint, not_gone_on_from, refuse_oth
 from pixel_m4.training.saving import STAGING, is_whole, last_whole, publish_files, start_anew, step_of
 from pixel_m4.training.start import make_renderer, start_of
 
-RESULTS, SETTINGS = "all_results.json", "settings.json"
+RESULTS = "all_results.json"
 
 logger = logging.getLogger(__name__)
 
@@ -161,6 +167,7 @@ def _prepare(arguments: PretrainArguments, training: PretrainTrainingArguments) 
         check_same_model(checkpoint, config, objective)
     if checkpoint is None or step_of(checkpoint) < training.max_steps:
         if checkpoint is not None:
+            check_settings(checkpoint, settings_in_use(arguments, training))
             check_position(checkpoint, training, stream, masking)
         check_text(stream, max(training.dataloader_num_workers, 1), held_out)
     return _Run(

@@ -76,6 +76,12 @@ def noto_folder() -> Path:
     return cache_dir() / "noto"
 
 
+def folder_of_fonts(folder: str | os.PathLike[str]) -> Path:
+    """The place of a folder of fonts, wherever the present folder is later; :data:`NOTO` stays a name."""
+    path = expanded(folder)
+    return path if os.fspath(folder) == NOTO and not path.exists() else path.absolute()
+
+
 def find_fallback_fonts(folder: str | os.PathLike[str] | None) -> list[Path]:
     """Return the fonts of a folder in the order of their names, the order in which they are tried.
 

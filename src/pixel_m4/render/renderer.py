@@ -20,7 +20,7 @@ import numpy as np
 from pixel_m4.console.errors import UserError
 from pixel_m4.render.atlas import Atlas, AtlasStats
 from pixel_m4.render.encoding import BatchEncoding, Encoding
-from pixel_m4.render.fallbacks import find_fallback_fonts
+from pixel_m4.render.fallbacks import find_fallback_fonts, folder_of_fonts
 from pixel_m4.render.fontfile import FontFile
 from pixel_m4.render.fonts import FontError, find_font
 from pixel_m4.render.glyphs import Typesetter
@@ -108,10 +108,9 @@ class TextRenderer:
             )
         if fallback_fonts is not None and fallback_fonts_dir is not None:
             raise UserError("give fallback_fonts_dir or fallback_fonts, not both")
-        self.font_file = find_font(font_file)
-        self.fallback_fonts_dir = (
-            None if fallback_fonts_dir is None else Path(fallback_fonts_dir).expanduser()
-        )
+        # Places do not depend on the present folder, which may be another where the renderer is copied to.
+        self.font_file = find_font(font_file).absolute()
+        self.fallback_fonts_dir = None if fallback_fonts_dir is None else folder_of_fonts(fallback_fonts_dir)
         self.fallback_fonts = (
             None
             if fallback_fonts is None

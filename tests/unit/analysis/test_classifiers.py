@@ -9,10 +9,7 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from pixel_m4.analysis.classifiers import (
-    ProbeSettings,
-    probe,
-)
+from pixel_m4.analysis.classifiers import Probed, ProbeSettings, Words, ngram_model, probe
 
 SIZES = {"train": 2000, "dev": 300, "test": 300}
 
@@ -84,3 +81,18 @@ def test_all_together_are_as_one_alone(keep: bool) -> None:
             best = max(best, (dev, test, decay), key=lambda each: each[0])
         assert found[layer].dev == pytest.approx(best[0])
         assert found[layer].test == pytest.approx(best[1])
+
+
+def test_the_test_set_does_not_choose_the_control(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two strengths that dev finds alike the first is taken, whatever test says."""
+
+    def score(self: LogisticRegression, rows: object, labels: list[str]) -> float:
+        return 0.5 if len(labels) == 2 else (0.1 if self.C == 1.0 else 0.9)  # dev, test
+
+    monkeypatch.setattr(LogisticRegression, "score", score)
+    words = {
+        "train": Words(["ab", "cd", "ef"], ["x", "y", "x"]),
+        "dev": Words(["ab", "cd"], ["x", "y"]),
+        "test": Words(["ab", "cd", "ef"], ["x", "y", "x"]),
+    }
+    assert ngram_model(words) == Probed(0.5, 0.1, 1.0)

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 import pixel_m4
-from pixel_m4 import PixelConfig, PixelModel, TextRenderer
+from pixel_m4 import PixelConfig, PixelModel, TextRenderer, embed
 from pixel_m4.analysis.states import POOLINGS, PixelStates
 from pixel_m4.cli.main import main
+from pixel_m4.files import DataError
 
 TEXTS = ["The cat sleeps.", "मेरी बिल्ली को दलिया पसंद है।", "a", "我的猫喜欢燕麦片。", "Їжак з’їв ґудзик!", ""]
 
@@ -88,3 +89,10 @@ def test_random_weights_are_another_model_of_the_same_shape() -> None:
         vectors.append(PixelStates.open("pixel-m4-tiny", random_weights=True).embed(["a cat"])[0])
     np.testing.assert_array_equal(vectors[0], vectors[1])
     assert not np.allclose(vectors[0], vectors[2])
+
+
+def test_a_text_of_which_nothing_is_seen_has_no_vector() -> None:
+    """It had one of zeros, whose cosine with anything is no number."""
+    for texts in (["a", ""], ["a", " \t"]):
+        with pytest.raises(DataError, match="text 2: the text is empty"):
+            embed(texts, device="cpu")

@@ -142,3 +142,27 @@ def test_commands_settle_threads_before_torch_is_loaded() -> None:
     )
     expected = "False PASSIVE " + str(processors()) if processors() else "False PASSIVE"
     assert done.stdout.startswith(expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_forked_process_computes() -> None:
+    """It waited for ever for threads that only its parent had."""
+    code = """
+import os, sys, torch, pixel_m4.model
+a = torch.randn(600, 600)
+for _ in range(3): a @ a
+child = os.fork()
+if child == 0:
+    (a @ a).tanh().sum()
+    os._exit(7 if torch.get_num_threads() == 1 else 8)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), torch.get_num_threads())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.split() == ["7", "2"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -181,3 +182,10 @@ def test_task_and_renderer_survive() -> None:
     named = task_from(fields, file, renderer="bigrams").renderer
     assert isinstance(named, TextRenderer)
     assert (named.strategy, named.max_seq_length, named.rgb) == ("bigrams", 49, False)
+
+
+def test_it_is_opened_again_in_another_process(judge: Path) -> None:
+    """As pools that spawn their processes do."""
+    annotator = pixel_m4.load(judge)
+    again = pickle.loads(pickle.dumps(annotator))
+    assert again.predict(["a", "b c"]) == annotator.predict(["a", "b c"])

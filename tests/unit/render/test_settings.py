@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 import warnings
 from pathlib import Path
@@ -295,3 +296,15 @@ def test_what_is_not_there(
     with pytest.raises(TypeError, match="no argument 'dpis'"):
         TextRenderer.from_pretrained("~/m", dpis=3)
     assert TextRenderer.from_pretrained("~/m", dpi=None, font_file=None).dpi == 100
+
+
+def test_fonts_are_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path as it was written meant another file, or none, after the present folder had changed."""
+    (tmp_path / "fonts").mkdir()
+    subset("abc", tmp_path / "fonts" / "main.ttf")
+    monkeypatch.chdir(tmp_path)
+    renderer = TextRenderer(font_file="fonts/main.ttf", fallback_fonts_dir="fonts", max_seq_length=16)
+    monkeypatch.chdir("/")
+    for other in (renderer.with_changes(rgb=True), pickle.loads(pickle.dumps(renderer))):
+        assert np.array_equal(other("abc").word_starts, renderer("abc").word_starts)
+        assert other.font_file == tmp_path / "fonts" / "main.ttf"
