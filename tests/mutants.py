@@ -587,6 +587,55 @@ _DATA = (
 
 _TASKS = (
     (
+        "objects-are-languages",
+        "formats/columns.py",
+        "number for number in of_texts if first and isinstance(first[number], Mapping)",
+        "number for number, cell in enumerate(first) if isinstance(cell, Mapping)",
+        "unit/formats/test_columns.py",
+    ),
+    (
+        "headers-are-examples",
+        "formats/columns.py",
+        "    if alone or (are_fractions(",
+        "    if alone and (are_fractions(",
+        "unit/formats/test_columns.py",
+    ),
+    (
+        "numbers-are-words",
+        "formats/iob.py",
+        'if not body or len(body[0]) < 3 or body[0][0] not in ("0", "1"):',
+        'if not body or len(body[0]) < 3 or body[0][0] != "1":',
+        "unit/formats/test_iob.py",
+    ),
+    (
+        "words-are-sentences",
+        "formats/rows.py",
+        "        elif parts and self._sentence:",
+        "        elif parts and self._sentence < 0:",
+        "unit/formats/test_iob.py",
+    ),
+    (
+        "training-data-scored",
+        "tasks/base.py",
+        "        there.options = self.options.elsewhere(data)",
+        "        there.options = self.options",
+        "unit/predict/test_annotator.py",
+    ),
+    (
+        "pairs-for-texts",
+        "tasks/classification.py",
+        "        if wanted is not None and wanted != pairs:",
+        "        if wanted is not None and wanted > pairs:",
+        "unit/tasks/test_classification.py",
+    ),
+    (
+        "seeds-not-shared",
+        "sweep/tables.py",
+        "        seeds = shared or settings[labels]",
+        "        seeds = settings[labels]",
+        "unit/sweep/test_sweep_tables.py",
+    ),
+    (
         "relations-with-subtypes",
         "formats/conllu.py",
         'return deprel.partition(":")[0]',
@@ -767,10 +816,17 @@ _TRAIN = (
         "unit/training/test_optim.py",
     ),
     (
+        "runs-over-anything",
+        "training/runs.py",
+        "    if lost:\n",
+        "    if lost and not names:\n",
+        "unit/training/test_runs.py",
+    ),
+    (
         "muon-without-nesterov",
         "training/optim.py",
-        'return gradient.lerp(mean, group["momentum"]) if group["nesterov"] else mean',
-        "return mean",
+        'update = gradient.lerp(mean, group["momentum"]) if group["nesterov"] else mean',
+        "update = mean",
         "unit/training/test_optim.py",
     ),
     (
@@ -955,8 +1011,8 @@ _TRAIN = (
     (
         "foreign-folder-is-taken",
         "training/runs.py",
-        "if not names or overwrite:",
-        "if True:",
+        "    if not names:\n        return\n",
+        "    return\n",
         "unit/training/test_runs.py",
         "unit/finetune/test_checks.py",
     ),

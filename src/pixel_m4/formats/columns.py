@@ -94,8 +94,8 @@ def spread_translations(table: Table, columns: Columns) -> Table:
         DataError: the cells of a row are in different languages, or hold something else than translations.
     """
     first = table.rows[0] if table.rows else ()
-    texts = [number for number in (columns.text, columns.pair) if number is not None]
-    spread = [number for number in texts if first and isinstance(first[number], Mapping)]
+    of_texts = [number for number in (columns.text, columns.pair) if number is not None]
+    spread = [number for number in of_texts if first and isinstance(first[number], Mapping)]
     if not spread:
         return table
     by_language: dict[str, list[list[Any]]] = {}

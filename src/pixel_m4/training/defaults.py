@@ -149,5 +149,6 @@ def settle_tf32(training: TrainingArguments) -> None:
     """
     if training.tf32 is None or training.device.type != "cuda":
         return
-    torch.backends.fp32_precision = "tf32" if training.tf32 else "ieee"
+    if hasattr(torch.backends, "fp32_precision"):  # since torch 2.9
+        torch.backends.fp32_precision = "tf32" if training.tf32 else "ieee"
     torch.backends.cuda.matmul.allow_tf32 = training.tf32

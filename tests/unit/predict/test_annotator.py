@@ -71,7 +71,7 @@ def test_streams_and_scores(parser: Annotator, tmp_path: Path) -> None:
 
 def test_another_folder_is_scored_and_not_the_training_data(tmp_path: Path) -> None:
     """The data set that the options name won over the folder that was asked for."""
-    rows = {"right": ["good film,pos", "bad film,neg"], "wrong": ["good film,neg", "bad film,pos"]}
+    rows = {"right": ["good film,pos"], "wrong": ["good film,neg"]}
     for name, lines in rows.items():
         (tmp_path / name / "eng").mkdir(parents=True)
         for folder in (tmp_path / name, tmp_path / name / "eng"):
@@ -82,7 +82,7 @@ def test_another_folder_is_scored_and_not_the_training_data(tmp_path: Path) -> N
         model = PixelForSequenceClassification(PixelConfig.named("nano", max_seq_length=16, num_labels=2))
         annotator = Annotator(task, model.eval())
         right, wrong = (annotator.evaluate(tmp_path / name)["accuracy"] for name in rows)
-        assert right + wrong == 100
+        assert sorted((right, wrong)) == [0, 100]
         assert annotator.evaluate(tmp_path / "wrong" / "eng")["accuracy"] == wrong
         assert task.options == ClassificationOptions(**place)
 
