@@ -282,8 +282,10 @@ def _find_format(rows: Sequence[str], tags: bool) -> DataFormat:
         body = [row.split("\t") for row in filled if not _is_klue_title(row)]
         if body and all(len(columns) == 2 and len(columns[0]) == 1 for columns in body[:100]):
             return "characters"
-    body = [_cells(row) for row in filled if not row.startswith("#")]
-    return "numbered" if _is_numbered(body, tags) else "columns"
+    rows = [row for row in filled if not row.startswith("#")]
+    if len(rows) == 1 and "\t" not in rows[0]:  # a sentence that is a number, with spaces between its columns
+        return "columns"
+    return "numbered" if _is_numbered([_cells(row) for row in rows], tags) else "columns"
 
 
 def _cells(row: str) -> list[str]:

@@ -33,16 +33,9 @@ SETTINGS = "settings.json"
 _DECIDING: Mapping[str, Sequence[str]] = {
     "arguments": ("dropout_prob", "class_loss_weight"),
     "training": (
-        *(
-            "optim",
-            "learning_rate",
-            "muon_learning_rate",
-            "min_learning_rate",
-            "weight_decay",
-            "warmup_steps",
-        ),
-        *("adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "lr_scheduler_type"),
-        *("warmup_steps", "lr_scheduler_kwargs", "gradient_accumulation_steps", "seed"),
+        *("optim", "learning_rate", "muon_learning_rate", "min_learning_rate", "warmup_steps"),
+        *("lr_scheduler_type", "lr_scheduler_kwargs", "weight_decay", "adam_beta1", "adam_beta2"),
+        *("adam_epsilon", "max_grad_norm", "gradient_accumulation_steps", "seed"),
     ),
 }
 

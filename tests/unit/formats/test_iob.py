@@ -86,6 +86,13 @@ def test_numbers_before_words_are_no_words(text: str) -> None:
 def test_numbers_that_are_words_stay_words() -> None:
     (sentence,) = parse("7 B-X\n11 I-X\n")
     assert sentence.words == ("7", "11")
+    lines = [
+        "1 CD I-NP O",
+        "",
+        "EU NNP I-NP B-ORG",
+        "rejects VBZ I-VP O",
+    ]  # CoNLL-2003, of which the head is seen
+    assert [each.words for each in parse_raw(lines, "x", "columns")] == [("1",), ("EU", "rejects")]
 
 
 @pytest.mark.parametrize("read", [parse_raw, conllu.parse_raw])
