@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 from pixel_m4.cli.main import main
@@ -47,8 +49,14 @@ def renderer() -> TextRenderer:
 
 
 @pytest.fixture(scope="module")
-def model(renderer: TextRenderer) -> PixelForPreTraining:
-    return taught(renderer, 400, SENTENCES)
+def model(renderer: TextRenderer, tmp_path_factory: pytest.TempPathFactory) -> PixelForPreTraining:
+    """Taught once for all processes of a test run."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "taught"
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            taught(renderer, 400, SENTENCES).save_pretrained(shared)
+    return PixelForPreTraining.from_pretrained(shared).eval()
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +18,7 @@ from pixel_m4.pretrain.arguments import (
     parse_arguments as parse_pretraining,
 )
 from pixel_m4.tasks.parsing import Parsing
-from pixel_m4.training.defaults import Device, defaults_on, settle_device, use_one_gpu
+from pixel_m4.training.defaults import Device, defaults_on, settle_device, settle_tf32, use_one_gpu
 from pixel_m4.training.reporting import ReportingTrainer
 from pixel_m4.training.settings import Settings, SettingsParser
 
@@ -182,15 +180,12 @@ def test_one_of_many_visible_gpus(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_tf32_is_as_the_option_says_wherever_it_is_asked(wanted: bool) -> None:
-    """In a process of its own: torch's switches are global."""
-    code = f"""
-import torch
-from types import SimpleNamespace
-from pixel_m4.training.defaults import settle_tf32
-torch.backends.fp32_precision = "tf32"
-torch.backends.cuda.matmul.allow_tf32 = {not wanted}  # as accelerate does
-settle_tf32(SimpleNamespace(tf32={wanted}, device=torch.device("cuda")))
-print(torch.backends.cuda.matmul.fp32_precision, torch.get_float32_matmul_precision())
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == (["tf32", "high"] if wanted else ["ieee", "highest"])
+    before = torch.backends.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+    try:
+        torch.backends.fp32_precision = "tf32"
+        torch.backends.cuda.matmul.allow_tf32 = not wanted  # as accelerate does
+        settle_tf32(SimpleNamespace(tf32=wanted, device=torch.device("cuda")))
+        found = torch.backends.cuda.matmul.fp32_precision, torch.get_float32_matmul_precision()
+    finally:
+        torch.backends.fp32_precision, torch.backends.cuda.matmul.fp32_precision = before
+    assert found == (("tf32", "high") if wanted else ("ieee", "highest"))
