@@ -254,8 +254,7 @@ def goes_on(place: Place) -> Found:
 
 def sharded(place: Place) -> Found:
     """FSDP2 on one device, by configs/accelerate-fsdp2.yaml, has the losses of a run without it."""
-    more = "--save_steps 4 --torch_compile false --dataloader_num_workers 0"
-    more += " --bf16 true"  # what the file says
+    more = "--save_steps 4 --torch_compile false --dataloader_num_workers 0 --bf16 true"  # as the file says
     pretrain(*parse_pretraining(pretraining_words(place, "alone", 4, more)), quiet=True)
     script = place.scratch / "fsdp.py"
     script.write_text(("" if place.cuda else ON_THE_CPU) + RUN, encoding="utf-8")

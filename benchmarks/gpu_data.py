@@ -28,6 +28,7 @@ from pixel_m4 import (
 from pixel_m4.formats.conllu import Sentence
 from pixel_m4.model.answering import as_tensors
 from pixel_m4.tasks.parsing import Parsing
+from pixel_m4.training.defaults import set_tf32
 from pixel_m4.training.throughput import synchronize
 
 Batch = dict[str, Any]
@@ -203,8 +204,7 @@ def off(found: Tensor, expected: Tensor) -> float:
 def without_tf32(place: Place) -> None:
     """From here on float32 products are exact; a training may have chosen otherwise."""
     if place.cuda:
-        torch.backends.fp32_precision = "ieee"
-        torch.backends.cuda.matmul.allow_tf32 = False
+        set_tf32(False)
         assert torch.backends.cuda.matmul.fp32_precision == "ieee", "TF32 is still on"
 
 

@@ -166,7 +166,7 @@ def _refuse_header(table: Table, texts: Sequence[str], labels: Sequence[str]) ->
     alone = labels[0] not in others and (
         " " not in texts[0].strip() or all(others.count(label) > 1 for label in set(others))
     )
-    if alone or (are_fractions(set(others)) and not are_fractions({labels[0], "0.5"})):
+    if alone or (are_fractions(others) and not are_fractions(labels)):
         first, second = (cell.strip() for cell in table.rows[0])
         raise DataError(
             f"{table.place(0)}: not clear whether this is a header or an example: {first[:40]!r}, "

@@ -25,10 +25,10 @@ from pixel_m4.training.checks import (
     check_schedule,
     check_workers,
 )
+from pixel_m4.training.records import SETTINGS
 from pixel_m4.training.runs import differences
 
 SECONDS = 3.0  # that looking at the text may take
-SETTINGS = "settings.json"
 # What a run that goes on has from its checkpoint, whatever is asked; --max_steps may be raised.
 _DECIDING: Mapping[str, Sequence[str]] = {
     "arguments": ("dropout_prob", "class_loss_weight"),
@@ -109,20 +109,22 @@ def check_settings(checkpoint: Path, now: Mapping[str, Any]) -> None:
     Raises:
         UserError: says what differs.
     """
-    file = checkpoint.parent / SETTINGS
     try:
-        before = json.loads(file.read_text(encoding="utf-8"))
-        kept, asked = ({name: each[name] for name in _DECIDING} for each in (before, now))
+        before = _deciding(json.loads((checkpoint.parent / SETTINGS).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):  # of an earlier version
         return
-    for each in (kept, asked):
-        for section, names in _DECIDING.items():
-            each[section] = {name: each[section][name] for name in names if name in each[section]}
-    if changes := differences(kept, asked):
+    if changes := differences(before, _deciding(now)):
         raise UserError(
             f"{checkpoint} is of a run with {'; '.join(changes)}: go on with the same, or start anew from "
             f"its weights: --model_name_or_path {checkpoint} with another --output_dir"
         )
+
+
+def _deciding(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        section: {name: settings[section][name] for name in names if name in settings[section]}
+        for section, names in _DECIDING.items()
+    }
 
 
 def stream_states(state: Any) -> Iterator[Mapping[str, Any]]:

@@ -25,7 +25,6 @@ from pixel_m4.model import PixelForPreTraining
 from pixel_m4.model.flops import parameters as count_parameters
 from pixel_m4.pretrain.arguments import PretrainArguments, PretrainTrainingArguments
 from pixel_m4.pretrain.checks import (
-    SETTINGS,
     check_position,
     check_pretraining,
     check_settings,
@@ -54,7 +53,7 @@ from pixel_m4.render import TextRenderer, told_at_end
 from pixel_m4.render.renderer import CONFIG_NAME as RENDERER_CONFIG_NAME
 from pixel_m4.training.checks import check_space, checkpoint_bytes
 from pixel_m4.training.progress import Course
-from pixel_m4.training.records import now, settings_of, surroundings, write_json
+from pixel_m4.training.records import SETTINGS, now, settings_of, surroundings, write_json
 from pixel_m4.training.restarts import mark_begin, settle_restart
 from pixel_m4.training.runs import kept_checkpoint, not_gone_on_from, refuse_others_than_pretraining
 from pixel_m4.training.saving import STAGING, is_whole, last_whole, publish_files, start_anew, step_of

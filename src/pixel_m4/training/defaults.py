@@ -142,13 +142,13 @@ def use_one_gpu(training: TrainingArguments) -> None:
 
 
 def settle_tf32(training: TrainingArguments) -> None:
-    """Let float32 products be as ``--tf32`` says, by both of torch's switches.
+    """Let float32 products be as ``--tf32`` says; accelerate turns it on where a model is compiled."""
+    if training.tf32 is not None and training.device.type == "cuda":
+        set_tf32(training.tf32)
 
-    Accelerate sets one of them itself where a model is compiled, and parts of torch refuse to read one
-    while only the other is set.
-    """
-    if training.tf32 is None or training.device.type != "cuda":
-        return
+
+def set_tf32(wanted: bool) -> None:
+    """Turn TF32 on or off by both switches of torch, parts of which refuse to read one without the other."""
     if hasattr(torch.backends, "fp32_precision"):  # since torch 2.9
-        torch.backends.fp32_precision = "tf32" if training.tf32 else "ieee"
-    torch.backends.cuda.matmul.allow_tf32 = training.tf32
+        torch.backends.fp32_precision = "tf32" if wanted else "ieee"
+    torch.backends.cuda.matmul.allow_tf32 = wanted

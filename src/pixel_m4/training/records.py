@@ -22,6 +22,7 @@ from pixel_m4.version import __version__
 
 RUN = "run.json"
 METRICS = "all_results.json"
+SETTINGS = "settings.json"  # of a pretraining
 _PACKAGES = ("torch", "transformers", "accelerate", "numpy", "freetype-py", "uharfbuzz", "safetensors")
 
 

@@ -25,7 +25,7 @@ from transformers import TrainingArguments
 
 from pixel_m4.console.errors import UserError
 from pixel_m4.console.stopping import Stopped
-from pixel_m4.training.records import METRICS, RUN
+from pixel_m4.training.records import METRICS, RUN, SETTINGS
 from pixel_m4.training.saving import best_of, is_whole, last_whole, start_anew, step_of, whole_checkpoints
 
 Result = TypeVar("Result")
@@ -134,9 +134,10 @@ def refuse_others(folder: Path, overwrite: bool) -> None:
 
 def _refuse_strangers(folder: Path, names: Sequence[str]) -> None:
     """Refuse to write over what no run of ours has left; files that a run does not write stay anyway."""
-    if read_record(folder) or "settings.json" in names or whole_checkpoints(folder):
+    pretraining = read_record(folder, SETTINGS) or {}  # analyses have a file of that name, too
+    if read_record(folder) or "training" in pretraining or whole_checkpoints(folder):
         return
-    patterns = (*_WRITTEN, "settings.json", "tensorboard", "pictures", "checkpoint-[0-9]*")
+    patterns = (*_WRITTEN, "tensorboard", "pictures", "checkpoint-[0-9]*")
     lost = [name for name in names if any(Path(name).match(pattern) for pattern in patterns)]
     if lost:
         some = ", ".join(lost[:3]) + (", …" if len(lost) > 3 else "")
@@ -158,13 +159,13 @@ def refuse_others_than_pretraining(folder: Path, overwrite: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output_dir {folder} is a file; give a folder")
-    whole = whole_checkpoints(folder)
-    own = bool(whole) and all((checkpoint / "stream_0.json").is_file() for checkpoint in whole)
-    begun = re.compile(r"tensorboard|pictures|settings\.json|checkpoint-\d+")
-    others = [name for name in contents(folder) if not begun.fullmatch(name)]
     if overwrite:
         _refuse_strangers(folder, contents(folder))
         return
+    whole = whole_checkpoints(folder)
+    own = bool(whole) and all((checkpoint / "stream_0.json").is_file() for checkpoint in whole)
+    begun = re.compile(rf"tensorboard|pictures|{re.escape(SETTINGS)}|checkpoint-\d+")
+    others = [name for name in contents(folder) if not begun.fullmatch(name)]
     if own or not (whole or others):
         return
     some = ", ".join((others or [whole[-1].name])[:3])
@@ -174,10 +175,10 @@ def refuse_others_than_pretraining(folder: Path, overwrite: bool) -> None:
     )
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
-    """What ``run.json`` of a folder holds; None if there is none that can be read."""
+def read_record(folder: Path, name: str = RUN) -> dict[str, Any] | None:
+    """What ``run.json`` (or another record) of a folder holds; None if there is none that can be read."""
     try:
-        record = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        record = json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) else None

@@ -127,6 +127,12 @@ def test_only_runs_are_written_over(tmp_path: Path, refuse: Callable[[Path, bool
         ValueError, match=r"holds no run of pixel-m4, and README.md, checkpoint-7, pictures would"
     ):
         refuse(tmp_path, True)
+    (tmp_path / "settings.json").write_text('{"attacks": []}', encoding="utf-8")  # of an analysis
+    with pytest.raises(ValueError, match=r"holds no run of pixel-m4"):
+        refuse(tmp_path, True)
+    (tmp_path / "settings.json").write_text('{"training": {}}', encoding="utf-8")  # of a pretraining
+    refuse(tmp_path, True)
+    (tmp_path / "settings.json").unlink()
     refuse(folder_of(tmp_path, RECORD), True)
 
 
