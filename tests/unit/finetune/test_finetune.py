@@ -3,12 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import TrainingArguments
 
 from pixel_m4.finetune.arguments import FinetuneArguments
 from pixel_m4.finetune.checks import check_model
-from pixel_m4.finetune.run import make_config
-from pixel_m4.model import PixelConfig
+from pixel_m4.finetune.run import make_config, make_model
+from pixel_m4.model import PixelConfig, PixelForSequenceClassification
 from pixel_m4.render import TextRenderer
 from pixel_m4.tasks.registry import TASKS
 
@@ -46,3 +47,29 @@ def test_it_is_refused_where_nothing_competes(tmp_path: Path) -> None:
     config = make_config(arguments)
     with pytest.raises(ValueError, match="--padding_competes is for parsing and qa; the loss of ner"):
         check_model(TASKS["ner"](TextRenderer()), arguments, training, config)
+
+
+@pytest.mark.parametrize(
+    ("labels", "same"),
+    [
+        (["sad", "happy"], True),
+        (["happy", "sad"], False),
+        (["war", "peace"], False),
+        (["sad", "so", "happy"], False),
+    ],
+)
+def test_a_head_is_kept_for_the_same_labels_in_the_same_order(
+    labels: list[str], same: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As many labels were enough: others, or in another order, began with weights of the wrong ones."""
+    config = PixelConfig.named("nano", max_seq_length=16, id2label={0: "sad", 1: "happy"})
+    trained = PixelForSequenceClassification(config)
+    trained.save_pretrained(tmp_path)
+    arguments = FinetuneArguments(model_name_or_path=str(tmp_path), data_dir="x", max_seq_length=16)
+    task = TASKS["classification"](TextRenderer(max_seq_length=16), labels)
+    model = make_model(task, arguments, make_config(arguments))
+    head, before = model.classifier.weight, trained.classifier.weight
+    assert (head.shape == before.shape and torch.equal(head, before)) is same
+    assert all(map(torch.equal, model.vit.parameters(), trained.vit.parameters()))
+    assert ("the checkpoint knows other labels (sad, happy)" in caplog.text) is not same
+    assert list(model.config.id2label.values()) == labels

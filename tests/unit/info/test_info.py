@@ -9,6 +9,7 @@ import torch
 
 from pixel_m4.checkpoint import Checkpoint
 from pixel_m4.cli.main import main
+from pixel_m4.info.run import _described
 from pixel_m4.model import (
     PixelConfig,
     PixelForBiaffineParsing,
@@ -21,6 +22,8 @@ from pixel_m4.model import (
 )
 from pixel_m4.model.contents import class_of, dtype_of
 from pixel_m4.model.flops import forward_flops, training_flops
+from pixel_m4.render import TextRenderer
+from pixel_m4.tasks.classification import Classification
 
 
 def config(**options: object) -> PixelConfig:
@@ -170,3 +173,14 @@ def test_damaged_renderer_settings(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_no_patches(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--max_seq_length must be at least 1, got 0" in fails(capsys, "nano", "--max_seq_length", "0")
+
+
+@pytest.mark.parametrize("rgb", [True, False])
+def test_an_export_tells_that_colours_become_grey(rgb: bool, tmp_path: Path) -> None:
+    small = PixelConfig.named("nano", max_seq_length=16)
+    Classification(TextRenderer(max_seq_length=16), ["a", "b"]).configure(small)
+    PixelForSequenceClassification(small).save_pretrained(tmp_path)
+    TextRenderer(max_seq_length=16, rgb=rgb).save_pretrained(tmp_path)
+    described, notes = _described(Checkpoint.open(tmp_path), None, None)
+    assert described is not None
+    assert any("draws in colour, the file in grey" in note for note in notes) is rgb
