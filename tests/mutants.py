@@ -450,6 +450,14 @@ _MODEL = (
         "unit/model/test_words.py",
     ),
     (
+        "words-without-positions",
+        "model/words.py",
+        "rotation=rotation)",
+        "rotation=None)",
+        TINY,
+        "unit/model/test_words.py",
+    ),
+    (
         "last-patch-of-the-next-word",
         "model/words.py",
         "last = (word_starts[:, 1:] - 1).maximum(first)",

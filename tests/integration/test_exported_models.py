@@ -26,7 +26,7 @@ PAIRS = [
     {"question": "Where is she?", "context": LONG},
 ]
 DRAWN = TextRenderer(max_seq_length=64)
-POOLED = NER.options_class(word_pooling="first_last_mean", num_word_layers=1)
+POOLED = NER.options_class(word_pooling="first_last_mean", num_word_layers=1, word_rope_theta=20)
 TASKS: dict[str, tuple[Any, list[Any]]] = {
     "parsing": (Parsing(DRAWN, options=ParsingOptions(upos=True)), TEXTS),
     "pos": (Tagging(DRAWN), TEXTS),

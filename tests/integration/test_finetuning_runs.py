@@ -204,11 +204,13 @@ def test_dev_from_train_that_is_no_share(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_parts_of_speech_and_words_that_see_words(treebank: Path, tmp_path: Path) -> None:
     options = ["--upos", "true", "--word_pooling", "first_last_mean", "--num_word_layers", "1"]
+    options += ["--word_rope_theta", "20"]
     options += ["--max_steps", "12", "--eval_steps", "12", "--per_device_train_batch_size", "4"]
     options += ["--learning_rate", "1e-2", "--warmup_steps", "1"]
     parser = tmp_path / "parser"
     command = ["finetune", "parsing", "--data_dir", str(treebank), "--output_dir", str(parser)]
     assert main([*command, *SMALL, *options]) == 0
+    assert json.loads((parser / "config.json").read_text())["word_rope_theta"] == 20
     results = json.loads((parser / "all_results.json").read_text())
     assert results["test_upos"] == 100  # there is but one
     text = tmp_path / "text.txt"

@@ -179,6 +179,7 @@ def test_options_can_be_changed(parser: Path) -> None:
         "mix_layers": False,
         "word_pooling": None,
         "num_word_layers": 0,
+        "word_rope_theta": None,
         "upos": False,
     }
     with pytest.raises(ValueError, match="word_pooling attention: the model was trained with None"):

@@ -168,6 +168,8 @@ def weights_of(checkpoint: Checkpoint) -> tuple[str, str]:
 def word_states(config: AnyConfig, default: str) -> str:
     """How states of patches become states of words."""
     layers = f", {config.num_word_layers} layers over words" if config.num_word_layers else ""
+    if layers and config.word_rope_theta is not None:
+        layers += f" with rotary positions (base {config.word_rope_theta:g})"
     source = "a mean of all layers, " if config.mix_layers else ""
     return f"{source}pooled by {config.word_pooling or default}{layers}"
 

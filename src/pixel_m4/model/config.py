@@ -161,6 +161,8 @@ class PixelConfig(PoolingSizes, PreTrainedConfig):
             "first_last_mean" or "attention"; None: as published, the first patch for labels of words and the
             mean for parsing.
         num_word_layers: Layers over the states of words, before the head; 0 for none, as published.
+        word_rope_theta: The base of rotary positions of words in the layers over words, above 1; None for
+            none, where words are in order only as far as their patches tell it.
         num_tags: Parts of speech that the parser also tells; 0 for none, as published.
         position_embedding_type: How places are told: "absolute", as published, by vectors that are added to
             patches; "rotary" by turning queries and keys (Su et al. 2021), without such vectors; or
@@ -208,6 +210,7 @@ class PixelConfig(PoolingSizes, PreTrainedConfig):
         mix_layers: bool = False,
         word_pooling: str | None = None,
         num_word_layers: int = 0,
+        word_rope_theta: float | None = None,
         num_tags: int = 0,
         position_embedding_type: str = "absolute",
         rope_parameters: Mapping[str, Any] | None = None,
@@ -241,6 +244,7 @@ class PixelConfig(PoolingSizes, PreTrainedConfig):
         self.mix_layers = mix_layers
         self.word_pooling: Any = word_pooling
         self.num_word_layers = num_word_layers
+        self.word_rope_theta: Any = word_rope_theta
         self.num_tags = num_tags
         self.position_embedding_type: Any = position_embedding_type
         self.padding_competes = padding_competes
@@ -252,6 +256,7 @@ class PixelConfig(PoolingSizes, PreTrainedConfig):
             check_square(max_seq_length)
             self.image_size = [patch_size, patch_size * int(max_seq_length)]
         self._check_sizes()
+        check_word_rope(self)
         check_common(kwargs)
         super().__init__(**_without_former(kwargs))
         # Afterwards: transformers fills it where it is None, and absolute positions have none.
@@ -437,16 +442,7 @@ class PixelConfig(PoolingSizes, PreTrainedConfig):
         if found["rope_type"] != "default":
             raise UserError(f"rope_type must be default, there is no other; got {found['rope_type']!r}")
         base = found["rope_theta"] if theta is None else theta
-        if isinstance(base, bool) or not isinstance(base, Real) or not 1 < float(base) < math.inf:
-            raise UserError(f"rope_theta must be a finite number above 1, got {base!r}")
-        for part in ("", "decoder_"):
-            width, heads = (getattr(self, part + name) for name in ("hidden_size", "num_attention_heads"))
-            if width // heads % 2:
-                raise UserError(
-                    f"rotary positions turn pairs of values, so {part}hidden_size / "
-                    f"{part}num_attention_heads must be even; got {width} / {heads} = {width // heads}"
-                )
-        return {**found, "rope_theta": float(base)}
+        return {**found, "rope_theta": check_rope("rope_theta", base, self, ("", "decoder_"))}
 
     def _check_sizes(self) -> None:
         """Refuse sizes that cannot work together, with the value in the message."""
@@ -526,6 +522,40 @@ def check_pooling(config: Any) -> None:
         raise UserError(
             f"pooling_mode must be one of {', '.join(POOLING_MODES)}, got {config.pooling_mode!r}"
         )
+
+
+def check_rope(name: str, base: Any, config: Any, parts: Sequence[str] = ("",)) -> float:
+    """Refuse a base of rotary positions that is none, and heads of an odd width.
+
+    Args:
+        name: The base's name.
+        base: Its value.
+        config: It has the widths and numbers of heads.
+        parts: What stands before their names.
+
+    Raises:
+        ValueError: Names the value.
+    """
+    if isinstance(base, bool) or not isinstance(base, Real) or not 1 < float(base) < math.inf:
+        raise UserError(f"{name} must be a finite number above 1, got {base!r}")
+    for part in parts:
+        width, heads = (getattr(config, part + size) for size in ("hidden_size", "num_attention_heads"))
+        if width // heads % 2:
+            raise UserError(
+                f"rotary positions turn pairs of values, so {part}hidden_size / "
+                f"{part}num_attention_heads must be even; got {width} / {heads} = {width // heads}"
+            )
+    return float(base)
+
+
+def check_word_rope(config: Any) -> None:
+    """Refuse a base of the rotary positions of words that is none.
+
+    Raises:
+        ValueError: Names the value.
+    """
+    if config.word_rope_theta is not None:
+        config.word_rope_theta = check_rope("word_rope_theta", config.word_rope_theta, config)
 
 
 FIELDS = tuple(

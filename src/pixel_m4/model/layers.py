@@ -103,18 +103,17 @@ def takes_varlen(layers: nn.ModuleList) -> bool:
 
 
 def rotation_for(
-    config: PixelConfig, size: int, states: Tensor, keep: Tensor | None, pattern: Pattern
+    theta: float | None, size: int, states: Tensor, keep: Tensor | None, pattern: Pattern
 ) -> Rotation | None:
     """How the layers of a batch turn queries and keys; None where positions are not rotary.
 
     Args:
-        config: `rope_parameters` says how.
+        theta: The base of the angles, or None.
         size: d, the width of a head.
         states: [B, S, D], what the layers get before it is packed
         keep: [B, K], the patches that are there; None for all
         pattern: How the batch is computed: its tokens may be packed.
     """
-    theta = config.rope_theta
     if theta is None:
         return None
     places = places_of(states.shape[1], keep, states.device)

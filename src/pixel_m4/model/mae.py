@@ -102,7 +102,7 @@ class PixelDecoder(nn.Module):
         states = torch.cat([cls, patches], dim=1)
         pattern = pattern_of(self.config, attention_mask, self.decoder_layers)
         size = self.config.decoder_hidden_size // self.config.decoder_num_attention_heads
-        rotation = rotation_for(self.config, size, states, None, pattern)
+        rotation = rotation_for(self.config.rope_theta, size, states, None, pattern)
         if isinstance(pattern, Unpadded):
             states = pattern.unpad(states)
         states, _, _ = run_layers(self.decoder_layers, states, pattern, rotation=rotation)

@@ -22,6 +22,7 @@ from pixel_m4.model.config import (
     check_pooling,
     check_truths,
     check_whole,
+    check_word_rope,
     config_file,
 )
 from pixel_m4.shipped import find_model
@@ -53,6 +54,7 @@ class TextConfig(PoolingSizes, PreTrainedConfig):
         mix_layers: Whether what the encoder gives is a learned mean of all layers.
         word_pooling: How the heads for words make one state of a word's sub-words.
         num_word_layers: Layers over the states of words, before the head.
+        word_rope_theta: The base of rotary positions of words in those layers; None for none.
         num_tags: Parts of speech that the parser also tells; 0 for none.
         padding_competes: As for pixel models: whether the losses of parsing and question answering count
             what is absent, up to `max_seq_length`, as a wrong choice.
@@ -73,6 +75,7 @@ class TextConfig(PoolingSizes, PreTrainedConfig):
         mix_layers: bool = False,
         word_pooling: str | None = None,
         num_word_layers: int = 0,
+        word_rope_theta: float | None = None,
         num_tags: int = 0,
         padding_competes: bool = True,
         **kwargs: Any,
@@ -85,12 +88,14 @@ class TextConfig(PoolingSizes, PreTrainedConfig):
         self.mix_layers = mix_layers
         self.word_pooling: Any = word_pooling
         self.num_word_layers = num_word_layers
+        self.word_rope_theta: Any = word_rope_theta
         self.num_tags = num_tags
         self.padding_competes = padding_competes
         self.max_seq_length = self.positions or 512 if max_seq_length is None else max_seq_length
         check_whole(self, {"num_word_layers": 0, "num_tags": 0, "max_seq_length": 3})
         check_truths(self, ("pooler_add_layer_norm", "mix_layers", "padding_competes"))
         check_pooling(self)
+        check_word_rope(self)
         check_length(self.max_seq_length, self.positions)
         check_common(kwargs)
         super().__init__(**kwargs)

@@ -373,7 +373,7 @@ class PixelModel(PixelPreTrainedModel):
         pattern = pattern_of(self.config, attention_mask, self.encoder.layer, padded=padded)
         states = self.embeddings(split_patches(pixel_values, self.config.patch_size), keep, first_position)
         size = self.config.hidden_size // self.config.num_attention_heads
-        rotation = rotation_for(self.config, size, states, keep, pattern)
+        rotation = rotation_for(self.config.rope_theta, size, states, keep, pattern)
         if isinstance(pattern, Unpadded):
             states = pattern.unpad(states)
         states, hidden_states, attentions = self.encoder(

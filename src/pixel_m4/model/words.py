@@ -16,7 +16,7 @@ from transformers import initialization
 from pixel_m4.model.attention import Unpadded
 from pixel_m4.model.checks import real_words
 from pixel_m4.model.inputs import take
-from pixel_m4.model.layers import PixelLayer, run_layers, unpadded_if_it_pays
+from pixel_m4.model.layers import PixelLayer, rotation_for, run_layers, unpadded_if_it_pays
 from pixel_m4.model.text_config import AnyConfig
 
 
@@ -37,7 +37,7 @@ class WordEncoder(nn.Module):
     """States of words.
 
     Args:
-        config: `word_pooling` and `num_word_layers`, and the sizes of a layer.
+        config: `word_pooling`, `num_word_layers` and `word_rope_theta`, and the sizes of a layer.
         pooling: Of the head where the configuration does not say it.
     """
 
@@ -74,9 +74,11 @@ class WordEncoder(nn.Module):
             return words
         # Sentences differ so much in their words that most places of a batch may be padding.
         pattern = unpadded_if_it_pays(self.config, real[:, None, None], self.layer)
+        size = self.config.hidden_size // self.config.num_attention_heads
+        rotation = rotation_for(self.config.word_rope_theta, size, words, None, pattern)
         if isinstance(pattern, Unpadded):
             words = pattern.unpad(words)
-        words, _, _ = run_layers(self.layer, words, pattern)
+        words, _, _ = run_layers(self.layer, words, pattern, rotation=rotation)
         words = self.layernorm(words)
         return pattern.pad(words) if isinstance(pattern, Unpadded) else words
 

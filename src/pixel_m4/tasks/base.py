@@ -125,20 +125,40 @@ class WordOptions(TaskOptions):
             "checkpoint has it, else 0, as published"
         },
     )
+    word_rope_theta: float | None = field(
+        default=None,
+        metadata={
+            "help": "base of the rotary positions of words in those layers, a number above 1 such as 200; "
+            "default: as the checkpoint has it, else none: words are in order only as their patches tell it"
+        },
+    )
 
     def settled(self, config: AnyConfig) -> WordOptions:
-        """The options with those of a checkpoint where they leave something open."""
+        """The options with those of a checkpoint where they leave something open.
+
+        Raises:
+            ValueError: Words get positions in layers that there are not.
+        """
+        layers = config.num_word_layers if self.num_word_layers is None else self.num_word_layers
+        if self.word_rope_theta is not None and not layers:
+            raise UserError(
+                f"--word_rope_theta {self.word_rope_theta:g} is for layers over words, and there are none: "
+                "write --num_word_layers 2 as well, or leave it out"
+            )
+        theta = config.word_rope_theta if self.word_rope_theta is None else self.word_rope_theta
         return replace(
             self,
             mix_layers=config.mix_layers if self.mix_layers is None else self.mix_layers,
             word_pooling=self.word_pooling or config.word_pooling,
-            num_word_layers=config.num_word_layers if self.num_word_layers is None else self.num_word_layers,
+            num_word_layers=layers,
+            word_rope_theta=theta if layers else None,
         )
 
     def configure(self, config: AnyConfig) -> None:
         """Let the head pool words as the options say."""
         config.mix_layers = bool(self.mix_layers)
         config.word_pooling, config.num_word_layers = self.word_pooling, self.num_word_layers or 0
+        config.word_rope_theta = self.word_rope_theta
 
     @property
     def labels_words(self) -> bool:

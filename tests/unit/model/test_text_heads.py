@@ -146,7 +146,7 @@ def test_heads_begin_on_an_encoder_and_come_back(
     folder: Path, tmp_path: Path, head: type[nn.Module], caplog: pytest.LogCaptureFixture
 ) -> None:
     options = {"num_labels": 4, "num_tags": 3, "mix_layers": True, "word_pooling": "first_last_mean"}
-    config = read_config(folder, **options, num_word_layers=1)
+    config = read_config(folder, **options, num_word_layers=1, word_rope_theta=20)
     model = head.from_pretrained(folder, config=config).eval()
     assert "new weights, not from" in caplog.text
     trained = load_file(folder / "model.safetensors")

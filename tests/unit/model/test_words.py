@@ -12,7 +12,10 @@ import torch
 from pixel_m4.model import PixelConfig, PixelForBiaffineParsing, PixelForTokenClassification
 from pixel_m4.model.config import WORD_POOLING
 from pixel_m4.model.flops import parameters
+from pixel_m4.model.layers import run_layers
+from pixel_m4.model.positions import rotation_of
 from pixel_m4.model.words import WordEncoder, real_words
+from pixel_m4.tasks.base import WordOptions
 
 STARTS = torch.tensor([[0, 2, 3, 6], [1, 1, 4, -100], [0, 5, -100, -100]])
 
@@ -146,9 +149,49 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
         nano(word_pooling="middle")
 
 
-def test_layers_over_words_give_the_same_packed_and_padded() -> None:
+@pytest.mark.parametrize("theta", [None, 20])
+def test_the_order_of_words_counts_where_they_have_positions(theta: float | None) -> None:
+    """Without, the layers see a set of words: swapped words swap their states, and all else stays."""
+    torch.manual_seed(0)
+    config = nano(num_word_layers=2, word_pooling="first", word_rope_theta=theta, initializer_range=0.5)
+    encoder = WordEncoder(config, "first").eval()
+    states, starts = torch.randn(1, 5, config.hidden_size), torch.arange(6)[None]
+    order = [0, 3, 2, 1, 4]
+    swapped = encoder(states[:, order], starts)[:, order]
+    difference = (swapped - encoder(states, starts)).abs().max()
+    assert difference > 0.1 if theta else difference < 1e-5
+
+
+def test_only_distances_of_words_count() -> None:
+    """All words seven places further on give the same states."""
+    torch.manual_seed(0)
+    config = nano(num_word_layers=1, word_pooling="first", word_rope_theta=20, initializer_range=0.5)
+    encoder = WordEncoder(config, "first").eval()
+    states, starts = torch.randn(1, 4, config.hidden_size), torch.arange(5)[None]
+    shifted = run_layers(
+        *(encoder.layer, states, None),
+        rotation=rotation_of(torch.arange(7, 11)[None], config.hidden_size // config.num_attention_heads, 20),
+    )[0]
+    assert encoder.layernorm is not None
+    torch.testing.assert_close(encoder.layernorm(shifted), encoder(states, starts), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("theta", "message"),
+    [(1, "above 1, got 1"), (True, "above 1, got True"), ("x", "above 1, got 'x'"), (9, "12 / 4 = 3")],
+)
+def test_positions_of_words_that_are_none(theta: Any, message: str) -> None:
+    sizes = {"hidden_size": 12, "num_attention_heads": 4} if theta == 9 else {}
+    with pytest.raises(ValueError, match=message):
+        nano(word_rope_theta=theta, **sizes)
+    with pytest.raises(ValueError, match="--word_rope_theta 20 is for layers over words, and there are none"):
+        WordOptions(word_rope_theta=20).settled(nano())
+
+
+@pytest.mark.parametrize("theta", [None, 20])
+def test_layers_over_words_give_the_same_packed_and_padded(theta: float | None) -> None:
     """Also where a text has no word at all, which cannot be packed."""
-    config = nano(num_word_layers=2, word_pooling="mean")
+    config = nano(num_word_layers=2, word_pooling="mean", word_rope_theta=theta)
     torch.manual_seed(0)
     encoder = WordEncoder(config, "mean").eval()
     states, root = torch.randn(3, 6, config.hidden_size), torch.randn(3, config.hidden_size)
