@@ -16,6 +16,8 @@ from pixel_m4.render.encoding import Encoding
 from pixel_m4.render.images import picture
 from pixel_m4.render.renderer import TextRenderer
 
+_HALVES = " ▄▀█"  # a cell with no half filled, the lower, the upper, both
+
 
 def read_texts(file: Path | None) -> list[str]:
     """The lines of a file (also a compressed one), or of the standard input.
@@ -59,7 +61,10 @@ def save_png(encodings: Sequence[Encoding], path: Path, **options: Any) -> None:
 
 
 def preview(encodings: Sequence[Encoding], path: None = None, **options: Any) -> None:
-    """Print texts in the terminal, two pixels a character cell, in as many rows as it needs."""
+    """Print texts in the terminal, two pixels a character cell, in as many rows as it needs.
+
+    Where there are no colours, as in a pipe or with ``NO_COLOR``, what is darker than middle grey is filled.
+    """
     from rich.style import Style
     from rich.text import Text
 
@@ -69,6 +74,11 @@ def preview(encodings: Sequence[Encoding], path: None = None, **options: Any) ->
     options = {**options, "scale": 1, "columns": columns, "borders": False}
     pixels = np.asarray(_stack([picture(encoding, **options) for encoding in encodings], gap=2))
     console = plain_console(width=pixels.shape[1], soft_wrap=False)
+    if console.color_system is None or console.no_color:
+        dark = pixels.mean(-1) < 128
+        for cells in 2 * dark[::2] + dark[1::2]:
+            console.print("".join(_HALVES[cell] for cell in cells).rstrip())
+        return
     styles: dict[bytes, Style] = {}
     for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
         line = Text()

@@ -48,8 +48,24 @@ def test_preview_of_standard_input(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("猫\n".encode())))
     assert main(["render"]) == 0
-    lines = capsys.readouterr().out.rstrip("\n").split("\n")
-    assert lines == ["▀" * 32] * 8
+    lines = capsys.readouterr().out.removesuffix("\n").split("\n")
+    assert len(lines) == 8
+    ink = TextRenderer()("猫").pixel_values < 128  # two patches: the unit and the black end
+    for row, line in enumerate(lines):
+        cells = [" ▄▀█".index(cell) for cell in line.ljust(32)]
+        assert [cell >= 2 for cell in cells] == ink[2 * row, :32].tolist()
+        assert [cell % 2 == 1 for cell in cells] == ink[2 * row + 1, :32].tolist()
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_a_terminal_with_and_without_colours(
+    no_color: str, coloured: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"FORCE_COLOR": "1", "NO_COLOR": no_color, "TERM": "xterm-256color"}.items():
+        monkeypatch.setenv(name, value)
+    assert main(["render", "cat"]) == 0
+    out = capsys.readouterr().out
+    assert ("\x1b[" in out, "█" in out) == (coloured, not coloured)
 
 
 def test_numbers() -> None:
