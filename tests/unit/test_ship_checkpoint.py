@@ -52,6 +52,7 @@ def test_a_run_becomes_a_checkpoint(run: Path, tmp_path: Path) -> None:
         "1,234 steps, 5.6 M patches, 5 minutes on one core",
         "| en | 0.457 | 25.0 |",
         "| uk | 0.346 |",
+        hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(),
     ):
         assert part in card
 
