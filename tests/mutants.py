@@ -903,8 +903,8 @@ _TRAIN = (
     (
         "words-of-a-batch-see-each-other",
         "model/words.py",
-        "words, _, _ = run_layers(self.layer, words, pattern)",
-        "words, _, _ = run_layers(self.layer, words, None)",
+        "words, _, _ = run_layers(self.layer, words, pattern, rotation",
+        "words, _, _ = run_layers(self.layer, words, None, rotation",
         "unit/model/test_words.py",
     ),
     (
