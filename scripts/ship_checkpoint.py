@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -24,15 +23,11 @@ from safetensors.torch import save_file
 from pixel_m4.files import replacing
 from pixel_m4.model import PixelForBiaffineParsing, PixelForPreTraining
 from pixel_m4.render import TextRenderer
+from pixel_m4.render.fonts import sha256
 from pixel_m4.shipped import SHIPPED
 
 ASSETS = Path(__file__).parents[1] / "src" / "pixel_m4" / "assets"
 LARGEST = 16_000_000  # bytes of a weights file
-
-
-def checksum(run: Path) -> str:
-    """SHA-256 of the weights of a run, before they are rounded."""
-    return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
 
 
 def card(name: str, run: Path, model: PixelForPreTraining, machine: str) -> str:
@@ -82,7 +77,7 @@ licence. The list of sources: docs/tiny-corpus.md in the repository. Weights are
 
 ## Training
 {steps:,} steps, {last["patches_seen"] / 1e6:.1f} M patches, {minutes:.0f} minutes on {machine}
-(configs/pretrain-tiny.yaml). Checksum of the run's weights: {checksum(run)}
+(configs/pretrain-tiny.yaml). Checksum of the run's weights: {sha256(run / "model.safetensors")}
 
 On held-out text of the same sources, a quarter of the patches hidden one by one: the loss of the
 predicted pixels; the share of hidden patches that the second objective named right (its head is not part of
@@ -184,7 +179,7 @@ licence. Weights are under CC BY-SA 4.0, as most of the treebanks.
 ## Training
 {steps:,} steps of {batch} sentences, {minutes:.0f} minutes on {machine}, from
 {start or first} (configs/{name}.yaml). Small treebanks came more often than their
-size. Checksum of the run's weights: {checksum(run)}
+size. Checksum of the run's weights: {sha256(run / "model.safetensors")}
 
 ## Scores
 On test sentences, with the treebank's words: the share of words with the right part of speech (UPOS), the

@@ -238,6 +238,8 @@ def test_what_is_written_higher_wins(tmp_path: Path, recipe: str, argv: str, exp
         ("config_overrides: hidden_size=48,hidden_size=96", "hidden_size stands twice"),
         ("config_overrides: rope_theta=200", "rope_theta has an option of its own: give --pos"),
         ("rope_theta: 1", "rope_theta: must be more than 1, got 1"),
+        ("num_word_layers: 2\nword_rope_theta: 1", "word_rope_theta: must be more than 1, got 1"),
+        ("num_word_layers: -1", "num_word_layers: must be at least 0, got -1"),
         ("position_embedding_type: rotari", "must be one of absolute, rotary, rotary_absolute, got 'rotari'"),
         ("config_overrides: max_seq_length=64", "max_seq_length follows from --max_seq_length"),
         ("config_overrides: hidden_act=geluu", "no activation 'geluu'"),

@@ -8,12 +8,14 @@ from transformers import TrainingArguments
 from pixel_m4.corpus.corpora import EXHAUSTED
 from pixel_m4.finetune.arguments import FinetuneArguments
 from pixel_m4.pretrain.arguments import PretrainArguments, PretrainTrainingArguments
+from pixel_m4.tasks.base import WordOptions
 from pixel_m4.tasks.qa import QAOptions
 from pixel_m4.training.limits import CHOICES, LIMITS, check_value, check_values
 
 
 def test_limits_are_those_of_options_that_there_are() -> None:
-    groups = (FinetuneArguments, TrainingArguments, PretrainArguments, PretrainTrainingArguments, QAOptions)
+    training = (FinetuneArguments, TrainingArguments, PretrainArguments, PretrainTrainingArguments)
+    groups = (*training, QAOptions, WordOptions)
     names = {entry.name for group in groups for entry in fields(group)} | {"problem_type"}
     assert set(LIMITS) <= names
     assert set(CHOICES) <= names
